@@ -1,0 +1,36 @@
+# Every library hone needs, in one place. The Debian packages are listed in tools/packages.txt.
+find_package(PkgConfig REQUIRED)
+find_package(OpenMP REQUIRED COMPONENTS C)
+pkg_check_modules(PROTOBUF_C REQUIRED IMPORTED_TARGET libprotobuf-c)
+find_program(PROTOC_C protoc-c REQUIRED)
+find_path(DNNL_INCLUDE oneapi/dnnl/dnnl.h REQUIRED)
+find_library(DNNL_LIBRARY dnnl REQUIRED)
+
+add_library(hone_dependencies INTERFACE)
+target_include_directories(hone_dependencies SYSTEM INTERFACE ${DNNL_INCLUDE})
+target_link_libraries(hone_dependencies INTERFACE OpenMP::OpenMP_C PkgConfig::PROTOBUF_C ${DNNL_LIBRARY} m)
+
+# The command-line program alone reads images and writes JSON.
+find_package(JPEG REQUIRED)
+find_package(PNG REQUIRED)
+pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
+find_path(STB_INCLUDE stb/stb_image_resize.h REQUIRED)
+add_library(hone_cli_dependencies INTERFACE)
+target_include_directories(hone_cli_dependencies SYSTEM INTERFACE ${STB_INCLUDE})
+target_link_libraries(hone_cli_dependencies INTERFACE JPEG::JPEG PNG::PNG PkgConfig::JANSSON)
+
+# hone_protobuf_c(OUT file.proto): C sources of a schema, generated at build time.
+function(hone_protobuf_c out)
+  set(sources)
+  foreach(proto ${ARGN})
+    get_filename_component(name ${proto} NAME_WE)
+    get_filename_component(dir ${proto} DIRECTORY)
+    set(to ${CMAKE_CURRENT_BINARY_DIR}/proto)
+    file(MAKE_DIRECTORY ${to})
+    add_custom_command(OUTPUT ${to}/${name}.pb-c.c ${to}/${name}.pb-c.h
+      COMMAND ${PROTOC_C} --c_out=${to} --proto_path=${dir} ${proto} DEPENDS ${proto} VERBATIM)
+    set_source_files_properties(${to}/${name}.pb-c.c PROPERTIES COMPILE_OPTIONS "-w")
+    list(APPEND sources ${to}/${name}.pb-c.c ${to}/${name}.pb-c.h)
+  endforeach()
+  set(${out} ${sources} PARENT_SCOPE)
+endfunction()

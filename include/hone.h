@@ -1,0 +1,290 @@
+/*
+ * hone.h - the public C API of hone: take a trained neural network, make it fast, prove it is still right.
+ *
+ * Conventions
+ *  - Every fallible function returns a hone_status. Results go through the last parameter(s), which are left
+ *    untouched on failure. The detail of the last failure (file, node, operator, what to do) is
+ *    hone_context_error() of the context that the objects were made from.
+ *  - Objects are opaque. hone_*_destroy(T **) accepts NULL and pointers to NULL, and sets the pointer to NULL.
+ *  - Option structs start with `uint32_t size`; initialize them with their hone_*_options_init() function, so
+ *    that a program compiled against an older header keeps working.
+ *  - Strings returned by the library are UTF-8, owned by the object they were asked from, and valid until it
+ *    is destroyed or modified.
+ *  - A context and all objects made from it may be used by one thread at a time. Different contexts are
+ *    independent; the library has no global state.
+ *  - Tensors are dense and row-major (C order): for images NCHW.
+ */
+#ifndef HONE_H
+#define HONE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define HONE_VERSION_MAJOR 0
+#define HONE_VERSION_MINOR 1
+#define HONE_VERSION_PATCH 0
+
+#if defined(HONE_BUILD) && defined(__GNUC__)
+#define HONE_API __attribute__((visibility("default")))
+#else
+#define HONE_API
+#endif
+
+/** Largest number of dimensions of a tensor. */
+#define HONE_MAX_RANK 8
+
+/** Outcome of a call. */
+typedef enum hone_status {
+  HONE_OK = 0,
+  HONE_NOMEM,       /**< memory could not be allocated */
+  HONE_IO,          /**< a file could not be opened, read or written */
+  HONE_BAD_FORMAT,  /**< a file is truncated, corrupted or not what its name says */
+  HONE_UNSUPPORTED, /**< valid, but hone cannot do it (the error lists all of it at once) */
+  HONE_BAD_ARG,     /**< an argument of the caller is wrong */
+  HONE_BAD_GRAPH,   /**< the model contradicts itself: shapes, types, cycles, missing tensors */
+  HONE_DEVICE       /**< a device is missing, lost or out of resources */
+} hone_status;
+
+/** Name of a status, such as "BAD_FORMAT". Never NULL. */
+HONE_API const char *hone_status_name(hone_status status);
+
+/** "MAJOR.MINOR.PATCH" of the library that is linked. */
+HONE_API const char *hone_version(void);
+
+/** Element types of tensors. The numbers are stable and equal ONNX's TensorProto.DataType. */
+typedef enum hone_dtype {
+  HONE_DTYPE_UNDEFINED = 0,
+  HONE_DTYPE_F32 = 1,
+  HONE_DTYPE_U8 = 2,
+  HONE_DTYPE_I8 = 3,
+  HONE_DTYPE_U16 = 4,
+  HONE_DTYPE_I16 = 5,
+  HONE_DTYPE_I32 = 6,
+  HONE_DTYPE_I64 = 7,
+  HONE_DTYPE_STRING = 8,
+  HONE_DTYPE_BOOL = 9,
+  HONE_DTYPE_F16 = 10,
+  HONE_DTYPE_F64 = 11,
+  HONE_DTYPE_U32 = 12,
+  HONE_DTYPE_U64 = 13,
+  HONE_DTYPE_C64 = 14,
+  HONE_DTYPE_C128 = 15,
+  HONE_DTYPE_BF16 = 16,
+  HONE_DTYPE_F8E4M3FN = 17,
+  HONE_DTYPE_F8E4M3FNUZ = 18,
+  HONE_DTYPE_F8E5M2 = 19,
+  HONE_DTYPE_F8E5M2FNUZ = 20,
+  HONE_DTYPE_U4 = 21,
+  HONE_DTYPE_I4 = 22
+} hone_dtype;
+
+/** Short name of an element type ("f32", "i64", ...); "?" for one that is unknown. */
+HONE_API const char *hone_dtype_name(hone_dtype dtype);
+
+/** Bytes of one element; 0 for types without a whole number of bytes (strings, 4-bit). */
+HONE_API size_t hone_dtype_size(hone_dtype dtype);
+
+/* ------------------------------------------------------------------------------------------- context */
+
+/** Error detail, log callback: everything that would otherwise be global. */
+typedef struct hone_context hone_context;
+
+/** Severity of a log message. */
+typedef enum hone_log_level { HONE_LOG_DEBUG, HONE_LOG_INFO, HONE_LOG_WARNING } hone_log_level;
+
+/** Receives one line of text without a newline. The library itself never prints. */
+typedef void (*hone_log_fn)(void *user, hone_log_level level, const char *message);
+
+/** Makes a context. Free it last, with hone_context_destroy(). */
+HONE_API hone_status hone_context_create(hone_context **context);
+HONE_API void hone_context_destroy(hone_context **context);
+
+/** The one-line detail of the last failure; "" if none. Valid until the next failing call. */
+HONE_API const char *hone_context_error(const hone_context *context);
+
+/** Sets the log callback (NULL: none). */
+HONE_API void hone_context_set_log(hone_context *context, hone_log_fn fn, void *user);
+
+/* --------------------------------------------------------------------------------------------- models */
+
+/** A model: a graph with named inputs, outputs and weights. */
+typedef struct hone_model hone_model;
+
+/** A graph input or output, or any other tensor. `dims[i]` is -1 where it is not a fixed number; then
+    `dim_names[i]` is its symbol ("batch", "2*N+1") or "". `rank` is -1 when unknown. */
+typedef struct hone_tensor_info {
+  const char *name;
+  hone_dtype dtype;
+  int32_t rank;
+  int64_t dims[HONE_MAX_RANK];
+  const char *dim_names[HONE_MAX_RANK];
+} hone_tensor_info;
+
+/** Figures of a whole model or of one layer. `macs` counts multiply-accumulates of one run with the shapes
+    known (symbolic dimensions count as 1 and set `macs_symbolic`). */
+typedef struct hone_model_stats {
+  uint64_t layers;           /**< nodes, constants not counted, nested graphs included */
+  uint64_t parameters;       /**< elements of all constant floating-point or quantized weights */
+  uint64_t weight_bytes;     /**< bytes of all constants */
+  uint64_t macs;             /**< multiply-accumulate operations */
+  uint64_t activation_bytes; /**< sum of all intermediate tensors with known shape */
+  bool macs_symbolic;        /**< a symbolic dimension was counted as 1 */
+} hone_model_stats;
+
+/** One layer (node) in execution order. Strings live as long as the model is not modified. */
+typedef struct hone_layer_info {
+  const char *name;
+  const char *op;     /**< operator, with what is fused into it: "Conv+Add+Relu" */
+  const char *detail; /**< attributes on one line */
+  uint32_t input_count, output_count;
+  uint64_t parameters, weight_bytes, macs;
+} hone_layer_info;
+
+/** Reads a model file. The format is recognized by content: ONNX or a hone engine (.hone).
+    Errors: IO, BAD_FORMAT, UNSUPPORTED (lists every unsupported operator with a node name), BAD_GRAPH, NOMEM. */
+HONE_API hone_status hone_model_load(hone_context *context, const char *path, hone_model **model);
+
+/** As hone_model_load() from memory. `data` must outlive the call only. External data files are refused. */
+HONE_API hone_status hone_model_load_memory(hone_context *context, const void *data, size_t size, hone_model **model);
+HONE_API void hone_model_destroy(hone_model **model);
+
+/** An independent copy. Weights are shared and immutable. */
+HONE_API hone_status hone_model_clone(const hone_model *model, hone_model **copy);
+
+/** Writes a model, the format chosen by the extension: .onnx (standard operators only) or .hone (engine,
+    mapped on load). The file appears under its name only when it is complete.
+    Errors: IO, UNSUPPORTED (unknown extension, operator that has no standard spelling), NOMEM. */
+HONE_API hone_status hone_model_save(const hone_model *model, const char *path);
+
+HONE_API uint32_t hone_model_input_count(const hone_model *model);
+HONE_API uint32_t hone_model_output_count(const hone_model *model);
+HONE_API hone_status hone_model_input_info(const hone_model *model, uint32_t index, hone_tensor_info *info);
+HONE_API hone_status hone_model_output_info(const hone_model *model, uint32_t index, hone_tensor_info *info);
+
+/** Metadata by key: "format", "producer", "producer_version", "domain", "model_version", "ir_version", "opset"
+    ("ai.onnx 17, com.microsoft 1"), "graph", "doc", and the file's own metadata properties. NULL if absent. */
+HONE_API const char *hone_model_metadata(const hone_model *model, const char *key);
+/** The `index`-th metadata pair; false past the end. */
+HONE_API bool hone_model_metadata_at(const hone_model *model, uint32_t index, const char **key, const char **value);
+
+/** Fixes the shape of an input (all dimensions > 0 or 0-sized as given) and infers all shapes anew.
+    Errors: BAD_ARG (no such input, wrong rank, contradicts a fixed dimension), BAD_GRAPH. */
+HONE_API hone_status hone_model_set_input_shape(hone_model *model, const char *input, uint32_t rank, const int64_t *dims);
+
+HONE_API hone_status hone_model_get_stats(const hone_model *model, hone_model_stats *stats);
+HONE_API uint32_t hone_model_layer_count(const hone_model *model);
+HONE_API hone_status hone_model_layer_info(hone_model *model, uint32_t index, hone_layer_info *info);
+/** Input or output tensors of a layer; an absent optional input has name "". */
+HONE_API hone_status hone_model_layer_input(hone_model *model, uint32_t layer, uint32_t index, hone_tensor_info *info);
+HONE_API hone_status hone_model_layer_output(hone_model *model, uint32_t layer, uint32_t index, hone_tensor_info *info);
+
+/** Adds tensors (by name) as extra graph outputs, so that a run shows them. Errors: BAD_ARG. */
+HONE_API hone_status hone_model_add_output(hone_model *model, const char *tensor);
+
+/** The whole graph as text (the form golden tests use). `*text` is freed with hone_text_free(). */
+HONE_API hone_status hone_model_print(const hone_model *model, char **text);
+HONE_API void hone_text_free(char **text);
+
+/* ----------------------------------------------------------------------------------------- optimizing */
+
+/** What one pass or rule did. */
+typedef struct hone_report_row {
+  const char *pass; /**< name of the pass */
+  const char *rule; /**< name of the rule within it; "" for the pass as a whole */
+  const char *doc;  /**< one line that says what it does */
+  uint32_t hits;    /**< how many times it changed the graph */
+  bool exact;       /**< bit-exact: outputs are the same to the last bit */
+} hone_report_row;
+
+/** Called after each pass with the graph as text when asked for (see hone_optimize_options.print_after). */
+typedef void (*hone_print_fn)(void *user, const char *pass, const char *graph_text);
+
+typedef struct hone_optimize_options {
+  uint32_t size;
+  int32_t level;           /**< 0: nothing; 1: exact clean-up; 2 (default): + folding and fusion; 3: + search */
+  const char *passes;      /**< comma-separated pass names instead of the level's list; NULL: the level's */
+  const char *print_after; /**< pass name, or "all": print_fn gets the graph after it; NULL: never */
+  hone_print_fn print_fn;
+  void *print_user;
+  bool verify;             /**< check the graph's legality after each pass */
+} hone_optimize_options;
+HONE_API void hone_optimize_options_init(hone_optimize_options *options);
+
+/** Optimizes the model in place. `options` may be NULL. On failure the model is unchanged.
+    Errors: BAD_ARG (unknown pass: the message lists the known ones), BAD_GRAPH, NOMEM. */
+HONE_API hone_status hone_model_optimize(hone_model *model, const hone_optimize_options *options);
+
+/** The `index`-th row of the last optimization's report; false past the end. */
+HONE_API bool hone_model_report_row(const hone_model *model, uint32_t index, hone_report_row *row);
+
+/** The `index`-th optimization pass in pipeline order: name, first level that runs it, one line of doc. */
+HONE_API bool hone_pass_at(uint32_t index, const char **name, int32_t *level, const char **doc);
+
+/** The `index`-th operator hone knows; false past the end. `doc` is one line; `kernels` lists its kernels. */
+HONE_API bool hone_operator_at(uint32_t index, const char **name, const char **doc, const char **kernels);
+
+/* ------------------------------------------------------------------------------------------- sessions */
+
+/** A model prepared to run: chosen kernels, packed weights, planned memory. */
+typedef struct hone_session hone_session;
+
+typedef struct hone_session_options {
+  uint32_t size;
+  int32_t threads;      /**< worker threads; 0 (default): all processors of the process */
+  bool reference;       /**< only the plain reference kernels: slow and obvious, to compare with */
+  bool keep_all;        /**< keep every intermediate tensor readable (hone_session_tensor) */
+} hone_session_options;
+HONE_API void hone_session_options_init(hone_session_options *options);
+
+/** Prepares a model to run. The model may be destroyed afterwards. `options` may be NULL. */
+HONE_API hone_status hone_session_create(const hone_model *model, const hone_session_options *options,
+                                         hone_session **session);
+HONE_API void hone_session_destroy(hone_session **session);
+
+/** Sets an input's shape; fixed dimensions must agree. Planning happens at the next run (or
+    hone_session_prepare()). Shapes stay until set again. Errors: BAD_ARG. */
+HONE_API hone_status hone_session_set_input_shape(hone_session *session, uint32_t input, uint32_t rank,
+                                                  const int64_t *dims);
+
+/** Chooses kernels and plans memory for the shapes set. Called by hone_session_run() when needed.
+    Errors: BAD_ARG (an input's shape is not known), BAD_GRAPH (shapes do not fit), UNSUPPORTED, NOMEM. */
+HONE_API hone_status hone_session_prepare(hone_session *session);
+
+/** Lends `data` (dense, of the input's dtype and shape) to the session as input `input`. It must stay
+    valid and unchanged until the run has ended. `bytes` must equal the tensor's size. */
+HONE_API hone_status hone_session_set_input(hone_session *session, uint32_t input, const void *data, size_t bytes);
+
+/** Runs once. Allocates nothing when all shapes were known at preparation. */
+HONE_API hone_status hone_session_run(hone_session *session);
+
+/** Output `output` of the last run: its actual dtype and shape, and its data, owned by the session and
+    valid until the next run or until the session is destroyed. Any out pointer may be NULL. */
+HONE_API hone_status hone_session_output(const hone_session *session, uint32_t output, hone_tensor_info *info,
+                                         const void **data, size_t *bytes);
+
+/** Bytes of the planned activation arena and of packed weights. Any pointer may be NULL. */
+HONE_API hone_status hone_session_memory(const hone_session *session, size_t *arena, size_t *weights);
+
+/** One step of the prepared plan. */
+typedef struct hone_step_info {
+  const char *name;   /**< source node's name, or "reorder" */
+  const char *op;     /**< as hone_layer_info.op; "Reorder" for a change of layout */
+  const char *kernel; /**< kernel that runs it */
+  const char *layout; /**< layout of its first output: "plain", "nhwc", "nChw16c", ... */
+  uint64_t macs;
+  double last_ms;     /**< time of the last run when profiling is on, else 0 */
+} hone_step_info;
+HONE_API uint32_t hone_session_step_count(const hone_session *session);
+HONE_API hone_status hone_session_step_info(const hone_session *session, uint32_t index, hone_step_info *info);
+/** Turns per-step timing on or off. */
+HONE_API void hone_session_set_profile(hone_session *session, bool on);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

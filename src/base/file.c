@@ -1,0 +1,143 @@
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+
+struct hn_mapping {
+  const void *data;
+  size_t size;
+  atomic_int refs;
+};
+
+hone_status hn_map_file(hone_context *cx, const char *path, hn_mapping **out) {
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return hn_fail(cx, HONE_IO, "%s: cannot open: %s", path, strerror(errno));
+  struct stat st;
+  if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+    close(fd);
+    return hn_fail(cx, HONE_IO, "%s: not a regular file", path);
+  }
+  hn_mapping *m = hn_calloc(1, sizeof *m);
+  if (!m) {
+    close(fd);
+    return hn_nomem(cx);
+  }
+  m->size = (size_t)st.st_size;
+  if (m->size) {
+    void *p = mmap(NULL, m->size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (p == MAP_FAILED) {
+      int e = errno;
+      close(fd);
+      hn_free(m);
+      return hn_fail(cx, HONE_IO, "%s: cannot map: %s", path, strerror(e));
+    }
+    m->data = p;
+  } else {
+    m->data = "";
+  }
+  close(fd);
+  atomic_init(&m->refs, 1);
+  *out = m;
+  return HONE_OK;
+}
+
+const void *hn_mapping_data(const hn_mapping *m) { return m->data; }
+size_t hn_mapping_size(const hn_mapping *m) { return m->size; }
+
+hn_mapping *hn_mapping_ref(hn_mapping *m) {
+  atomic_fetch_add(&m->refs, 1);
+  return m;
+}
+
+void hn_mapping_unref(hn_mapping *m) {
+  if (!m || atomic_fetch_sub(&m->refs, 1) != 1) return;
+  if (m->size) munmap((void *)(uintptr_t)m->data, m->size);
+  hn_free(m);
+}
+
+struct hn_writer {
+  hone_context *cx;
+  FILE *f;
+  uint64_t position;
+  char *path, *temporary;
+};
+
+static void writer_free(hn_writer **w) {
+  if ((*w)->f) fclose((*w)->f);
+  hn_free((*w)->path);
+  hn_free((*w)->temporary);
+  hn_free(*w);
+  *w = NULL;
+}
+
+hone_status hn_writer_open(hone_context *cx, const char *path, hn_writer **out) {
+  hn_writer *w = hn_calloc(1, sizeof *w);
+  if (!w) return hn_nomem(cx);
+  size_t n = strlen(path);
+  w->cx = cx;
+  w->path = hn_malloc(n + 1);
+  w->temporary = hn_malloc(n + 16);
+  if (!w->path || !w->temporary) {
+    writer_free(&w);
+    return hn_nomem(cx);
+  }
+  memcpy(w->path, path, n + 1);
+  snprintf(w->temporary, n + 16, "%s.tmpXXXXXX", path);
+  int fd = mkstemp(w->temporary);
+  if (fd < 0 || !(w->f = fdopen(fd, "wb"))) {
+    int e = errno;
+    if (fd >= 0) {
+      close(fd);
+      unlink(w->temporary);
+    }
+    writer_free(&w);
+    return hn_fail(cx, HONE_IO, "%s: cannot write: %s", path, strerror(e));
+  }
+  mode_t mask = umask(0);
+  umask(mask);
+  fchmod(fd, 0666 & ~mask); /* mkstemp makes it private; give it the permissions a new file has */
+  *out = w;
+  return HONE_OK;
+}
+
+hone_status hn_writer_put(hn_writer *w, const void *data, size_t n) {
+  if (n && fwrite(data, 1, n, w->f) != n)
+    return hn_fail(w->cx, HONE_IO, "%s: cannot write: %s", w->path, strerror(errno));
+  w->position += n;
+  return HONE_OK;
+}
+
+uint64_t hn_writer_position(const hn_writer *w) { return w->position; }
+
+hone_status hn_writer_commit(hn_writer **w) {
+  hn_writer *x = *w;
+  bool ok = fflush(x->f) == 0 && (fsync(fileno(x->f)) == 0 || errno == EINVAL || errno == EROFS);
+  int e = errno;
+  ok = (fclose(x->f) == 0) && ok;
+  x->f = NULL;
+  if (ok && rename(x->temporary, x->path) != 0) {
+    e = errno;
+    ok = false;
+  }
+  hone_status st = HONE_OK;
+  if (!ok) {
+    unlink(x->temporary);
+    st = hn_fail(x->cx, HONE_IO, "%s: cannot write: %s", x->path, strerror(e));
+  }
+  writer_free(w);
+  return st;
+}
+
+void hn_writer_abort(hn_writer **w) {
+  if (!*w) return;
+  unlink((*w)->temporary);
+  writer_free(w);
+}

@@ -1,0 +1,30 @@
+#include "base/parallel.h"
+
+#include <omp.h>
+#include <time.h>
+
+void hn_parallel_for(int threads, int64_t n, int64_t grain, hn_range_fn fn, void *arg) {
+  if (n <= 0) return;
+  if (grain < 1) grain = 1;
+  int64_t chunks = (n + grain - 1) / grain;
+  int t = chunks < threads ? (int)chunks : threads;
+  if (t <= 1) {
+    fn(arg, 0, n);
+    return;
+  }
+#pragma omp parallel num_threads(t)
+  {
+    int64_t k = omp_get_thread_num(), all = omp_get_num_threads();
+    int64_t begin = n * k / all, end = n * (k + 1) / all;
+    if (begin < end) fn(arg, begin, end);
+  }
+}
+
+int hn_cpu_count(void) { return omp_get_num_procs(); }
+void hn_use_threads(int threads) { omp_set_num_threads(threads); }
+
+double hn_now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}

@@ -1,0 +1,12 @@
+/* parallel.h - one way to use several cores: a range cut into chunks. Runs on OpenMP, the same worker threads
+   oneDNN uses, so that the two never compete. */
+#ifndef HN_PARALLEL_H
+#define HN_PARALLEL_H
+#include <stdint.h>
+typedef void (*hn_range_fn)(void *arg, int64_t begin, int64_t end);
+/* Calls fn over [0, n) on up to `threads` threads, at least `grain` items a chunk. */
+void hn_parallel_for(int threads, int64_t n, int64_t grain, hn_range_fn fn, void *arg);
+int hn_cpu_count(void);             /* processors this process may use */
+void hn_use_threads(int threads);   /* for OpenMP code that is called by this thread */
+double hn_now(void);                /* seconds, monotonic */
+#endif

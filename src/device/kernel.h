@@ -1,0 +1,103 @@
+/* kernel.h - what a kernel is: a row that says whether it can run a node, prepares it, and runs it.
+   Reference kernels (cpu/ref) do every operator and type, plainly; other rows are preferred where they apply. */
+#ifndef HN_KERNEL_H
+#define HN_KERNEL_H
+#include "ir/graph.h"
+
+/* Physical layout of an activation whose logical layout is N,C,spatial... row-major. */
+typedef enum hn_layout {
+  HN_LAYOUT_PLAIN,   /* row-major as the IR says */
+  HN_LAYOUT_NHWC,    /* channels last */
+  HN_LAYOUT_C8,      /* nChw8c: channels in blocks of 8, padded with zeros */
+  HN_LAYOUT_C16,     /* nChw16c */
+  HN_LAYOUT_COUNT
+} hn_layout;
+const char *hn_layout_name(hn_layout l);
+/* Bytes of a tensor in a layout, channel padding included; false on overflow. */
+bool hn_layout_bytes(hn_layout l, hn_dtype t, int32_t rank, const int64_t *dims, size_t *bytes);
+
+/* What is known of one tensor when a kernel is chosen. All dims are fixed except where `dynamic`. */
+typedef struct hn_arg {
+  bool present;
+  bool dynamic;              /* shape known only when running: dims are meaningless */
+  bool may_overwrite;        /* dies here, is not a constant or graph input: its buffer may become output 0's */
+  hn_dtype dtype;
+  int32_t rank;
+  int64_t dims[HN_MAX_RANK];
+  hn_layout layout;          /* input: as the producer leaves it; the kernel's plan() sets what it wants.
+                                output: set by plan() */
+  const hn_tensor *constant; /* content, if constant (always plain) */
+  bool unused;               /* plan() sets it when the input is not read in run() (packed or folded into state) */
+} hn_arg;
+
+typedef struct hn_task hn_task;
+typedef struct hn_exec hn_exec;
+
+typedef struct hn_kernel {
+  const char *name;     /* "conv_onednn", "conv_ref" */
+  hn_op op;
+  bool epilogue;        /* runs the node's epilogue itself; otherwise the executor applies it with the references */
+  int priority;         /* among rows that support a node the highest wins until tactics are timed */
+  bool (*supports)(const hn_task *t);      /* NULL: everything of its operator (the references) */
+  hone_status (*plan)(hn_task *t);         /* NULL: plain layouts, no state. UNSUPPORTED: try the next row */
+  hone_status (*run)(hn_exec *x);
+  void (*destroy)(hn_task *t);             /* frees t->state */
+} hn_kernel;
+
+struct hn_task {
+  hone_context *cx;
+  const hn_graph *g;
+  const hn_node *node;
+  uint32_t n_in, n_out;  /* all inputs, epilogue operands included */
+  hn_arg *in, *out;
+  int threads;
+  /* set by plan() */
+  size_t scratch;        /* bytes of 64-byte aligned scratch during run() */
+  size_t packed;         /* bytes of weights it packed, for the account */
+  int inplace;           /* input whose buffer output 0 takes (only with may_overwrite), or -1 */
+  void *state;
+  const hn_kernel *kernel;
+};
+
+/* A tensor at run time. */
+typedef struct hn_view {
+  void *data;            /* NULL: absent */
+  hn_dtype dtype;
+  int32_t rank;
+  int64_t dims[HN_MAX_RANK];
+  int64_t count;
+} hn_view;
+
+struct hn_exec {
+  hone_context *cx;
+  const hn_task *task;
+  uint32_t n_in, n_out;
+  hn_view *in, *out;     /* out[i].data is set before run() only where the shape was planned */
+  void *scratch;
+  int threads;
+  /* Makes sure output i is a buffer of this dtype and shape: checks against the plan, or allocates. */
+  hone_status (*output)(hn_exec *x, uint32_t i, hn_dtype dtype, int32_t rank, const int64_t *dims);
+  /* Runs nested graph `sub` on n views; results are owned by the executor until release_results(). */
+  hone_status (*call)(hn_exec *x, const hn_graph *sub, const hn_view *in, uint32_t n, hn_view *out, uint32_t n_out);
+  void (*release_results)(hn_exec *x, hn_view *out, uint32_t n_out);
+  void *user;
+};
+
+static inline const hn_node *hn_xnode(const hn_exec *x) { return x->task->node; }
+static inline bool hn_xhas(const hn_exec *x, uint32_t i) { return i < x->n_in && x->in[i].dtype != HONE_DTYPE_UNDEFINED; }
+/* Output i with this type and shape; afterwards x->out[i].data is its buffer. */
+static inline hone_status hn_xout(hn_exec *x, uint32_t i, hn_dtype dtype, int32_t rank, const int64_t *dims) {
+  return x->output(x, i, dtype, rank, dims);
+}
+static inline hone_status hn_xout_like(hn_exec *x, uint32_t i, const hn_view *v) {
+  return x->output(x, i, v->dtype, v->rank, v->dims);
+}
+/* UNSUPPORTED / BAD_GRAPH with the node's name and operator in front. */
+hone_status hn_xfail(const hn_exec *x, hone_status st, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* The error of a reference kernel that meets a type it has no arithmetic for. */
+hone_status hn_xbad_dtype(const hn_exec *x, hn_dtype t);
+
+/* ---- the table: kernels.def rows of this build, best first for an operator. */
+const hn_kernel *hn_kernel_at(uint32_t i); /* NULL past the end */
+const hn_kernel *hn_kernel_ref(hn_op op);  /* NULL if the operator has none */
+#endif

@@ -225,8 +225,11 @@ HONE_API bool hone_model_report_row(const hone_model *model, uint32_t index, hon
 /** The `index`-th optimization pass in pipeline order: name, first level that runs it, one line of doc. */
 HONE_API bool hone_pass_at(uint32_t index, const char **name, int32_t *level, const char **doc);
 
-/** The `index`-th operator hone knows; false past the end. `doc` is one line; `kernels` lists its kernels. */
-HONE_API bool hone_operator_at(uint32_t index, const char **name, const char **doc, const char **kernels);
+/** The `index`-th operator hone knows; false past the end. `doc` is one line. */
+HONE_API bool hone_operator_at(uint32_t index, const char **name, const char **doc);
+
+/** The `index`-th kernel of this build and the operator it runs: first the fast ones, then the references. */
+HONE_API bool hone_kernel_at(uint32_t index, const char **op, const char **kernel);
 
 /* ------------------------------------------------------------------------------------------- sessions */
 

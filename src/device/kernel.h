@@ -51,6 +51,7 @@ struct hn_task {
   uint32_t n_in, n_out;  /* all inputs, epilogue operands included */
   hn_arg *in, *out;
   int threads;
+  void *device;          /* of cpu/cpu.h; NULL where only references run */
   /* set by plan() */
   size_t scratch;        /* bytes of 64-byte aligned scratch during run() */
   size_t packed;         /* bytes of weights it packed, for the account */
@@ -98,6 +99,6 @@ hone_status hn_xfail(const hn_exec *x, hone_status st, const char *fmt, ...) __a
 hone_status hn_xbad_dtype(const hn_exec *x, hn_dtype t);
 
 /* ---- the table: kernels.def rows of this build, best first for an operator. */
-const hn_kernel *hn_kernel_at(uint32_t i); /* NULL past the end */
+const hn_kernel *hn_kernel_at(uint32_t i); /* the faster kernels, by falling priority; NULL past the end */
 const hn_kernel *hn_kernel_ref(hn_op op);  /* NULL if the operator has none */
 #endif

@@ -1,0 +1,75 @@
+/* kernels.c - the table of CPU kernels, made of kernels.def. */
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/checked.h"
+#include "device/cpu/cpu.h"
+
+#define REF(op, fn) hone_status fn(hn_exec *x);
+#define KERNEL(op, name, epilogue, priority)      \
+  bool name##_supports(const hn_task *t);         \
+  hone_status name##_plan(hn_task *t);            \
+  hone_status name##_run(hn_exec *x);             \
+  void name##_destroy(hn_task *t);
+#include "device/cpu/kernels.def"
+#undef REF
+#undef KERNEL
+
+static const hn_kernel references[HN_OP_COUNT] = {
+    [HN_OP_NONE] = {.name = NULL},
+#define REF(o, fn) [HN_##o] = {.name = #fn, .op = HN_##o, .run = fn},
+#define KERNEL(op, name, epilogue, priority)
+#include "device/cpu/kernels.def"
+#undef REF
+#undef KERNEL
+};
+
+static const hn_kernel kernels[] = {
+#define REF(op, fn)
+#define KERNEL(o, n, e, p) {#n, HN_##o, e, p, n##_supports, n##_plan, n##_run, n##_destroy},
+#include "device/cpu/kernels.def"
+#undef REF
+#undef KERNEL
+    {.name = NULL},
+};
+
+const hn_kernel *hn_kernel_at(uint32_t i) {
+  return i < sizeof kernels / sizeof *kernels && kernels[i].name ? &kernels[i] : NULL;
+}
+
+const hn_kernel *hn_kernel_ref(hn_op op) {
+  return (unsigned)op < HN_OP_COUNT && references[op].run ? &references[op] : NULL;
+}
+
+const char *hn_layout_name(hn_layout l) {
+  static const char *const names[] = {"plain", "nhwc", "nChw8c", "nChw16c"};
+  return (unsigned)l < HN_LAYOUT_COUNT ? names[l] : "?";
+}
+
+bool hn_layout_bytes(hn_layout l, hn_dtype t, int32_t rank, const int64_t *dims, size_t *bytes) {
+  int64_t n = 1, block = l == HN_LAYOUT_C8 ? 8 : l == HN_LAYOUT_C16 ? 16 : 1;
+  for (int32_t i = 0; i < rank; i++) {
+    int64_t d = dims[i];
+    if (d < 0) return false;
+    if (i == 1 && block > 1) {
+      if (!hn_add_i64(d, block - 1, &d)) return false;
+      d -= d % block;
+    }
+    if (!hn_mul_i64(n, d, &n)) return false;
+  }
+  return hn_dtype_bytes(t, (uint64_t)n, bytes);
+}
+
+hone_status hn_xfail(const hn_exec *x, hone_status st, const char *fmt, ...) {
+  char text[1024];
+  va_list ap;
+  va_start(ap, fmt);
+  vsnprintf(text, sizeof text, fmt, ap);
+  va_end(ap);
+  const hn_node *n = hn_xnode(x);
+  return hn_fail(x->cx, st, "node '%s' (%s): %s", n->name, hn_op_name(n->op), text);
+}
+
+hone_status hn_xbad_dtype(const hn_exec *x, hn_dtype t) {
+  return hn_xfail(x, HONE_UNSUPPORTED, "no kernel for element type %s", hone_dtype_name(t));
+}

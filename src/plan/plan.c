@@ -1,0 +1,387 @@
+/* plan.c - walks the graph in order; for each node chooses a kernel, brings its inputs into the layouts it wants,
+   and records who touches which block of memory when. */
+#include "plan/plan.h"
+
+#include <string.h>
+
+#include "base/vec.h"
+#include "device/cpu/cpu.h"
+
+typedef struct builder {
+  hn_plan *p;
+  hn_graph *g;
+  const hn_plan_options *o;
+  uint32_t *group;     /* value -> group: values that are views of one another */
+  uint32_t *reads;     /* group -> reads still to come */
+  bool *pinned;        /* group -> a graph output or to be kept */
+  uint32_t (*converted)[HN_LAYOUT_COUNT]; /* value -> slot in each layout, or HN_NONE */
+} builder;
+
+static hone_status add_slot(builder *b, const hn_slot *s, uint32_t *out) {
+  if (!hn_push(&b->p->slots, *s)) return hn_nomem(b->g->cx);
+  *out = (uint32_t)b->p->slots.n - 1;
+  return HONE_OK;
+}
+
+static hone_status add_block(builder *b, size_t bytes, uint32_t *out) {
+  uint32_t now = (uint32_t)b->p->steps.n;
+  hn_block block = {.bytes = bytes, .first = now, .last = now};
+  if (!hn_push(&b->p->blocks, block)) return hn_nomem(b->g->cx);
+  *out = (uint32_t)b->p->blocks.n - 1;
+  return HONE_OK;
+}
+
+static void touch(builder *b, uint32_t slot) {
+  const hn_slot *s = &b->p->slots.p[slot];
+  hn_block *k = s->kind == HN_SLOT_BLOCK ? &b->p->blocks.p[s->index] : NULL;
+  if (k && k->last < b->p->steps.n) k->last = (uint32_t)b->p->steps.n;
+}
+
+static void keep_to_end(builder *b, uint32_t slot) {
+  const hn_slot *s = &b->p->slots.p[slot];
+  if (s->kind == HN_SLOT_BLOCK) b->p->blocks.p[s->index].last = UINT32_MAX;
+}
+
+/* A slot for value v in a layout, with room of its own. */
+static hone_status own_slot(builder *b, hn_id v, hn_layout layout, uint32_t *out) {
+  const hn_value *val = hn_value_at(b->g, v);
+  hn_slot s = {.layout = layout, .dtype = val->dtype, .rank = val->shape.rank, .value = v};
+  if (!hn_shape_fixed(&val->shape) || !val->dtype) {
+    s.kind = HN_SLOT_DYNAMIC;
+    s.index = b->p->n_dynamic++;
+    s.rank = -1;
+  } else {
+    size_t bytes;
+    memcpy(s.dims, val->shape.d, sizeof s.dims);
+    if (!hn_shape_count(&val->shape, &s.count) || !hn_layout_bytes(layout, s.dtype, s.rank, s.dims, &bytes))
+      return hn_fail(b->g->cx, HONE_BAD_GRAPH, "tensor '%s' is too large", val->name);
+    s.kind = HN_SLOT_BLOCK;
+    HN_TRY(add_block(b, bytes, &s.index));
+  }
+  return add_slot(b, &s, out);
+}
+
+static hone_status constant_slot(builder *b, hn_id v, uint32_t *out) {
+  const hn_tensor *t = hn_value_at(b->g, v)->data;
+  hn_slot s = {.kind = HN_SLOT_CONST, .dtype = t->dtype, .rank = t->rank, .count = t->count, .value = v,
+               .constant = t};
+  memcpy(s.dims, t->dims, sizeof s.dims);
+  return add_slot(b, &s, out);
+}
+
+/* The slot of a value in the layout its producer left it. */
+static hone_status slot_of(builder *b, hn_id v, uint32_t *out) {
+  if (b->p->value_slot[v] == HN_NONE) {
+    const hn_value *val = hn_value_at(b->g, v);
+    if (!val->data)
+      return hn_fail(b->g->cx, HONE_BAD_GRAPH, "tensor '%s' is used but nothing produces it", val->name);
+    HN_TRY(constant_slot(b, v, &b->p->value_slot[v]));
+  }
+  *out = b->p->value_slot[v];
+  return HONE_OK;
+}
+
+static void fill_arg(builder *b, uint32_t slot, hn_arg *a) {
+  const hn_slot *s = &b->p->slots.p[slot];
+  *a = (hn_arg){.present = true, .dynamic = s->kind == HN_SLOT_DYNAMIC, .dtype = s->dtype, .rank = s->rank,
+                .layout = s->layout, .constant = hn_value_at(b->g, s->value)->data};
+  memcpy(a->dims, s->dims, sizeof a->dims);
+}
+
+static hone_status new_step(builder *b, hn_planned *s, hn_id node, uint32_t n_in, uint32_t n_out) {
+  hn_arena *a = b->p->arena;
+  *s = (hn_planned){.node = node, .scratch = HN_NONE};
+  s->task = (hn_task){.cx = b->g->cx, .g = b->g, .node = node == HN_NONE ? NULL : hn_node_at(b->g, node),
+                      .n_in = n_in, .n_out = n_out, .threads = b->o->threads, .device = b->o->device, .inplace = -1};
+  s->task.in = hn_arena_alloc(a, sizeof(hn_arg) * n_in);
+  s->task.out = hn_arena_alloc(a, sizeof(hn_arg) * n_out);
+  s->in = hn_arena_alloc(a, sizeof(uint32_t) * n_in);
+  s->out = hn_arena_alloc(a, sizeof(uint32_t) * n_out);
+  return s->task.in && s->task.out && s->in && s->out ? HONE_OK : hn_nomem(b->g->cx);
+}
+
+static void abandon(hn_task *t) {
+  if (t->kernel && t->kernel->destroy) t->kernel->destroy(t);
+  t->state = NULL;
+}
+
+static hone_status append_step(builder *b, hn_planned *s) {
+  hone_status st = s->task.scratch ? add_block(b, s->task.scratch, &s->scratch) : HONE_OK;
+  if (!st && !hn_push(&b->p->steps, *s)) st = hn_nomem(b->g->cx);
+  if (st) abandon(&s->task);
+  else b->p->packed_bytes += s->task.packed;
+  return st;
+}
+
+/* The value in a given layout: as it is, converted before, or converted now. */
+static hone_status in_layout(builder *b, hn_id v, hn_layout want, uint32_t *out) {
+  uint32_t have;
+  HN_TRY(slot_of(b, v, &have));
+  hn_slot from = b->p->slots.p[have];
+  if (from.layout == want || from.kind == HN_SLOT_DYNAMIC) {
+    *out = have;
+    return HONE_OK;
+  }
+  if (b->converted[v][want] != HN_NONE) {
+    *out = b->converted[v][want];
+    return HONE_OK;
+  }
+  hn_planned s;
+  HN_TRY(new_step(b, &s, HN_NONE, 1, 1));
+  fill_arg(b, have, &s.task.in[0]);
+  uint32_t to;
+  HN_TRY(own_slot(b, v, want, &to));
+  fill_arg(b, to, &s.task.out[0]);
+  s.task.kernel = &hn_reorder_kernel;
+  HN_TRY(hn_reorder_kernel.plan(&s.task));
+  s.once = from.kind == HN_SLOT_CONST;
+  s.in[0] = have;
+  s.out[0] = to;
+  touch(b, have);
+  if (s.once) {
+    keep_to_end(b, to);
+    b->p->blocks.p[b->p->slots.p[to].index].first = 0;
+  }
+  HN_TRY(append_step(b, &s));
+  *out = b->converted[v][want] = to;
+  return HONE_OK;
+}
+
+/* -------------------------------------------------------------------------------- choosing a kernel */
+
+static bool all_fixed(const hn_task *t) {
+  for (uint32_t i = 0; i < t->n_in; i++)
+    if (t->in[i].present && t->in[i].dynamic) return false;
+  for (uint32_t i = 0; i < t->n_out; i++)
+    if (t->out[i].present && t->out[i].dynamic) return false;
+  return true;
+}
+
+/* As the kernel sees them before plan(): inputs as they lie, outputs plain. */
+static hone_status describe(builder *b, hn_planned *s) {
+  hn_task *t = &s->task;
+  const hn_node *n = t->node;
+  for (uint32_t i = 0; i < t->n_in; i++) {
+    t->in[i] = (hn_arg){.present = false};
+    if (n->in[i] == HN_NONE) continue;
+    uint32_t slot;
+    HN_TRY(slot_of(b, n->in[i], &slot));
+    fill_arg(b, slot, &t->in[i]);
+    uint32_t group = b->group[n->in[i]], here = 0;
+    for (uint32_t k = 0; k < n->n_in; k++) here += n->in[k] != HN_NONE && b->group[n->in[k]] == group;
+    t->in[i].may_overwrite = b->p->slots.p[slot].kind == HN_SLOT_BLOCK && !b->pinned[group] &&
+                             here == 1 && b->reads[group] == 1;
+  }
+  for (uint32_t i = 0; i < t->n_out; i++) {
+    t->out[i] = (hn_arg){.present = false};
+    if (n->out[i] == HN_NONE) continue;
+    const hn_value *v = hn_value_at(b->g, n->out[i]);
+    t->out[i] = (hn_arg){.present = true, .dynamic = !hn_shape_fixed(&v->shape) || !v->dtype, .dtype = v->dtype,
+                         .rank = v->shape.rank};
+    memcpy(t->out[i].dims, v->shape.d, sizeof t->out[i].dims);
+  }
+  return HONE_OK;
+}
+
+static void want_plain(hn_task *t) {
+  for (uint32_t i = 0; i < t->n_in; i++) t->in[i].layout = HN_LAYOUT_PLAIN;
+  for (uint32_t i = 0; i < t->n_out; i++) t->out[i].layout = HN_LAYOUT_PLAIN;
+}
+
+static hone_status choose_kernel(builder *b, hn_planned *s) {
+  hn_task *t = &s->task;
+  const hn_node *n = t->node;
+  HN_TRY(describe(b, s));
+  int limit = INT32_MAX;
+  while (!b->o->reference && all_fixed(t)) { /* by falling priority, until one takes it */
+    const hn_kernel *best = NULL;
+    for (uint32_t i = 0; hn_kernel_at(i); i++) {
+      const hn_kernel *k = hn_kernel_at(i);
+      if (k->op != n->op || k->priority >= limit || (best && best->priority >= k->priority)) continue;
+      if (n->n_post && !k->epilogue) continue;
+      if (k->supports(t)) best = k;
+    }
+    if (!best) break;
+    limit = best->priority;
+    t->kernel = best;
+    hone_status st = best->plan(t);
+    if (!st) return HONE_OK;
+    abandon(t);
+    if (st != HONE_UNSUPPORTED) return st;
+    t->scratch = t->packed = 0;
+    t->inplace = -1;
+    HN_TRY(describe(b, s));
+  }
+  t->kernel = hn_kernel_ref(n->op);
+  want_plain(t);
+  if (!t->kernel)
+    return hn_fail(b->g->cx, HONE_UNSUPPORTED, "node '%s': operator %s has no kernel in this build", n->name,
+                   hn_op_name(n->op));
+  return HONE_OK;
+}
+
+/* ------------------------------------------------------------------------------------------- nodes */
+
+/* Same bytes, other dimensions: the output is a view of the input. */
+static bool is_view(const builder *b, const hn_node *n) {
+  bool op = n->op == HN_Reshape || n->op == HN_Flatten || n->op == HN_Squeeze || n->op == HN_Unsqueeze ||
+            n->op == HN_Identity;
+  if (!op || n->n_post || b->o->keep_all) return false;
+  return hn_shape_fixed(&hn_value_at(b->g, n->out[0])->shape) && hn_shape_fixed(&hn_value_at(b->g, n->in[0])->shape) &&
+         hn_value_at(b->g, n->out[0])->dtype;
+}
+
+static hone_status plan_view(builder *b, const hn_node *n) {
+  uint32_t from;
+  hn_id out = n->out[0];
+  const hn_value *v = hn_value_at(b->g, out);
+  bool same = hn_shape_equal(&v->shape, &hn_value_at(b->g, n->in[0])->shape);
+  if (same) HN_TRY(slot_of(b, n->in[0], &from));
+  else HN_TRY(in_layout(b, n->in[0], HN_LAYOUT_PLAIN, &from));
+  touch(b, from);
+  hn_slot s = b->p->slots.p[from];
+  s.rank = v->shape.rank;
+  memcpy(s.dims, v->shape.d, sizeof s.dims);
+  s.value = out;
+  return add_slot(b, &s, &b->p->value_slot[out]);
+}
+
+static hone_status plan_outputs(builder *b, hn_planned *s) {
+  hn_task *t = &s->task;
+  const hn_node *n = t->node;
+  for (uint32_t i = 0; i < t->n_out; i++) {
+    s->out[i] = HN_NONE;
+    hn_id v = n->out[i];
+    if (v == HN_NONE) continue;
+    if (i == 0 && t->inplace >= 0 && t->in[t->inplace].may_overwrite) {
+      hn_slot slot = b->p->slots.p[s->in[t->inplace]];
+      slot.value = v;
+      slot.layout = t->out[0].layout;
+      slot.dtype = t->out[0].dtype;
+      slot.rank = t->out[0].rank;
+      memcpy(slot.dims, t->out[0].dims, sizeof slot.dims);
+      HN_TRY(add_slot(b, &slot, &s->out[0]));
+    } else {
+      HN_TRY(own_slot(b, v, t->out[i].layout, &s->out[i]));
+    }
+    b->p->value_slot[v] = s->out[i];
+    if (b->pinned[b->group[v]]) keep_to_end(b, s->out[i]);
+  }
+  return HONE_OK;
+}
+
+static hone_status plan_node(builder *b, hn_id id) {
+  const hn_node *n = hn_node_at(b->g, id);
+  hone_status st = HONE_OK;
+  if (is_view(b, n)) {
+    st = plan_view(b, n);
+  } else {
+    hn_planned s;
+    HN_TRY(new_step(b, &s, id, n->n_in, n->n_out));
+    HN_TRY(choose_kernel(b, &s));
+    for (uint32_t i = 0; i < n->n_in && !st; i++) {
+      s.in[i] = HN_NONE;
+      if (n->in[i] == HN_NONE || s.task.in[i].unused) continue;
+      st = in_layout(b, n->in[i], s.task.in[i].layout, &s.in[i]);
+    }
+    /* Reorders may have been appended meanwhile: what this step reads lives until this step. */
+    for (uint32_t i = 0; i < n->n_in && !st; i++)
+      if (s.in[i] != HN_NONE) touch(b, s.in[i]);
+    if (!st) st = plan_outputs(b, &s);
+    if (st) abandon(&s.task);
+    else st = append_step(b, &s);
+  }
+  for (uint32_t i = 0; i < n->n_in; i++)
+    if (n->in[i] != HN_NONE) b->reads[b->group[n->in[i]]]--;
+  return st;
+}
+
+static uint32_t group_of(const builder *b, uint32_t v) {
+  while (b->group[v] != v) v = b->group[v];
+  return v;
+}
+
+/* Groups of views, how often each will be read, and which must survive to the end. */
+static void prepare_groups(builder *b) {
+  const hn_graph *g = b->g;
+  for (uint32_t v = 0; v < g->values.n; v++) b->group[v] = v;
+  for (size_t i = 0; i < g->nodes.n; i++) {
+    const hn_node *n = &g->nodes.p[i];
+    if (!n->dead && is_view(b, n)) b->group[group_of(b, n->out[0])] = group_of(b, n->in[0]);
+  }
+  for (uint32_t v = 0; v < g->values.n; v++) b->group[v] = group_of(b, v);
+  for (uint32_t v = 0; v < g->values.n; v++) b->reads[b->group[v]] += g->values.p[v].n_users;
+  for (size_t i = 0; i < g->outputs.n; i++) b->pinned[b->group[g->outputs.p[i].value]] = true;
+  if (b->o->keep_all)
+    for (uint32_t v = 0; v < g->values.n; v++) b->pinned[v] = true;
+}
+
+static hone_status plan_graph(builder *b) {
+  hn_graph *g = b->g;
+  for (uint32_t i = 0; i < g->inputs.n; i++) {
+    hn_id v = g->inputs.p[i];
+    const hn_value *val = hn_value_at(g, v);
+    hn_slot s = {.kind = HN_SLOT_INPUT, .dtype = val->dtype, .rank = val->shape.rank, .value = v, .index = i};
+    if (!hn_shape_fixed(&val->shape) || !hn_shape_count(&val->shape, &s.count))
+      return hn_fail(g->cx, HONE_BAD_ARG, "input '%s' has no fixed shape: set one", val->name);
+    memcpy(s.dims, val->shape.d, sizeof s.dims);
+    HN_TRY(add_slot(b, &s, &b->p->value_slot[v]));
+  }
+  hn_id *order;
+  uint32_t n;
+  HN_TRY(hn_graph_order(g, &order, &n));
+  hone_status st = HONE_OK;
+  for (uint32_t i = 0; i < n && !st; i++) st = plan_node(b, order[i]);
+  hn_free(order);
+  for (size_t i = 0; i < g->outputs.n && !st; i++) {
+    st = in_layout(b, g->outputs.p[i].value, HN_LAYOUT_PLAIN, &b->p->outputs[i]);
+    if (!st) keep_to_end(b, b->p->outputs[i]);
+  }
+  return st;
+}
+
+hone_status hn_plan_create(hn_graph *g, const hn_plan_options *o, hn_plan **out) {
+  hn_plan *p = hn_calloc(1, sizeof *p);
+  if (!p) return hn_nomem(g->cx);
+  size_t nv = g->values.n;
+  builder b = {.p = p, .g = g, .o = o};
+  b.group = hn_calloc(nv, sizeof *b.group);
+  b.reads = hn_calloc(nv, sizeof *b.reads);
+  b.pinned = hn_calloc(nv, sizeof *b.pinned);
+  b.converted = hn_calloc(nv, sizeof *b.converted);
+  p->g = g;
+  p->arena = hn_arena_create();
+  hone_status st = p->arena && b.group && b.reads && b.pinned && b.converted ? HONE_OK : hn_nomem(g->cx);
+  if (!st) {
+    p->outputs = hn_arena_alloc(p->arena, sizeof *p->outputs * g->outputs.n);
+    p->value_slot = hn_arena_alloc(p->arena, sizeof *p->value_slot * nv);
+    if (!p->outputs || !p->value_slot) st = hn_nomem(g->cx);
+  }
+  if (!st) {
+    memset(p->value_slot, 0xff, sizeof *p->value_slot * nv);
+    memset(b.converted, 0xff, sizeof *b.converted * nv);
+    prepare_groups(&b);
+    st = plan_graph(&b);
+  }
+  if (!st) st = hn_plan_memory(g->cx, p->blocks.p, p->blocks.n, &p->arena_bytes, &p->lower_bound);
+  hn_free(b.group);
+  hn_free(b.reads);
+  hn_free(b.pinned);
+  hn_free(b.converted);
+  if (st) {
+    hn_plan_destroy(p);
+    return st;
+  }
+  *out = p;
+  return HONE_OK;
+}
+
+void hn_plan_destroy(hn_plan *p) {
+  if (!p) return;
+  for (size_t i = 0; i < p->steps.n; i++) abandon(&p->steps.p[i].task);
+  hn_vec_free(&p->slots);
+  hn_vec_free(&p->blocks);
+  hn_vec_free(&p->steps);
+  hn_arena_destroy(p->arena);
+  hn_free(p);
+}

@@ -1,0 +1,66 @@
+/* plan.h - from a graph whose shapes are fixed to a list of steps over planned memory. */
+#ifndef HN_PLAN_H
+#define HN_PLAN_H
+#include "device/kernel.h"
+
+/* Where a tensor in one layout lives at run time. */
+typedef enum hn_slot_kind {
+  HN_SLOT_ABSENT,
+  HN_SLOT_CONST,   /* a constant's own data */
+  HN_SLOT_INPUT,   /* lent by the caller for the run */
+  HN_SLOT_BLOCK,   /* a block of the arena */
+  HN_SLOT_DYNAMIC  /* allocated while running: its shape depends on data */
+} hn_slot_kind;
+
+typedef struct hn_slot {
+  hn_slot_kind kind;
+  hn_layout layout;
+  hn_dtype dtype;
+  int32_t rank;
+  int64_t dims[HN_MAX_RANK];
+  int64_t count;
+  hn_id value;
+  const hn_tensor *constant; /* CONST: whose data it is (dims may differ: a view of it) */
+  uint32_t index; /* of the block, the graph input, or the dynamic buffer */
+} hn_slot;
+
+/* A piece of arena, alive from the step that first touches it to the one that last does. */
+typedef struct hn_block {
+  size_t bytes, offset;
+  uint32_t first, last;
+} hn_block;
+
+typedef struct hn_planned {
+  hn_task task;
+  uint32_t *in, *out; /* slots */
+  uint32_t scratch;   /* block, or HN_NONE */
+  bool once;          /* depends on constants alone: run the first time only */
+  hn_id node;         /* HN_NONE: a reorder */
+} hn_planned;
+
+typedef struct hn_plan {
+  hn_arena *arena;
+  const hn_graph *g; /* borrowed */
+  HN_VEC(hn_slot) slots;
+  HN_VEC(hn_block) blocks;
+  HN_VEC(hn_planned) steps;
+  uint32_t n_dynamic;
+  uint32_t *outputs; /* slot of each graph output, in plain layout */
+  uint32_t *value_slot; /* slot of each value in the layout its producer leaves; HN_NONE if none */
+  size_t arena_bytes, packed_bytes, lower_bound; /* lower_bound: the largest live set */
+} hn_plan;
+
+typedef struct hn_plan_options {
+  void *device;   /* of cpu/cpu.h; NULL with reference */
+  int threads;
+  bool reference; /* reference kernels only */
+  bool keep_all;  /* every value keeps a block of its own to the end */
+} hn_plan_options;
+
+hone_status hn_plan_create(hn_graph *g, const hn_plan_options *o, hn_plan **out);
+void hn_plan_destroy(hn_plan *p); /* accepts NULL */
+
+/* Offsets for blocks so that no two alive at once overlap; returns the total (memory.c). Greedy by size as in
+   Pisarchyk & Lee, "Efficient Memory Management for Deep Neural Net Inference", 2020. */
+hone_status hn_plan_memory(hone_context *cx, hn_block *blocks, size_t n, size_t *total, size_t *lower_bound);
+#endif

@@ -1,0 +1,273 @@
+/* model.c - the public face of graphs: loading, saving, asking. */
+#include "run/model.h"
+
+#include <string.h>
+
+#include "base/str.h"
+#include "engine/engine.h"
+#include "format/onnx/writer.h"
+#include "format/probe.h"
+#include "op/infer.h"
+
+hone_status hn_model_wrap(hone_context *cx, hn_graph *g, hone_model **out) {
+  hone_model *m = hn_calloc(1, sizeof *m);
+  if (m) m->strings = hn_arena_create();
+  if (!m || !m->strings) {
+    hn_free(m);
+    hn_graph_destroy(g);
+    return hn_nomem(cx);
+  }
+  m->cx = cx;
+  m->g = g;
+  *out = m;
+  return HONE_OK;
+}
+
+void hn_model_changed(hone_model *m) {
+  hn_free(m->order);
+  m->order = NULL;
+}
+
+hone_status hone_model_load(hone_context *cx, const char *path, hone_model **model) {
+  hn_graph *g;
+  HN_TRY(hn_format_read(cx, path, &g));
+  return hn_model_wrap(cx, g, model);
+}
+
+hone_status hone_model_load_memory(hone_context *cx, const void *data, size_t size, hone_model **model) {
+  hn_graph *g;
+  HN_TRY(hn_format_read_memory(cx, data, size, &g));
+  return hn_model_wrap(cx, g, model);
+}
+
+void hone_model_destroy(hone_model **model) {
+  if (!model || !*model) return;
+  hn_graph_destroy((*model)->g);
+  hn_report_free(&(*model)->report);
+  hn_free((*model)->order);
+  hn_arena_destroy((*model)->strings);
+  hn_free(*model);
+  *model = NULL;
+}
+
+hone_status hone_model_clone(const hone_model *model, hone_model **copy) {
+  hn_graph *g = hn_graph_clone(model->g);
+  if (!g) return hn_nomem(model->cx);
+  return hn_model_wrap(model->cx, g, copy);
+}
+
+hone_status hone_model_save(const hone_model *model, const char *path) {
+  const char *dot = strrchr(path, '.');
+  if (dot && strcmp(dot, ".onnx") == 0) return hn_onnx_write(model->g, path);
+  if (dot && strcmp(dot, ".hone") == 0) return hn_engine_write(model->g, path);
+  return hn_fail(model->cx, HONE_UNSUPPORTED, "%s: the name must end in .onnx or .hone to say which format to write", path);
+}
+
+/* ------------------------------------------------------------------------------------ inputs, outputs */
+
+void hn_tensor_info_of(const hn_graph *g, hn_id value, const char *name, hone_tensor_info *info) {
+  memset(info, 0, sizeof *info);
+  info->name = name ? name : "";
+  if (value == HN_NONE) {
+    info->rank = -1;
+    return;
+  }
+  const hn_value *v = hn_value_at(g, value);
+  if (!name) info->name = v->name;
+  info->dtype = v->dtype;
+  info->rank = v->shape.rank;
+  for (int32_t i = 0; i < v->shape.rank; i++) {
+    info->dims[i] = hn_dim_fixed(v->shape.d[i]) ? v->shape.d[i] : -1;
+    info->dim_names[i] = hn_dim_fixed(v->shape.d[i]) ? "" : hn_dim_text(g->dims, v->shape.d[i]);
+  }
+}
+
+uint32_t hone_model_input_count(const hone_model *m) { return (uint32_t)m->g->inputs.n; }
+uint32_t hone_model_output_count(const hone_model *m) { return (uint32_t)m->g->outputs.n; }
+
+static hone_status bad_index(const hone_model *m, const char *what, uint32_t index, size_t n) {
+  return hn_fail(m->cx, HONE_BAD_ARG, "there is no %s %u; the model has %zu", what, index, n);
+}
+
+hone_status hone_model_input_info(const hone_model *m, uint32_t i, hone_tensor_info *info) {
+  if (i >= m->g->inputs.n) return bad_index(m, "input", i, m->g->inputs.n);
+  hn_tensor_info_of(m->g, m->g->inputs.p[i], NULL, info);
+  return HONE_OK;
+}
+
+hone_status hone_model_output_info(const hone_model *m, uint32_t i, hone_tensor_info *info) {
+  if (i >= m->g->outputs.n) return bad_index(m, "output", i, m->g->outputs.n);
+  hn_tensor_info_of(m->g, m->g->outputs.p[i].value, m->g->outputs.p[i].name, info);
+  return HONE_OK;
+}
+
+const char *hone_model_metadata(const hone_model *m, const char *key) { return hn_meta_get(m->g, key); }
+
+bool hone_model_metadata_at(const hone_model *m, uint32_t i, const char **key, const char **value) {
+  if (i >= m->g->meta.n) return false;
+  *key = m->g->meta.p[i].key;
+  *value = m->g->meta.p[i].value;
+  return true;
+}
+
+/* Names of the inputs, for messages. */
+static void input_names(const hn_graph *g, hn_str *s) {
+  for (size_t i = 0; i < g->inputs.n; i++)
+    hn_str_printf(s, "%s'%s'", i ? ", " : "", hn_value_at(g, g->inputs.p[i])->name);
+}
+
+static hone_status no_input(const hone_model *m, const char *name) {
+  hn_str s = {0};
+  input_names(m->g, &s);
+  hone_status st = hn_fail(m->cx, HONE_BAD_ARG, "there is no input '%s'; the model has %s", name, s.p ? s.p : "none");
+  hn_str_free(&s);
+  return st;
+}
+
+static hone_status set_shape(hn_graph *g, hn_id input, const hn_shape *shape) {
+  hn_value *v = hn_value_at(g, input);
+  if (v->shape.rank >= 0 && v->shape.rank != shape->rank)
+    return hn_fail(g->cx, HONE_BAD_ARG, "input '%s' has %d dimensions, not %d", v->name, v->shape.rank, shape->rank);
+  for (int32_t k = 0; k < v->shape.rank; k++) {
+    hn_dim d = hn_dim_eval(g->dims, v->shape.d[k]);
+    if (hn_dim_fixed(d) && d != shape->d[k])
+      return hn_fail(g->cx, HONE_BAD_ARG, "input '%s': dimension %d is fixed at %lld, it cannot be %lld", v->name, k,
+                     (long long)d, (long long)shape->d[k]);
+    if (hn_dim_is_symbol(g->dims, d)) hn_dim_bind(g->dims, d, shape->d[k]);
+  }
+  v->shape = *shape;
+  for (size_t i = 0; i < g->inputs.n; i++) { /* other inputs may share the symbols */
+    hn_value *o = hn_value_at(g, g->inputs.p[i]);
+    for (int32_t k = 0; k < o->shape.rank; k++) o->shape.d[k] = hn_dim_eval(g->dims, o->shape.d[k]);
+  }
+  return hn_infer_again(g);
+}
+
+hone_status hone_model_set_input_shape(hone_model *m, const char *input, uint32_t rank, const int64_t *dims) {
+  hn_id id = HN_NONE;
+  for (size_t i = 0; i < m->g->inputs.n; i++)
+    if (hn_streq(hn_value_at(m->g, m->g->inputs.p[i])->name, input)) id = m->g->inputs.p[i];
+  if (id == HN_NONE) return no_input(m, input);
+  if (rank > HN_MAX_RANK) return hn_fail(m->cx, HONE_BAD_ARG, "input '%s': %u dimensions; at most %d", input, rank, HN_MAX_RANK);
+  for (uint32_t k = 0; k < rank; k++)
+    if (dims[k] < 0) return hn_fail(m->cx, HONE_BAD_ARG, "input '%s': dimension %u is negative", input, k);
+  hn_shape shape = hn_shape_of((int32_t)rank, dims);
+  hn_graph *g = hn_graph_clone(m->g); /* a failure leaves the model as it was */
+  if (!g) return hn_nomem(m->cx);
+  hone_status st = set_shape(g, id, &shape);
+  if (st) {
+    hn_graph_destroy(g);
+    return st;
+  }
+  hn_graph_destroy(m->g);
+  m->g = g;
+  hn_model_changed(m);
+  return HONE_OK;
+}
+
+hone_status hone_model_add_output(hone_model *m, const char *tensor) {
+  uint32_t id;
+  if (!hn_map_get(&m->g->names, tensor, &id)) return hn_fail(m->cx, HONE_BAD_ARG, "there is no tensor '%s'", tensor);
+  for (size_t i = 0; i < m->g->outputs.n; i++)
+    if (hn_streq(m->g->outputs.p[i].name, tensor)) return HONE_OK;
+  hn_graph_add_output(m->g, tensor, id);
+  return m->g->oom ? hn_nomem(m->cx) : HONE_OK;
+}
+
+/* --------------------------------------------------------------------------------------------- figures */
+
+static bool is_weight(hn_dtype t) { return hn_is_float(t) || hone_dtype_size(t) == 1 || t == HONE_DTYPE_I4 || t == HONE_DTYPE_U4; }
+
+static void count_constant(const hn_value *v, uint64_t *parameters, uint64_t *bytes) {
+  if (!v->data || !v->n_users) return;
+  *bytes += v->data->bytes;
+  if (is_weight(v->dtype)) *parameters += (uint64_t)v->data->count;
+}
+
+static void count_graph(const hn_graph *g, hone_model_stats *s) {
+  for (size_t i = 0; i < g->values.n; i++) count_constant(&g->values.p[i], &s->parameters, &s->weight_bytes);
+  for (size_t i = 0; i < g->nodes.n; i++) {
+    const hn_node *n = &g->nodes.p[i];
+    if (n->dead) continue;
+    s->layers++;
+    s->macs += hn_node_macs(g, n, &s->macs_symbolic);
+    for (uint32_t k = 0; k < n->n_out; k++) {
+      int64_t count;
+      size_t bytes;
+      const hn_value *v = n->out[k] == HN_NONE ? NULL : hn_value_at(g, n->out[k]);
+      if (v && hn_shape_count(&v->shape, &count) && hn_dtype_bytes(v->dtype, (uint64_t)count, &bytes))
+        s->activation_bytes += bytes;
+    }
+    for (uint32_t k = 0; k < n->n_attr; k++)
+      if (n->attr[k].type == HN_ATTR_GRAPH) count_graph(n->attr[k].v.graph, s);
+  }
+}
+
+hone_status hone_model_get_stats(const hone_model *m, hone_model_stats *stats) {
+  memset(stats, 0, sizeof *stats);
+  count_graph(m->g, stats);
+  return HONE_OK;
+}
+
+static hone_status need_order(hone_model *m) {
+  return m->order ? HONE_OK : hn_graph_order(m->g, &m->order, &m->n_layers);
+}
+
+uint32_t hone_model_layer_count(const hone_model *m) {
+  uint32_t n = 0;
+  for (size_t i = 0; i < m->g->nodes.n; i++) n += !m->g->nodes.p[i].dead;
+  return n;
+}
+
+static hone_status layer_node(hone_model *m, uint32_t index, const hn_node **n) {
+  HN_TRY(need_order(m));
+  if (index >= m->n_layers) return bad_index(m, "layer", index, m->n_layers);
+  *n = hn_node_at(m->g, m->order[index]);
+  return HONE_OK;
+}
+
+static const char *keep_text(hone_model *m, hn_str *s) {
+  const char *kept = hn_arena_strdup(m->strings, s->p ? s->p : "");
+  hn_str_free(s);
+  return kept ? kept : "";
+}
+
+hone_status hone_model_layer_info(hone_model *m, uint32_t index, hone_layer_info *info) {
+  const hn_node *n;
+  HN_TRY(layer_node(m, index, &n));
+  hn_str kind = {0}, detail = {0};
+  hn_node_kind_text(n, &kind);
+  hn_attrs_text(m->g, n, &detail);
+  hone_layer_info r = {.name = n->name, .op = keep_text(m, &kind), .detail = keep_text(m, &detail),
+                       .input_count = n->n_in, .output_count = n->n_out};
+  for (uint32_t i = 0; i < n->n_in; i++)
+    if (n->in[i] != HN_NONE) count_constant(hn_value_at(m->g, n->in[i]), &r.parameters, &r.weight_bytes);
+  bool symbolic = false;
+  r.macs = hn_node_macs(m->g, n, &symbolic);
+  *info = r;
+  return HONE_OK;
+}
+
+hone_status hone_model_layer_input(hone_model *m, uint32_t layer, uint32_t index, hone_tensor_info *info) {
+  const hn_node *n;
+  HN_TRY(layer_node(m, layer, &n));
+  if (index >= n->n_in) return bad_index(m, "input", index, n->n_in);
+  hn_tensor_info_of(m->g, n->in[index], NULL, info);
+  return HONE_OK;
+}
+
+hone_status hone_model_layer_output(hone_model *m, uint32_t layer, uint32_t index, hone_tensor_info *info) {
+  const hn_node *n;
+  HN_TRY(layer_node(m, layer, &n));
+  if (index >= n->n_out) return bad_index(m, "output", index, n->n_out);
+  hn_tensor_info_of(m->g, n->out[index], NULL, info);
+  return HONE_OK;
+}
+
+hone_status hone_model_print(const hone_model *m, char **text) { return hn_graph_print(m->g, text); }
+
+void hone_text_free(char **text) {
+  if (!text) return;
+  hn_free(*text);
+  *text = NULL;
+}

@@ -1,0 +1,21 @@
+/* model.h - what stands behind a hone_model. */
+#ifndef HN_MODEL_H
+#define HN_MODEL_H
+#include "ir/graph.h"
+#include "pass/pass.h"
+
+struct hone_model {
+  hone_context *cx;
+  hn_graph *g;
+  hn_report report;  /* of the last optimization */
+  hn_id *order;      /* layers in execution order, made on demand; NULL: not yet */
+  uint32_t n_layers;
+  hn_arena *strings; /* texts handed out by layer_info */
+};
+
+/* Takes over the graph. */
+hone_status hn_model_wrap(hone_context *cx, hn_graph *g, hone_model **out);
+/* Must be called after each change of the graph. */
+void hn_model_changed(hone_model *m);
+void hn_tensor_info_of(const hn_graph *g, hn_id value, const char *name, hone_tensor_info *info);
+#endif

@@ -1,0 +1,74 @@
+/* optimize.c - the public face of the passes, and the tables a program may list. */
+#include <string.h>
+
+#include "device/kernel.h"
+#include "run/eval.h"
+#include "run/model.h"
+
+void hone_optimize_options_init(hone_optimize_options *options) {
+  *options = (hone_optimize_options){.size = sizeof *options, .level = 2};
+}
+
+/* The caller's options may be of an older, smaller version: what it lacks keeps its default. */
+static hone_status read_options(hone_context *cx, const hone_optimize_options *given, hone_optimize_options *o) {
+  hone_optimize_options_init(o);
+  if (!given) return HONE_OK;
+  if (given->size < sizeof given->size || given->size > sizeof *o)
+    return hn_fail(cx, HONE_BAD_ARG, "hone_optimize_options: call hone_optimize_options_init() first");
+  memcpy(o, given, given->size);
+  o->size = sizeof *o;
+  return HONE_OK;
+}
+
+hone_status hone_model_optimize(hone_model *m, const hone_optimize_options *options) {
+  hone_optimize_options o;
+  HN_TRY(read_options(m->cx, options, &o));
+  hn_graph *g = hn_graph_clone(m->g);
+  if (!g) return hn_nomem(m->cx);
+  hn_report report = {0};
+  hone_status st = hn_passes_run(g, &o, hn_eval_constant, &report);
+  if (!st && g->oom) st = hn_nomem(m->cx);
+  if (st) {
+    hn_report_free(&report);
+    hn_graph_destroy(g);
+    return st;
+  }
+  hn_graph_destroy(m->g);
+  hn_report_free(&m->report);
+  m->g = g;
+  m->report = report;
+  hn_model_changed(m);
+  return HONE_OK;
+}
+
+bool hone_model_report_row(const hone_model *m, uint32_t index, hone_report_row *row) {
+  if (index >= m->report.n) return false;
+  *row = m->report.p[index];
+  return true;
+}
+
+bool hone_pass_at(uint32_t index, const char **name, int32_t *level, const char **doc) {
+  return hn_pass_info(index, name, level, doc);
+}
+
+bool hone_operator_at(uint32_t index, const char **name, const char **doc) {
+  if (index >= HN_OP_COUNT - 1) return false;
+  const hn_op_row *row = hn_op_info((hn_op)(index + 1));
+  *name = row->name;
+  *doc = row->doc;
+  return true;
+}
+
+bool hone_kernel_at(uint32_t index, const char **op, const char **kernel) {
+  const hn_kernel *k = hn_kernel_at(index);
+  uint32_t fast = 0;
+  while (!k && hn_kernel_at(fast)) fast++;
+  for (int o = HN_OP_NONE + 1; !k && o < HN_OP_COUNT; o++) { /* past the fast ones: the references, counted */
+    const hn_kernel *r = hn_kernel_ref((hn_op)o);
+    if (r && fast++ == index) k = r;
+  }
+  if (!k) return false;
+  *op = hn_op_name(k->op);
+  *kernel = k->name;
+  return true;
+}

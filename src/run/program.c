@@ -1,0 +1,300 @@
+#include "run/program.h"
+
+#include <string.h>
+
+#include "base/checked.h"
+#include "base/parallel.h"
+#include "device/cpu/cpu.h"
+#include "op/infer.h"
+#include "pass/pass.h"
+#include "run/eval.h"
+
+/* A buffer for a tensor whose shape is known only when it is computed; kept and grown between runs. */
+typedef struct dynamic {
+  hn_view view;
+  size_t capacity;
+} dynamic;
+
+/* The program of a nested graph, for the shapes of its last call. */
+typedef struct nested {
+  const hn_graph *g;
+  hn_program *program;
+  struct nested *next;
+} nested;
+
+typedef struct prepared_step {
+  hn_exec exec;
+  hn_program *program;
+  const hn_planned *planned;
+  double seconds;
+} prepared_step;
+
+struct hn_program {
+  hone_context *cx;
+  hn_graph *g;
+  hn_plan *plan;
+  hn_plan_options options;
+  unsigned char *memory;
+  dynamic *dynamics;
+  prepared_step *steps;
+  const hn_view *inputs; /* of the run in progress */
+  nested *nested;
+  bool ran_once, profile;
+};
+
+const hn_plan *hn_program_plan(const hn_program *p) { return p->plan; }
+void hn_program_profile(hn_program *p, bool on) { p->profile = on; }
+
+/* ------------------------------------------------------------------------------------ views of slots */
+
+static hn_view slot_view(const hn_program *p, uint32_t slot) {
+  hn_view v = {.data = NULL};
+  if (slot == HN_NONE) return v;
+  const hn_slot *s = &p->plan->slots.p[slot];
+  if (s->kind == HN_SLOT_DYNAMIC) return p->dynamics[s->index].view;
+  v.dtype = s->dtype;
+  v.rank = s->rank;
+  v.count = s->count;
+  memcpy(v.dims, s->dims, sizeof v.dims);
+  if (s->kind == HN_SLOT_CONST) v.data = s->constant->data;
+  else if (s->kind == HN_SLOT_BLOCK) v.data = p->memory + p->plan->blocks.p[s->index].offset;
+  else if (s->kind == HN_SLOT_INPUT) v.data = p->inputs ? p->inputs[s->index].data : NULL;
+  return v;
+}
+
+static hone_status give_output(hn_exec *x, uint32_t i, hn_dtype dtype, int32_t rank, const int64_t *dims) {
+  prepared_step *s = x->user;
+  hn_program *p = s->program;
+  uint32_t slot = i < x->n_out ? s->planned->out[i] : HN_NONE;
+  if (slot == HN_NONE) return hn_xfail(x, HONE_BAD_GRAPH, "has no output %u", i);
+  const hn_slot *planned = &p->plan->slots.p[slot];
+  if (planned->kind != HN_SLOT_DYNAMIC) {
+    if (planned->dtype != dtype || planned->rank != rank || memcmp(planned->dims, dims, sizeof *dims * (size_t)rank) != 0)
+      return hn_xfail(x, HONE_BAD_GRAPH, "output %u came out with another type or shape than inferred", i);
+    return HONE_OK;
+  }
+  dynamic *d = &p->dynamics[planned->index];
+  int64_t n = 1;
+  size_t bytes;
+  if (rank < 0 || rank > HN_MAX_RANK) return hn_xfail(x, HONE_BAD_GRAPH, "output %u has rank %d", i, rank);
+  for (int32_t k = 0; k < rank; k++)
+    if (dims[k] < 0 || !hn_mul_i64(n, dims[k], &n)) return hn_xfail(x, HONE_BAD_GRAPH, "output %u is too large", i);
+  if (!hn_dtype_bytes(dtype, (uint64_t)n, &bytes)) return hn_xfail(x, HONE_BAD_GRAPH, "output %u is too large", i);
+  if (!d->view.data || bytes > d->capacity) {
+    hn_free_aligned(d->view.data);
+    d->view.data = hn_malloc_aligned(bytes);
+    d->capacity = d->view.data ? bytes : 0;
+    if (!d->view.data) return hn_xfail(x, HONE_NOMEM, "out of memory: output %u needs %zu bytes", i, bytes);
+  }
+  d->view.dtype = dtype;
+  d->view.rank = rank;
+  d->view.count = n;
+  if (rank) memcpy(d->view.dims, dims, sizeof *dims * (size_t)rank);
+  x->out[i] = d->view;
+  return HONE_OK;
+}
+
+/* ------------------------------------------------------------------------------------- nested graphs */
+
+static hone_status program_of(hn_program *p, const hn_graph *g, const hn_view *in, uint32_t n, hn_program **out) {
+  nested *e = p->nested;
+  while (e && e->g != g) e = e->next;
+  if (!e) {
+    e = hn_calloc(1, sizeof *e);
+    if (!e) return hn_nomem(p->cx);
+    e->g = g;
+    e->next = p->nested;
+    p->nested = e;
+  }
+  if (e->program && !hn_program_fits(e->program, in, n)) {
+    hn_program_destroy(e->program);
+    e->program = NULL;
+  }
+  if (!e->program) HN_TRY(hn_program_create(g, in, &p->options, &e->program));
+  *out = e->program;
+  return HONE_OK;
+}
+
+void hn_release_results(hn_exec *x, hn_view *out, uint32_t n) {
+  (void)x;
+  for (uint32_t i = 0; i < n; i++) {
+    hn_free_aligned(out[i].data);
+    out[i].data = NULL;
+  }
+}
+
+hone_status hn_program_call(hn_program *p, const hn_view *in, hn_view *out, uint32_t n_out) {
+  hone_status st = hn_program_run(p, in, out);
+  for (uint32_t i = 0; i < n_out; i++) {
+    size_t bytes = 0;
+    void *copy = NULL;
+    if (!st && hn_dtype_bytes(out[i].dtype, (uint64_t)out[i].count, &bytes) && !(copy = hn_malloc_aligned(bytes)))
+      st = hn_nomem(p->cx);
+    if (copy) memcpy(copy, out[i].data, bytes);
+    out[i].data = copy;
+  }
+  if (st) hn_release_results(NULL, out, n_out);
+  return st;
+}
+
+hone_status hn_check_call(const hn_exec *x, const hn_graph *sub, uint32_t n, uint32_t n_out) {
+  if (n == sub->inputs.n && n_out == sub->outputs.n) return HONE_OK;
+  return hn_xfail(x, HONE_BAD_GRAPH, "nested graph '%s' takes %zu inputs and gives %zu outputs, not %u and %u", sub->name,
+                  sub->inputs.n, sub->outputs.n, n, n_out);
+}
+
+static hone_status call_nested(hn_exec *x, const hn_graph *sub, const hn_view *in, uint32_t n, hn_view *out,
+                               uint32_t n_out) {
+  prepared_step *s = x->user;
+  hn_program *q;
+  HN_TRY(hn_check_call(x, sub, n, n_out));
+  HN_TRY(program_of(s->program, sub, in, n, &q));
+  return hn_program_call(q, in, out, n_out);
+}
+
+/* ------------------------------------------------------------------------------------------ creation */
+
+static hone_status specialize(hn_program *p, const hn_view *in) {
+  hn_graph *g = p->g;
+  for (size_t i = 0; i < g->inputs.n; i++) {
+    hn_value *v = hn_value_at(g, g->inputs.p[i]);
+    if (v->dtype && v->dtype != in[i].dtype)
+      return hn_fail(p->cx, HONE_BAD_ARG, "input '%s' is %s, not %s", v->name, hone_dtype_name(v->dtype),
+                     hone_dtype_name(in[i].dtype));
+    if (v->shape.rank >= 0 && v->shape.rank != in[i].rank)
+      return hn_fail(p->cx, HONE_BAD_ARG, "input '%s' has %d dimensions, not %d", v->name, v->shape.rank, in[i].rank);
+    hn_shape fixed = hn_shape_of(in[i].rank, in[i].dims);
+    for (int32_t k = 0; k < v->shape.rank; k++) {
+      hn_dim d = hn_dim_eval(g->dims, v->shape.d[k]);
+      if (hn_dim_fixed(d) && d != in[i].dims[k])
+        return hn_fail(p->cx, HONE_BAD_ARG, "input '%s': dimension %d (%s) is %lld, not %lld", v->name, k,
+                       hn_dim_text(g->dims, v->shape.d[k]), (long long)d, (long long)in[i].dims[k]);
+      if (hn_dim_is_symbol(g->dims, d)) hn_dim_bind(g->dims, d, in[i].dims[k]);
+    }
+    v->dtype = in[i].dtype;
+    v->shape = fixed;
+  }
+  HN_TRY(hn_infer_again(g));
+  if (p->options.reference) return HONE_OK;
+  hone_optimize_options oo;
+  hone_optimize_options_init(&oo);
+  oo.passes = HN_SPECIALIZE_PASSES;
+  oo.verify = false;
+  return hn_passes_run(g, &oo, hn_eval_constant, NULL);
+}
+
+static hone_status prepare_steps(hn_program *p) {
+  hn_arena *a = p->plan->arena;
+  for (size_t i = 0; i < p->plan->steps.n; i++) {
+    const hn_planned *s = &p->plan->steps.p[i];
+    prepared_step *q = &p->steps[i];
+    *q = (prepared_step){.program = p, .planned = s};
+    q->exec = (hn_exec){.cx = p->cx, .task = &s->task, .n_in = s->task.n_in, .n_out = s->task.n_out,
+                        .threads = p->options.threads, .output = give_output, .call = call_nested,
+                        .release_results = hn_release_results, .user = q};
+    q->exec.in = hn_arena_alloc(a, sizeof(hn_view) * s->task.n_in);
+    q->exec.out = hn_arena_alloc(a, sizeof(hn_view) * s->task.n_out);
+    if (!q->exec.in || !q->exec.out) return hn_nomem(p->cx);
+    if (s->scratch != HN_NONE) q->exec.scratch = p->memory + p->plan->blocks.p[s->scratch].offset;
+  }
+  return HONE_OK;
+}
+
+hone_status hn_program_create(const hn_graph *g, const hn_view *inputs, const hn_plan_options *o, hn_program **out) {
+  hn_program *p = hn_calloc(1, sizeof *p);
+  if (!p) return hn_nomem(g->cx);
+  p->cx = g->cx;
+  p->options = *o;
+  p->g = hn_graph_clone(g);
+  hone_status st = p->g ? specialize(p, inputs) : hn_nomem(g->cx);
+  if (!st) st = hn_plan_create(p->g, o, &p->plan);
+  if (!st) {
+    p->memory = hn_malloc_aligned(p->plan->arena_bytes);
+    p->dynamics = hn_calloc(p->plan->n_dynamic, sizeof *p->dynamics);
+    p->steps = hn_calloc(p->plan->steps.n, sizeof *p->steps);
+    if (!p->memory)
+      st = hn_fail(g->cx, HONE_NOMEM, "out of memory: %zu bytes for activations", p->plan->arena_bytes);
+    else if (!p->dynamics || !p->steps)
+      st = hn_nomem(g->cx);
+    else
+      st = prepare_steps(p);
+  }
+  if (st) {
+    hn_program_destroy(p);
+    return st;
+  }
+  *out = p;
+  return HONE_OK;
+}
+
+void hn_program_destroy(hn_program *p) {
+  if (!p) return;
+  for (nested *e = p->nested; e;) {
+    nested *next = e->next;
+    hn_program_destroy(e->program);
+    hn_free(e);
+    e = next;
+  }
+  for (uint32_t i = 0; p->dynamics && i < p->plan->n_dynamic; i++) hn_free_aligned(p->dynamics[i].view.data);
+  hn_free(p->dynamics);
+  hn_free(p->steps);
+  hn_free_aligned(p->memory);
+  hn_plan_destroy(p->plan);
+  hn_graph_destroy(p->g);
+  hn_free(p);
+}
+
+bool hn_program_fits(const hn_program *p, const hn_view *in, uint32_t n) {
+  if (n != p->g->inputs.n) return false;
+  for (uint32_t i = 0; i < n; i++) {
+    const hn_value *v = hn_value_at(p->g, p->g->inputs.p[i]);
+    if (v->dtype != in[i].dtype || v->shape.rank != in[i].rank ||
+        memcmp(v->shape.d, in[i].dims, sizeof *in[i].dims * (size_t)in[i].rank) != 0)
+      return false;
+  }
+  return true;
+}
+
+/* --------------------------------------------------------------------------------------------- running */
+
+static hone_status run_step(prepared_step *s) {
+  hn_exec *x = &s->exec;
+  const hn_planned *planned = s->planned;
+  for (uint32_t i = 0; i < x->n_in; i++) x->in[i] = slot_view(s->program, planned->in[i]);
+  for (uint32_t i = 0; i < x->n_out; i++) x->out[i] = slot_view(s->program, planned->out[i]);
+  HN_TRY(planned->task.kernel->run(x));
+  const hn_node *n = planned->task.node;
+  return n && n->n_post && !planned->task.kernel->epilogue ? hn_apply_epilogue_ref(x) : HONE_OK;
+}
+
+hone_status hn_program_run(hn_program *p, const hn_view *inputs, hn_view *outputs) {
+  p->inputs = inputs;
+  for (size_t i = 0; i < p->plan->steps.n; i++) {
+    prepared_step *s = &p->steps[i];
+    if (s->planned->once && p->ran_once) continue;
+    double begin = p->profile ? hn_now() : 0;
+    hone_status st = run_step(s);
+    if (st) return st;
+    if (p->profile) s->seconds = hn_now() - begin;
+  }
+  p->ran_once = true;
+  for (size_t i = 0; i < p->g->outputs.n; i++) outputs[i] = slot_view(p, p->plan->outputs[i]);
+  return HONE_OK;
+}
+
+hone_status hn_program_step_info(const hn_program *p, uint32_t step, hn_arena *texts, hone_step_info *info) {
+  const hn_planned *s = &p->plan->steps.p[step];
+  const hn_node *n = s->task.node;
+  hn_str kind = {0};
+  bool symbolic = false;
+  if (n) hn_node_kind_text(n, &kind);
+  else hn_str_add(&kind, "Reorder");
+  hone_step_info r = {.name = n ? n->name : "", .op = hn_arena_strdup(texts, kind.p), .kernel = s->task.kernel->name,
+                      .layout = s->task.n_out ? hn_layout_name(s->task.out[0].layout) : "",
+                      .macs = n ? hn_node_macs(p->g, n, &symbolic) : 0,
+                      .last_ms = p->profile ? p->steps[step].seconds * 1e3 : 0};
+  hn_str_free(&kind);
+  if (!r.op) return hn_nomem(p->cx);
+  *info = r;
+  return HONE_OK;
+}

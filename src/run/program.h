@@ -1,0 +1,28 @@
+/* program.h - a graph with fixed input shapes, planned and ready to execute: what a session runs, and what If, Loop
+   and Scan run for their nested graphs. */
+#ifndef HN_PROGRAM_H
+#define HN_PROGRAM_H
+#include "plan/plan.h"
+
+typedef struct hn_program hn_program;
+
+/* Specializes a copy of g to the input shapes (dims of each view; data not read), folds what became constant,
+   chooses kernels and plans memory. */
+hone_status hn_program_create(const hn_graph *g, const hn_view *inputs, const hn_plan_options *o, hn_program **out);
+void hn_program_destroy(hn_program *p); /* accepts NULL */
+
+/* Runs with input data (dense; types and shapes as at creation). Outputs point into the program, into constants or
+   into the inputs, and are valid until the next run.  */
+hone_status hn_program_run(hn_program *p, const hn_view *inputs, hn_view *outputs);
+/* The same with outputs copied to buffers of their own (hn_release_results): a next call overwrites the originals,
+   which may be its inputs. */
+hone_status hn_program_call(hn_program *p, const hn_view *inputs, hn_view *outputs, uint32_t n_out);
+void hn_release_results(hn_exec *x, hn_view *out, uint32_t n); /* x is not used */
+hone_status hn_check_call(const hn_exec *x, const hn_graph *sub, uint32_t n, uint32_t n_out);
+void hn_program_profile(hn_program *p, bool on);
+/* Texts go to the arena. */
+hone_status hn_program_step_info(const hn_program *p, uint32_t step, hn_arena *texts, hone_step_info *info);
+const hn_plan *hn_program_plan(const hn_program *p);
+/* Whether the program may be run with these input shapes. */
+bool hn_program_fits(const hn_program *p, const hn_view *inputs, uint32_t n);
+#endif

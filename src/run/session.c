@@ -1,0 +1,217 @@
+/* session.c - the public face of programs. */
+#include <string.h>
+
+#include "base/parallel.h"
+#include "device/cpu/cpu.h"
+#include "run/model.h"
+#include "run/program.h"
+
+struct hone_session {
+  hone_context *cx;
+  hn_graph *g;
+  hn_plan_options options;
+  hn_program *program;    /* NULL until prepared */
+  hn_view *inputs;        /* data lent by the caller; rank -1: shape not set */
+  hn_view *outputs;
+  void **copies;          /* of outputs that are inputs handed through */
+  bool ran, profile;
+  hn_arena *strings;      /* of step_info */
+};
+
+void hone_session_options_init(hone_session_options *options) {
+  *options = (hone_session_options){.size = sizeof *options};
+}
+
+static hone_status read_options(hone_context *cx, const hone_session_options *given, hone_session_options *o) {
+  hone_session_options_init(o);
+  if (!given) return HONE_OK;
+  if (given->size < sizeof given->size || given->size > sizeof *o)
+    return hn_fail(cx, HONE_BAD_ARG, "hone_session_options: call hone_session_options_init() first");
+  memcpy(o, given, given->size);
+  o->size = sizeof *o;
+  if (o->threads < 0 || o->threads > 1024)
+    return hn_fail(cx, HONE_BAD_ARG, "%d threads; choose 1 to 1024, or 0 for all processors", o->threads);
+  return HONE_OK;
+}
+
+static bool shape_known(const hn_graph *g, uint32_t i, hn_view *v) {
+  const hn_value *val = hn_value_at(g, g->inputs.p[i]);
+  v->dtype = val->dtype;
+  v->rank = -1;
+  if (!hn_shape_fixed(&val->shape) || !hn_shape_count(&val->shape, &v->count)) return false;
+  v->rank = val->shape.rank;
+  memcpy(v->dims, val->shape.d, sizeof v->dims);
+  return true;
+}
+
+hone_status hone_session_create(const hone_model *model, const hone_session_options *options, hone_session **session) {
+  hone_session_options o;
+  HN_TRY(read_options(model->cx, options, &o));
+  hone_session *s = hn_calloc(1, sizeof *s);
+  if (!s) return hn_nomem(model->cx);
+  s->cx = model->cx;
+  s->g = hn_graph_clone(model->g);
+  s->strings = hn_arena_create();
+  s->inputs = hn_calloc(model->g->inputs.n, sizeof *s->inputs);
+  s->outputs = hn_calloc(model->g->outputs.n, sizeof *s->outputs);
+  s->copies = hn_calloc(model->g->outputs.n, sizeof *s->copies);
+  s->options = (hn_plan_options){.threads = o.threads ? o.threads : hn_cpu_count(), .reference = o.reference,
+                                 .keep_all = o.keep_all};
+  hone_status st = s->g && s->strings && s->inputs && s->outputs && s->copies ? HONE_OK : hn_nomem(s->cx);
+  if (!st && !o.reference) st = hn_cpu_device_create(s->cx, s->options.threads, &s->options.device);
+  if (st) {
+    hone_session_destroy(&s);
+    return st;
+  }
+  for (uint32_t i = 0; i < s->g->inputs.n; i++) shape_known(s->g, i, &s->inputs[i]);
+  *session = s;
+  return HONE_OK;
+}
+
+static void forget_program(hone_session *s) {
+  hn_program_destroy(s->program);
+  s->program = NULL;
+  s->ran = false;
+  for (size_t i = 0; s->copies && i < s->g->outputs.n; i++) {
+    hn_free_aligned(s->copies[i]);
+    s->copies[i] = NULL;
+  }
+}
+
+void hone_session_destroy(hone_session **session) {
+  if (!session || !*session) return;
+  hone_session *s = *session;
+  if (s->g) forget_program(s);
+  hn_cpu_device_destroy(s->options.device);
+  hn_free(s->inputs);
+  hn_free(s->outputs);
+  hn_free(s->copies);
+  hn_arena_destroy(s->strings);
+  hn_graph_destroy(s->g);
+  hn_free(s);
+  *session = NULL;
+}
+
+static hone_status check_input(const hone_session *s, uint32_t input) {
+  if (input < s->g->inputs.n) return HONE_OK;
+  return hn_fail(s->cx, HONE_BAD_ARG, "there is no input %u; the model has %zu", input, s->g->inputs.n);
+}
+
+hone_status hone_session_set_input_shape(hone_session *s, uint32_t input, uint32_t rank, const int64_t *dims) {
+  HN_TRY(check_input(s, input));
+  const hn_value *v = hn_value_at(s->g, s->g->inputs.p[input]);
+  if (rank > HN_MAX_RANK) return hn_fail(s->cx, HONE_BAD_ARG, "input '%s': %u dimensions; at most %d", v->name, rank, HN_MAX_RANK);
+  if (v->shape.rank >= 0 && (int32_t)rank != v->shape.rank)
+    return hn_fail(s->cx, HONE_BAD_ARG, "input '%s' has %d dimensions, not %u", v->name, v->shape.rank, rank);
+  hn_view *in = &s->inputs[input];
+  for (uint32_t k = 0; k < rank; k++) {
+    if (dims[k] < 0) return hn_fail(s->cx, HONE_BAD_ARG, "input '%s': dimension %u is negative", v->name, k);
+    if (v->shape.rank >= 0 && hn_dim_fixed(v->shape.d[k]) && v->shape.d[k] != dims[k])
+      return hn_fail(s->cx, HONE_BAD_ARG, "input '%s': dimension %u is fixed at %lld, it cannot be %lld", v->name, k,
+                     (long long)v->shape.d[k], (long long)dims[k]);
+  }
+  hn_shape shape = hn_shape_of((int32_t)rank, dims);
+  int64_t count;
+  if (!hn_shape_count(&shape, &count)) return hn_fail(s->cx, HONE_BAD_ARG, "input '%s': the shape is too large", v->name);
+  if (in->rank == (int32_t)rank && memcmp(in->dims, dims, sizeof *dims * rank) == 0) return HONE_OK;
+  in->rank = (int32_t)rank;
+  in->count = count;
+  in->data = NULL;
+  if (rank) memcpy(in->dims, dims, sizeof *dims * rank);
+  forget_program(s);
+  return HONE_OK;
+}
+
+hone_status hone_session_prepare(hone_session *s) {
+  if (s->program) return HONE_OK;
+  for (uint32_t i = 0; i < s->g->inputs.n; i++)
+    if (s->inputs[i].rank < 0)
+      return hn_fail(s->cx, HONE_BAD_ARG, "input '%s' has a dynamic shape: give it a fixed one first",
+                     hn_value_at(s->g, s->g->inputs.p[i])->name);
+  hn_use_threads(s->options.threads);
+  HN_TRY(hn_program_create(s->g, s->inputs, &s->options, &s->program));
+  hn_program_profile(s->program, s->profile);
+  return HONE_OK;
+}
+
+hone_status hone_session_set_input(hone_session *s, uint32_t input, const void *data, size_t bytes) {
+  HN_TRY(check_input(s, input));
+  hn_view *v = &s->inputs[input];
+  const char *name = hn_value_at(s->g, s->g->inputs.p[input])->name;
+  size_t want;
+  if (v->rank < 0) return hn_fail(s->cx, HONE_BAD_ARG, "input '%s' has a dynamic shape: give it a fixed one first", name);
+  if (!hn_dtype_bytes(v->dtype, (uint64_t)v->count, &want) || bytes != want)
+    return hn_fail(s->cx, HONE_BAD_ARG, "input '%s' takes %zu bytes, not %zu", name, want, bytes);
+  v->data = (void *)(uintptr_t)data; /* only read */
+  return HONE_OK;
+}
+
+/* An output that is an input handed through must outlive the caller's buffer. */
+static hone_status own_passed_through(hone_session *s) {
+  const hn_plan *plan = hn_program_plan(s->program);
+  for (size_t i = 0; i < s->g->outputs.n; i++) {
+    size_t bytes;
+    if (plan->slots.p[plan->outputs[i]].kind != HN_SLOT_INPUT) continue;
+    if (!hn_dtype_bytes(s->outputs[i].dtype, (uint64_t)s->outputs[i].count, &bytes)) return hn_nomem(s->cx);
+    if (!s->copies[i] && !(s->copies[i] = hn_malloc_aligned(bytes))) return hn_nomem(s->cx);
+    memcpy(s->copies[i], s->outputs[i].data, bytes);
+    s->outputs[i].data = s->copies[i];
+  }
+  return HONE_OK;
+}
+
+hone_status hone_session_run(hone_session *s) {
+  for (uint32_t i = 0; i < s->g->inputs.n; i++)
+    if (!s->inputs[i].data)
+      return hn_fail(s->cx, HONE_BAD_ARG, "input '%s' has no data: set it before running",
+                     hn_value_at(s->g, s->g->inputs.p[i])->name);
+  HN_TRY(hone_session_prepare(s));
+  s->ran = false;
+  hn_use_threads(s->options.threads);
+  HN_TRY(hn_program_run(s->program, s->inputs, s->outputs));
+  HN_TRY(own_passed_through(s));
+  s->ran = true;
+  return HONE_OK;
+}
+
+hone_status hone_session_output(const hone_session *s, uint32_t output, hone_tensor_info *info, const void **data,
+                                size_t *bytes) {
+  if (output >= s->g->outputs.n)
+    return hn_fail(s->cx, HONE_BAD_ARG, "there is no output %u; the model has %zu", output, s->g->outputs.n);
+  if (!s->ran) return hn_fail(s->cx, HONE_BAD_ARG, "there are no outputs before a successful run");
+  const hn_view *v = &s->outputs[output];
+  size_t n;
+  if (!hn_dtype_bytes(v->dtype, (uint64_t)v->count, &n)) return hn_nomem(s->cx);
+  if (info) {
+    *info = (hone_tensor_info){.name = s->g->outputs.p[output].name, .dtype = v->dtype, .rank = v->rank};
+    for (int32_t k = 0; k < v->rank; k++) {
+      info->dims[k] = v->dims[k];
+      info->dim_names[k] = "";
+    }
+  }
+  if (data) *data = v->data;
+  if (bytes) *bytes = n;
+  return HONE_OK;
+}
+
+hone_status hone_session_memory(const hone_session *s, size_t *arena, size_t *weights) {
+  if (!s->program) return hn_fail(s->cx, HONE_BAD_ARG, "the session is not prepared yet");
+  const hn_plan *p = hn_program_plan(s->program);
+  if (arena) *arena = p->arena_bytes;
+  if (weights) *weights = p->packed_bytes;
+  return HONE_OK;
+}
+
+uint32_t hone_session_step_count(const hone_session *s) {
+  return s->program ? (uint32_t)hn_program_plan(s->program)->steps.n : 0;
+}
+
+hone_status hone_session_step_info(const hone_session *s, uint32_t index, hone_step_info *info) {
+  if (index >= hone_session_step_count(s)) return hn_fail(s->cx, HONE_BAD_ARG, "there is no step %u", index);
+  return hn_program_step_info(s->program, index, s->strings, info);
+}
+
+void hone_session_set_profile(hone_session *s, bool on) {
+  s->profile = on;
+  if (s->program) hn_program_profile(s->program, on);
+}

@@ -434,8 +434,8 @@ static hone_status get_graph(source *s, hn_graph *g) {
     const char *key = get_text(s, g), *value = get_text(s, g);
     hn_meta_set(g, key, value);
   }
-  uint32_t n_inputs = get_u32(s), n_values;
-  pending *values;
+  uint32_t n_inputs = get_u32(s), n_values = 0;
+  pending *values = NULL;
   if (s->failed) return bad(s, "it is cut short");
   HN_TRY(get_values(s, g, n_inputs, &values, &n_values));
   uint32_t n_nodes = get_count(s, 16);

@@ -5,7 +5,6 @@
 
 #include "base/str.h"
 #include "engine/engine.h"
-#include "format/onnx/writer.h"
 #include "format/probe.h"
 #include "op/infer.h"
 
@@ -28,15 +27,21 @@ void hn_model_changed(hone_model *m) {
   m->order = NULL;
 }
 
+/* Every format this build reads, most particular first. */
+static const hn_format formats[] = {
+    {"hone engines", hn_engine_probe, hn_engine_read},
+    {.name = NULL},
+};
+
 hone_status hone_model_load(hone_context *cx, const char *path, hone_model **model) {
   hn_graph *g;
-  HN_TRY(hn_format_read(cx, path, &g));
+  HN_TRY(hn_format_read(cx, formats, path, &g));
   return hn_model_wrap(cx, g, model);
 }
 
 hone_status hone_model_load_memory(hone_context *cx, const void *data, size_t size, hone_model **model) {
   hn_graph *g;
-  HN_TRY(hn_format_read_memory(cx, data, size, &g));
+  HN_TRY(hn_format_read_memory(cx, formats, data, size, &g));
   return hn_model_wrap(cx, g, model);
 }
 
@@ -58,9 +63,8 @@ hone_status hone_model_clone(const hone_model *model, hone_model **copy) {
 
 hone_status hone_model_save(const hone_model *model, const char *path) {
   const char *dot = strrchr(path, '.');
-  if (dot && strcmp(dot, ".onnx") == 0) return hn_onnx_write(model->g, path);
   if (dot && strcmp(dot, ".hone") == 0) return hn_engine_write(model->g, path);
-  return hn_fail(model->cx, HONE_UNSUPPORTED, "%s: the name must end in .onnx or .hone to say which format to write", path);
+  return hn_fail(model->cx, HONE_UNSUPPORTED, "%s: the name must end in .hone to say which format to write", path);
 }
 
 /* ------------------------------------------------------------------------------------ inputs, outputs */
@@ -233,7 +237,7 @@ static const char *keep_text(hone_model *m, hn_str *s) {
 }
 
 hone_status hone_model_layer_info(hone_model *m, uint32_t index, hone_layer_info *info) {
-  const hn_node *n;
+  const hn_node *n = NULL;
   HN_TRY(layer_node(m, index, &n));
   hn_str kind = {0}, detail = {0};
   hn_node_kind_text(n, &kind);
@@ -249,7 +253,7 @@ hone_status hone_model_layer_info(hone_model *m, uint32_t index, hone_layer_info
 }
 
 hone_status hone_model_layer_input(hone_model *m, uint32_t layer, uint32_t index, hone_tensor_info *info) {
-  const hn_node *n;
+  const hn_node *n = NULL;
   HN_TRY(layer_node(m, layer, &n));
   if (index >= n->n_in) return bad_index(m, "input", index, n->n_in);
   hn_tensor_info_of(m->g, n->in[index], NULL, info);
@@ -257,7 +261,7 @@ hone_status hone_model_layer_input(hone_model *m, uint32_t layer, uint32_t index
 }
 
 hone_status hone_model_layer_output(hone_model *m, uint32_t layer, uint32_t index, hone_tensor_info *info) {
-  const hn_node *n;
+  const hn_node *n = NULL;
   HN_TRY(layer_node(m, layer, &n));
   if (index >= n->n_out) return bad_index(m, "output", index, n->n_out);
   hn_tensor_info_of(m->g, n->out[index], NULL, info);

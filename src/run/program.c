@@ -9,6 +9,9 @@
 #include "pass/pass.h"
 #include "run/eval.h"
 
+/* What fixed shapes make possible. */
+#define HN_SPECIALIZE_PASSES "fold-constants,dead"
+
 /* A buffer for a tensor whose shape is known only when it is computed; kept and grown between runs. */
 typedef struct dynamic {
   hn_view view;
@@ -146,7 +149,7 @@ hone_status hn_check_call(const hn_exec *x, const hn_graph *sub, uint32_t n, uin
 static hone_status call_nested(hn_exec *x, const hn_graph *sub, const hn_view *in, uint32_t n, hn_view *out,
                                uint32_t n_out) {
   prepared_step *s = x->user;
-  hn_program *q;
+  hn_program *q = NULL;
   HN_TRY(hn_check_call(x, sub, n, n_out));
   HN_TRY(program_of(s->program, sub, in, n, &q));
   return hn_program_call(q, in, out, n_out);

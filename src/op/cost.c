@@ -1,0 +1,54 @@
+/* cost.c - multiply-accumulates of a node. */
+#include "op/infer.h"
+
+static uint64_t product(const hn_shape *s, int32_t from, int32_t to, bool *symbolic) {
+  uint64_t r = 1;
+  for (int32_t i = from; i < to; i++) {
+    if (hn_dim_fixed(s->d[i])) r *= (uint64_t)s->d[i];
+    else *symbolic = true;
+  }
+  return r;
+}
+
+static uint64_t of_convolution(const hn_shape *x, const hn_shape *w, const hn_shape *y, bool transposed, bool *symbolic) {
+  if (x->rank < 3 || w->rank != x->rank || y->rank != x->rank) return 0;
+  /* each output (transposed: each input) element meets one filter */
+  const hn_shape *each = transposed ? x : y;
+  return product(each, 0, each->rank, symbolic) * product(w, 1, w->rank, symbolic);
+}
+
+uint64_t hn_node_macs(const hn_graph *g, const hn_node *n, bool *symbolic) {
+  hn_shape none = hn_shape_unknown(), a = none, b = none, y = none;
+  if (hn_in(n, 0) != HN_NONE) a = hn_value_at(g, n->in[0])->shape;
+  if (hn_in(n, 1) != HN_NONE) b = hn_value_at(g, n->in[1])->shape;
+  if (hn_out(n, 0) != HN_NONE) y = hn_value_at(g, n->out[0])->shape;
+  switch (n->op) {
+    case HN_Conv:
+    case HN_ConvInteger: return of_convolution(&a, &b, &y, false, symbolic);
+    case HN_ConvTranspose: return of_convolution(&a, &b, &y, true, symbolic);
+    case HN_QLinearConv: {
+      hn_shape w = hn_in(n, 3) == HN_NONE ? none : hn_value_at(g, n->in[3])->shape;
+      return of_convolution(&a, &w, &y, false, symbolic);
+    }
+    case HN_MatMul:
+    case HN_MatMulInteger:
+    case HN_QLinearMatMul:
+      return a.rank > 0 && y.rank >= 0 ? product(&y, 0, y.rank, symbolic) * product(&a, a.rank - 1, a.rank, symbolic) : 0;
+    case HN_Gemm: {
+      int32_t k = hn_attr_i(n, "transA", 0) ? 0 : 1;
+      return a.rank == 2 && y.rank == 2 ? product(&y, 0, 2, symbolic) * product(&a, k, k + 1, symbolic) : 0;
+    }
+    case HN_RNN:
+    case HN_GRU:
+    case HN_LSTM: { /* weights W and R are met once a time step and sequence */
+      hn_shape r = hn_in(n, 2) == HN_NONE ? none : hn_value_at(g, n->in[2])->shape;
+      if (a.rank != 3 || b.rank != 3 || r.rank != 3) return 0;
+      return product(&a, 0, 2, symbolic) * (product(&b, 0, 3, symbolic) + product(&r, 0, 3, symbolic));
+    }
+    case HN_Attention: { /* Q K^T and the product with V */
+      if (a.rank != 4 || b.rank != 4) return 0;
+      return 2 * product(&a, 0, 4, symbolic) * product(&b, 2, 3, symbolic);
+    }
+    default: return 0;
+  }
+}

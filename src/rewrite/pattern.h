@@ -45,6 +45,8 @@ typedef struct hn_pattern {
 #define P_OP(s, Name, ...) P_NEW(.kind = HN_PATTERN_NODE, .slot = s, .op = HN_##Name, .in = {__VA_ARGS__})
 #define P_FLAGS(f, s, Name, ...) \
   P_NEW(.kind = HN_PATTERN_NODE, .flags = (f), .slot = s, .op = HN_##Name, .in = {__VA_ARGS__})
+#define P_NODE(f, s, Name) P_NEW(.kind = HN_PATTERN_NODE, .flags = (f), .slot = s, .op = HN_##Name)
+#define P_ONE_OF(f, s, ops) P_NEW(.kind = HN_PATTERN_NODE, .flags = (f), .slot = s, .set = ops)
 #define P_SHARED(s, Name, ...) P_FLAGS(HN_PATTERN_SHARED, s, Name, __VA_ARGS__)
 #define P_SKIP(s, Name, ...) P_FLAGS(HN_PATTERN_SKIP, s, Name, __VA_ARGS__)
 #define P_SET(f, s, ops, ...) P_NEW(.kind = HN_PATTERN_NODE, .flags = (f), .slot = s, .set = ops, .in = {__VA_ARGS__})

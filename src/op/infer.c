@@ -4,17 +4,35 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A family without a function is reported as unsupported rather than failing to link. */
-#define OP(N, family, imin, imax, omin, omax, flags, attrs, doc) hone_status hn_infer_##family(hn_infer *x) __attribute__((weak));
-#include "ir/op.def"
-#undef OP
+typedef hone_status (*infer_fn)(hn_infer *x);
 
-static hone_status (*const families[])(hn_infer *) = {
-    [HN_OP_NONE] = NULL,
-#define OP(N, family, imin, imax, omin, omax, flags, attrs, doc) [HN_##N] = hn_infer_##family,
+#define FAMILY(name) hone_status hn_infer_##name(hn_infer *x);
+#include "op/families.def"
+#undef FAMILY
+
+static const struct {
+  const char *name;
+  infer_fn fn;
+} families[] = {
+#define FAMILY(name) {#name, hn_infer_##name},
+#include "op/families.def"
+#undef FAMILY
+};
+
+static const char *const family_names[] = {
+    [HN_OP_NONE] = "",
+#define OP(N, family, imin, imax, omin, omax, flags, attrs, doc) [HN_##N] = #family,
 #include "ir/op.def"
 #undef OP
 };
+
+static infer_fn family_of(hn_op op) {
+  for (size_t i = 0; i < sizeof families / sizeof *families; i++)
+    if (strcmp(families[i].name, family_names[op]) == 0) return families[i].fn;
+  return NULL;
+}
+
+bool hn_infer_knows(hn_op op) { return family_of(op) != NULL; }
 
 hone_status hn_ierror(const hn_infer *x, const char *fmt, ...) {
   char text[1024];
@@ -187,7 +205,7 @@ hone_status hn_infer_node(hn_graph *g, hn_id node) {
   if (node == HN_NONE || g->oom) return hn_nomem(g->cx);
   hn_infer x = {g->cx, g, node};
   HN_TRY(check_arity(&x));
-  hone_status (*family)(hn_infer *) = families[hn_ino(&x)->op];
+  infer_fn family = family_of(hn_ino(&x)->op);
   if (!family)
     return hn_fail(g->cx, HONE_UNSUPPORTED, "node '%s': operator %s has no shape inference", hn_ino(&x)->name,
                    hn_op_name(hn_ino(&x)->op));

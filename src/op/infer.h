@@ -10,6 +10,8 @@ typedef struct hn_infer {
   hn_id node_id;
 } hn_infer;
 
+/* Has the operator an inference function? One that has none cannot be in a graph that is read from a file. */
+bool hn_infer_knows(hn_op op);
 /* Infers the outputs of one node from its inputs. A shape or type that was known and contradicts is BAD_GRAPH
    ("node 'conv1' (Conv): ..."). Nested graphs are inferred too. */
 hone_status hn_infer_node(hn_graph *g, hn_id node);

@@ -5,6 +5,7 @@
 
 #include "base/str.h"
 #include "engine/engine.h"
+#include "format/onnx/reader.h"
 #include "format/probe.h"
 #include "op/infer.h"
 
@@ -30,6 +31,7 @@ void hn_model_changed(hone_model *m) {
 /* Every format this build reads, most particular first. */
 static const hn_format formats[] = {
     {"hone engines", hn_engine_probe, hn_engine_read},
+    {"ONNX", hn_onnx_probe, hn_onnx_read},
     {.name = NULL},
 };
 

@@ -1,56 +1,48 @@
 /* epilogue_ref.c - the steps of an epilogue, one after the other over the whole output, in double. */
 #include "device/cpu/cpu.h"
+#include "device/cpu/ref/broadcast.h"
 #include "op/scalar.h"
 
-/* Index into an operand that is broadcast to the output, for each output element in turn. */
-typedef struct walker {
-  int32_t rank;
-  int64_t at[HN_MAX_RANK], dims[HN_MAX_RANK], stride[HN_MAX_RANK], index;
-} walker;
-
-static bool walker_begin(walker *w, const hn_view *out, const hn_view *operand) {
-  *w = (walker){.rank = out->rank};
-  int64_t stride = 1;
-  if (operand->rank > out->rank) return false;
-  for (int32_t i = out->rank - 1; i >= 0; i--) {
-    int32_t k = i - (out->rank - operand->rank);
-    int64_t d = k < 0 ? 1 : operand->dims[k];
-    w->dims[i] = out->dims[i];
-    if (d != 1 && d != out->dims[i]) return false;
-    w->stride[i] = d == 1 ? 0 : stride;
-    stride *= d;
+static hone_status unary_step(hn_exec *x, const hn_step *s) {
+  hn_view *out = &x->out[0];
+  hn_unary_run run = hn_scalar_unary_run(s->op);
+  if (!run) return hn_xfail(x, HONE_UNSUPPORTED, "epilogue step %s is not element-wise", hn_op_name(s->op));
+  double v[HN_RUN];
+  HN_CHUNKS(out->count, at, m) {
+    hn_read_f64(out->dtype, out->data, at, 1, m, v);
+    run(v, (size_t)m, (double)s->alpha, (double)s->beta);
+    hn_write_f64(out->dtype, out->data, at, 1, m, v);
   }
-  return true;
+  return HONE_OK;
 }
 
-static void walker_next(walker *w) {
-  for (int32_t i = w->rank - 1; i >= 0; i--) {
-    w->index += w->stride[i];
-    if (++w->at[i] < w->dims[i]) return;
-    w->index -= w->stride[i] * w->dims[i];
-    w->at[i] = 0;
-  }
+static hone_status binary_step(hn_exec *x, const hn_step *s) {
+  hn_view *out = &x->out[0];
+  const hn_view *operand = &x->in[s->operand];
+  hn_binary_run run = hn_scalar_binary_run(s->op);
+  if (!run) return hn_xfail(x, HONE_UNSUPPORTED, "epilogue step %s is not element-wise", hn_op_name(s->op));
+  hn_walk w;
+  hn_walk_begin(&w, out->rank, out->dims);
+  hn_walk_dense(&w);
+  if (!hn_walk_view(&w, operand->rank, operand->dims))
+    return hn_xfail(x, HONE_BAD_GRAPH, "epilogue %s: the operand does not broadcast to the output", hn_op_name(s->op));
+  double v[2][HN_RUN];
+  double *left = v[s->swapped], *right = v[!s->swapped];
+  for (bool more = hn_walk_first(&w); more; more = hn_walk_next(&w)) HN_CHUNKS(w.run, c, m) {
+      hn_read_f64(out->dtype, out->data, w.at[0] + c * w.step[0], w.step[0], m, v[0]);
+      hn_read_f64(operand->dtype, operand->data, w.at[1] + c * w.step[1], w.step[1], m, v[1]);
+      run(left, right, (size_t)m, 0);
+      hn_write_f64(out->dtype, out->data, w.at[0] + c * w.step[0], w.step[0], m, left);
+    }
+  return HONE_OK;
 }
 
 hone_status hn_apply_epilogue_ref(hn_exec *x) {
   const hn_node *n = hn_xnode(x);
-  hn_view *out = &x->out[0];
+  if (n->n_post && !hn_is_float(x->out[0].dtype)) return hn_xbad_dtype(x, x->out[0].dtype);
   for (uint32_t i = 0; i < n->n_post; i++) {
     const hn_step *s = &n->post[i];
-    if (s->operand == HN_NONE) {
-      for (size_t k = 0; k < (size_t)out->count; k++)
-        hn_store_f64(out->dtype, out->data, k,
-                     hn_scalar_unary(s->op, hn_load_f64(out->dtype, out->data, k), (double)s->alpha, (double)s->beta));
-      continue;
-    }
-    const hn_view *operand = &x->in[s->operand];
-    walker w;
-    if (!walker_begin(&w, out, operand))
-      return hn_xfail(x, HONE_BAD_GRAPH, "epilogue %s: the operand does not broadcast to the output", hn_op_name(s->op));
-    for (size_t k = 0; k < (size_t)out->count; k++, walker_next(&w)) {
-      double a = hn_load_f64(out->dtype, out->data, k), b = hn_load_f64(operand->dtype, operand->data, (size_t)w.index);
-      hn_store_f64(out->dtype, out->data, k, s->swapped ? hn_scalar_binary(s->op, b, a) : hn_scalar_binary(s->op, a, b));
-    }
+    HN_TRY(s->operand == HN_NONE ? unary_step(x, s) : binary_step(x, s));
   }
   return HONE_OK;
 }

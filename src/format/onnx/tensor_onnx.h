@@ -1,0 +1,9 @@
+/* tensor_onnx.h - TensorProto to constant. */
+#ifndef HN_TENSOR_ONNX_H
+#define HN_TENSOR_ONNX_H
+#include "ir/tensor.h"
+#include "onnx.pb-c.h"
+
+/* dir: folder of the model for external data; NULL: external data is refused. */
+hone_status hn_onnx_tensor(hone_context *cx, const char *dir, const Onnx__TensorProto *p, hn_tensor **out);
+#endif

@@ -1,5 +1,6 @@
 /* cast_ref.c - Cast and CastLike between all numeric types. */
 #include <math.h>
+#include <string.h>
 
 #include "base/half.h"
 #include "device/cpu/ref/broadcast.h"
@@ -13,11 +14,22 @@ static double clamp_4bit(hn_dtype t, double v) {
   return v < lo ? lo : v > hi ? hi : v;
 }
 
+/* A float that rounds to any narrower format as v itself does: the inexact bit is kept by rounding to odd. */
+static double to_odd_float(double v) {
+  float f = (float)v;
+  if ((double)f == v || !isfinite(f)) return (double)f;
+  uint32_t bits;
+  memcpy(&bits, &f, sizeof bits);
+  return (double)(bits & 1 ? f : nextafterf(f, (double)f < v ? INFINITY : -INFINITY));
+}
+
 static void cast_floats(hn_exec *x, hn_dtype to, bool saturate) {
   const hn_view *in = &x->in[0];
   double v[HN_RUN];
   HN_CHUNKS(in->count, at, m) {
     hn_read_f64(in->dtype, in->data, at, 1, m, v);
+    for (int64_t i = 0; i < m && in->dtype == HONE_DTYPE_F64 && hone_dtype_size(to) < 4 && hn_is_float(to); i++)
+      v[i] = to_odd_float(v[i]);
     if (is_f8(to)) {
       uint8_t *out = (uint8_t *)x->out[0].data + at;
       hn_f8 kind = (hn_f8)((int)to - (int)HONE_DTYPE_F8E4M3FN);

@@ -62,7 +62,7 @@ hone_status hk_predicate_ref(hn_exec *x) {
   HN_CHUNKS(in->count, at, m) {
     hn_read_f64(in->dtype, in->data, at, 1, m, v);
     for (int64_t i = 0; i < m; i++)
-      out[at + i] = n->op == HN_IsNaN ? isnan(v[i]) != 0 : isinf(v[i]) && (v[i] < 0 ? negative : positive);
+      out[at + i] = (uint8_t)(n->op == HN_IsNaN ? isnan(v[i]) != 0 : isinf(v[i]) && (v[i] < 0 ? negative : positive));
   }
   return HONE_OK;
 }

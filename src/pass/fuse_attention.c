@@ -1,0 +1,106 @@
+/* fuse_attention.c - scaled dot-product attention, softmax(Q K^T * scale + mask) V, as one layer. */
+#include <math.h>
+
+#include "pass/pass.h"
+
+/* slots: 2 softmax, 3 masked scores, 4 scaled scores, 5 Q K^T, 6 Q, 7 K transposed, 8 factor, 9 mask, 10 V */
+
+static hn_node *root(const hn_match *m) { return hn_node_at(m->g, m->root); }
+static hn_id root_out(const hn_match *m) { return hn_out(root(m), 0); }
+
+/* value = other * factor or other / factor, by a node whose result only this reads. */
+static bool scaled_by(const hn_graph *g, hn_id value, hn_id *other, double *factor) {
+  hn_id p = hn_producer(g, value);
+  const hn_node *n = p == HN_NONE ? NULL : hn_node_at(g, p);
+  if (!n || (n->op != HN_Mul && n->op != HN_Div) || n->n_post || !hn_used_once(g, value)) return false;
+  for (uint32_t i = 0; i < (n->op == HN_Mul ? 2u : 1u); i++) {
+    double c;
+    if (!hn_scalar_of(g, n->in[1 - i], &c) || c == 0 || !hn_same_shape(g, n->in[i], value)) continue;
+    *other = n->in[i];
+    *factor *= n->op == HN_Mul ? c : 1 / c;
+    return true;
+  }
+  return false;
+}
+
+/* Q and K with factors taken off; the product of the factors. */
+static void peel(const hn_match *m, hn_id *q, hn_id *kt, double *factor) {
+  double c;
+  *q = m->value[6];
+  *kt = m->value[7];
+  *factor = 1;
+  if (m->value[8] != HN_NONE && hn_scalar_of(m->g, m->value[8], &c))
+    *factor = hn_node_at(m->g, m->node[4])->op == HN_Mul ? c : 1 / c;
+  while (scaled_by(m->g, *q, q, factor)) continue;
+  while (scaled_by(m->g, *kt, kt, factor)) continue;
+}
+
+static bool leading_equal(const hn_shape *a, const hn_shape *b) {
+  for (int32_t i = 0; i < a->rank - 2; i++)
+    if (a->d[i] != b->d[i]) return false;
+  return true;
+}
+
+static bool is_attention(hn_match *m) {
+  hn_shape q = hn_shape_of_value(m->g, m->value[6]), k = hn_shape_of_value(m->g, m->value[7]);
+  hn_shape v = hn_shape_of_value(m->g, m->value[10]), s = hn_shape_of_value(m->g, m->value[5]);
+  hn_dtype t = hn_dtype_of(m->g, root_out(m));
+  double factor;
+  hn_id qv, kv;
+  if ((q.rank != 3 && q.rank != 4) || k.rank != q.rank || v.rank != q.rank || !hn_is_float(t)) return false;
+  if (!leading_equal(&q, &k) || !leading_equal(&q, &v)) return false;
+  if (hn_const(m->g, m->value[6]) || hn_const(m->g, m->value[7])) return false;
+  if (hn_axis_of(hn_node_at(m->g, m->node[2]), -1, s.rank) != s.rank - 1) return false;
+  if (!hn_same_shape(m->g, m->value[2], m->value[5])) return false;
+  if (m->value[9] != HN_NONE &&
+      (hn_dtype_of(m->g, m->value[9]) != t || !hn_broadcasts_into(m->g, m->value[9], m->value[5])))
+    return false;
+  peel(m, &qv, &kv, &factor);
+  m->num[0] = factor;
+  return isfinite(factor) && factor > 0;
+}
+
+/* K from K transposed: the last two dimensions exchanged, within the transpose that made it if there is one. */
+static hn_id untransposed(hn_match *m, hn_id kt) {
+  int32_t rank = hn_rank_of(m->g, kt);
+  int64_t perm[HN_MAX_RANK];
+  hn_id p = hn_producer(m->g, kt), from = kt;
+  for (int32_t i = 0; i < rank; i++) perm[i] = i;
+  if (p != HN_NONE && hn_node_at(m->g, p)->op == HN_Transpose && !hn_node_at(m->g, p)->n_post) {
+    from = hn_node_at(m->g, p)->in[0];
+    hn_transpose_perm(hn_node_at(m->g, p), rank, perm);
+  }
+  int64_t swap = perm[rank - 1];
+  perm[rank - 1] = perm[rank - 2];
+  perm[rank - 2] = swap;
+  return hn_emit_transpose(m, from, perm, (size_t)rank);
+}
+
+static hn_id with_batch(hn_match *m, hn_id x, bool wanted) {
+  return wanted ? hn_emit2(m, HN_Unsqueeze, x, hn_emit_ints(m, &(int64_t){0}, 1)) : x;
+}
+
+static hn_id as_attention(hn_match *m) {
+  hn_id q, kt;
+  double factor;
+  peel(m, &q, &kt, &factor);
+  bool flat = hn_rank_of(m->g, m->value[6]) == 3; /* batch and heads in one dimension: a batch of 1 */
+  hn_id mask = m->value[9];
+  hn_id in[4] = {with_batch(m, q, flat), with_batch(m, untransposed(m, kt), flat), with_batch(m, m->value[10], flat), mask};
+  if (mask != HN_NONE && flat && hn_rank_of(m->g, mask) == 3) in[3] = with_batch(m, mask, true);
+  hn_id n = hn_emit(m, HN_Attention, in, mask == HN_NONE ? 3 : 4);
+  hn_set_f(m->g, n, "scale", m->num[0]);
+  hn_id y = hn_first(m, n);
+  return flat ? hn_emit2(m, HN_Squeeze, y, hn_emit_ints(m, &(int64_t){0}, 1)) : y;
+}
+
+static const hn_op scalings[] = {HN_Mul, HN_Div, HN_OP_NONE};
+#define SCORES P_OP(5, MatMul, P_ANY(6), P_ANY(7))
+#define SCALED P_SET(HN_PATTERN_SKIP, 4, scalings, SCORES, P_SCALAR(8))
+#define MASKED P_SKIP(3, Add, SCALED, P_ANY(9))
+
+const hn_rule hn_rules_fuse_attention[] = {
+    {"attention", "softmax(Q K^T * scale + mask) V", false, P_OP(0, MatMul, P_OP(2, Softmax, MASKED), P_ANY(10)), is_attention,
+     as_attention},
+};
+const uint32_t hn_rules_fuse_attention_count = sizeof hn_rules_fuse_attention / sizeof *hn_rules_fuse_attention;

@@ -12,8 +12,8 @@ static hone_status same_types(const hn_exec *x, uint32_t from, uint32_t to) {
   return HONE_OK;
 }
 
-/* out = a op b over the shape of out. All three may be of different types; out may be a. */
-static hone_status apply(hn_exec *x, hn_op op, const hn_view *a, const hn_view *b, bool ints) {
+/* All three may be of different types. */
+hone_status hn_apply_binary(hn_exec *x, hn_op op, const hn_view *a, const hn_view *b, bool ints) {
   int mode = hn_scalar_mode(hn_xnode(x));
   hn_binary_run frun = hn_scalar_binary_run(op);
   hn_binary_irun irun = hn_scalar_binary_irun(op);
@@ -58,7 +58,7 @@ static hone_status binary(hn_exec *x, hn_dtype out_type, bool ints) {
   if (!hn_broadcast_views(x->in, 2, &rank, dims))
     return hn_xfail(x, HONE_BAD_GRAPH, "the inputs cannot be broadcast together");
   HN_TRY(hn_xout(x, 0, out_type, rank, dims));
-  return apply(x, hn_xnode(x)->op, &x->in[0], &x->in[1], ints);
+  return hn_apply_binary(x, hn_xnode(x)->op, &x->in[0], &x->in[1], ints);
 }
 
 hone_status hk_binary_ref(hn_exec *x) {
@@ -81,7 +81,7 @@ hone_status hk_prelu_ref(hn_exec *x) {
   HN_TRY(same_types(x, 0, 2));
   HN_TRY(numeric(x, 0));
   HN_TRY(hn_xout_like(x, 0, &x->in[0]));
-  return apply(x, HN_PRelu, &x->in[0], &x->in[1], hn_is_int(x->in[0].dtype));
+  return hn_apply_binary(x, HN_PRelu, &x->in[0], &x->in[1], hn_is_int(x->in[0].dtype));
 }
 
 /* Min, Max, Sum, Mean: pairwise from the left, in the type of the output. */
@@ -100,12 +100,12 @@ hone_status hk_variadic_ref(hn_exec *x) {
   hn_view unit = {.data = &zero_or_one, .dtype = x->in[0].dtype, .count = 1};
   if (count == 1) {
     bool sum = n->op == HN_Sum || n->op == HN_Mean;
-    return apply(x, sum ? HN_Add : n->op, &x->in[0], sum ? &unit : &x->in[0], ints);
+    return hn_apply_binary(x, sum ? HN_Add : n->op, &x->in[0], sum ? &unit : &x->in[0], ints);
   }
-  for (uint32_t i = 1; i < count; i++) HN_TRY(apply(x, n->op, i == 1 ? &x->in[0] : &x->out[0], &x->in[i], ints));
+  for (uint32_t i = 1; i < count; i++) HN_TRY(hn_apply_binary(x, n->op, i == 1 ? &x->in[0] : &x->out[0], &x->in[i], ints));
   if (n->op != HN_Mean) return HONE_OK;
   hn_store_i64(unit.dtype, unit.data, 0, count);
-  return apply(x, HN_Div, &x->out[0], &unit, ints);
+  return hn_apply_binary(x, HN_Div, &x->out[0], &unit, ints);
 }
 
 hone_status hk_where_ref(hn_exec *x) {

@@ -28,6 +28,10 @@ bool hn_walk_view(hn_walk *w, int32_t rank, const int64_t *dims); /* one broadca
 bool hn_walk_first(hn_walk *w);                              /* false: nothing to visit */
 bool hn_walk_next(hn_walk *w);
 
+/* The elements of v that are reduced together: for each element of `kept` (operand 0: v, operand 1: the dense result)
+   the walk `inner` (operand 0: v) visits its group, from kept's index on. */
+void hn_walk_groups(const hn_view *v, const bool *reduced, hn_walk *kept, hn_walk *inner);
+
 /* Row-major strides in elements. */
 void hn_strides(int32_t rank, const int64_t *dims, int64_t *stride);
 
@@ -51,6 +55,9 @@ void hn_write_f64(hn_dtype t, void *p, int64_t at, int64_t step, int64_t n, cons
 void hn_write_i64(hn_dtype t, void *p, int64_t at, int64_t step, int64_t n, const int64_t *v);
 /* v rounded to what type t can hold. */
 double hn_round_to(hn_dtype t, double v);
+
+/* Output 0 = a op b with broadcasting (binary_ref.c); a may be output 0. ints: in int64 rather than double. */
+hone_status hn_apply_binary(hn_exec *x, hn_op op, const hn_view *a, const hn_view *b, bool ints);
 
 /* Calls the body for chunks [c, c + m) of [0, n), at most HN_RUN elements each. */
 #define HN_CHUNKS(n, c, m) for (int64_t c = 0, m; c < (n) && (m = (n) - c < HN_RUN ? (n) - c : HN_RUN, true); c += m)

@@ -95,6 +95,22 @@ bool hn_walk_next(hn_walk *w) {
   return false;
 }
 
+void hn_walk_groups(const hn_view *v, const bool *reduced, hn_walk *kept, hn_walk *inner) {
+  int64_t stride[HN_MAX_RANK], dims[2][HN_MAX_RANK], own[2][HN_MAX_RANK];
+  int32_t rank[2] = {0, 0};
+  hn_strides(v->rank, v->dims, stride);
+  for (int32_t i = 0; i < v->rank; i++) {
+    int32_t k = rank[reduced[i]]++;
+    dims[reduced[i]][k] = v->dims[i];
+    own[reduced[i]][k] = stride[i];
+  }
+  hn_walk_begin(kept, rank[0], dims[0]);
+  hn_walk_strides(kept, own[0]);
+  hn_walk_dense(kept);
+  hn_walk_begin(inner, rank[1], dims[1]);
+  hn_walk_strides(inner, own[1]);
+}
+
 hn_axis_split hn_split_at(const hn_view *v, int32_t axis) {
   hn_axis_split s = {1, 1, 1};
   for (int32_t i = 0; i < v->rank; i++)

@@ -183,7 +183,10 @@ static hone_status specialize(hn_program *p, const hn_view *in) {
   hone_optimize_options_init(&oo);
   oo.passes = HN_SPECIALIZE_PASSES;
   oo.verify = false;
-  return hn_passes_run(g, &oo, hn_eval_constant, NULL);
+  hn_report unread = {0};
+  hone_status st = hn_passes_run(g, &oo, hn_eval_constant, &unread);
+  hn_report_free(&unread);
+  return st;
 }
 
 static hone_status prepare_steps(hn_program *p) {

@@ -16,8 +16,6 @@ static hone_status copy_as(hn_exec *x, int32_t rank, const int64_t *dims) {
   return HONE_OK;
 }
 
-hone_status hk_identity_ref(hn_exec *x) { return copy_as(x, x->in[0].rank, x->in[0].dims); }
-
 hone_status hk_reshape_ref(hn_exec *x) {
   const hn_view *in = &x->in[0], *s = &x->in[1];
   int64_t dims[HN_MAX_RANK], product = 1;

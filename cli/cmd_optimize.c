@@ -1,0 +1,236 @@
+/* cmd_optimize.c - hone optimize: reads, improves, checks and writes a model. */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "commands.h"
+#include "json.h"
+
+typedef struct optimize_options {
+  common_options common;
+  feed_options feed;
+  image_options image;
+  session_options session;
+  level_options level;
+  const char *output, *print_after;
+  bool verify, check_graph;
+  int64_t runs;
+  double tolerance;
+} optimize_options;
+
+typedef struct outcome {
+  hone_model_stats before, after;
+  bool verified;
+  uint32_t n;        /* outputs */
+  difference *apart; /* of each */
+  uint64_t bytes_before, bytes_after;
+  double seconds;
+} outcome;
+
+static uint64_t file_size(const char *path) {
+  struct stat st;
+  return stat(path, &st) == 0 && st.st_size > 0 ? (uint64_t)st.st_size : 0;
+}
+
+/* With --json the graph texts would spoil the output, so they go to stderr. */
+static void print_graph(void *user, const char *pass, const char *graph) {
+  const optimize_options *o = user;
+  FILE *to = o->common.json ? stderr : stdout;
+  fprintf(to, "# after %s\n%s\n", pass, graph);
+}
+
+static int optimize(cli *c, hone_model *m, outcome *r) {
+  const optimize_options *o = c->options;
+  hone_optimize_options oo;
+  hone_optimize_options_init(&oo);
+  oo.level = (int32_t)o->level.level;
+  oo.passes = o->level.passes;
+  oo.print_after = o->print_after;
+  oo.print_fn = print_graph;
+  oo.print_user = c->options;
+  oo.verify = o->check_graph;
+  hone_model_get_stats(m, &r->before);
+  double start = cli_seconds();
+  hone_status st = hone_model_optimize(m, &oo);
+  r->seconds = cli_seconds() - start;
+  if (!st) st = hone_model_get_stats(m, &r->after);
+  return st ? cli_fail_hone(c->cx, st) : CLI_OK;
+}
+
+static bool any_open_shape(const hone_model *m) {
+  hone_tensor_info info;
+  for (uint32_t i = 0; i < hone_model_input_count(m) && hone_model_input_info(m, i, &info) == HONE_OK; i++) {
+    if (info.rank < 0) return true;
+    for (int32_t k = 1; k < info.rank; k++)
+      if (info.dims[k] < 0) return true;
+  }
+  return false;
+}
+
+static int verify(cli *c, const hone_model *before, const hone_model *after, outcome *r) {
+  const optimize_options *o = c->options;
+  if (!o->feed.inputs.n && any_open_shape(before)) {
+    cli_warn("not verified: the model has dynamic shapes; give --shape or --input");
+    return CLI_OK;
+  }
+  feed f = {0};
+  hone_session *a = NULL, *b = NULL;
+  uint32_t *match = match_outputs(before, after), *map = NULL;
+  r->n = hone_model_output_count(before);
+  r->apart = cli_alloc(r->n, sizeof *r->apart);
+  int code = feed_open(c, before, &o->feed, &o->image, &f);
+  if (!code) code = feed_map(&f, after, &map);
+  if (!code) code = session_open(c, before, &o->session, &a);
+  if (!code) code = session_open(c, after, &o->session, &b);
+  if (!code) code = compare_sessions(c, &f, map, a, b, match, r->n, f.pictures ? f.rounds : (size_t)o->runs, r->apart);
+  r->verified = !code;
+  for (uint32_t i = 0; !code && i < r->n; i++)
+    if (match[i] == UINT32_MAX || !difference_within(&r->apart[i], o->tolerance))
+      code = cli_fail("%s: not written: an output changed by %g, more than the tolerance %g ('hone compare --optimize "
+                      "--layers' finds where)", o->output, r->apart[i].max_abs, o->tolerance);
+  hone_session_destroy(&a);
+  hone_session_destroy(&b);
+  feed_close(&f);
+  free(match);
+  free(map);
+  return code;
+}
+
+static difference worst(const outcome *r) {
+  difference w = {0};
+  for (uint32_t i = 0; i < r->n; i++)
+    if (r->apart[i].max_abs >= w.max_abs) w = r->apart[i];
+  return w;
+}
+
+/* -------------------------------------------------------------------------------------------------- output */
+
+static void row(table *t, const char *what, units before, units after) {
+  table_cell(t, "%s", what);
+  table_cell(t, "%s", before.s);
+  table_cell(t, "%s", after.s);
+}
+
+static void print_report(const hone_model *m) {
+  table *t = table_make("llrll");
+  hone_report_row r;
+  static const char *const heads[] = {"PASS", "RULE", "HITS", "EXACT", "WHAT IT DOES"};
+  for (int i = 0; i < 5; i++) table_cell(t, "%s", heads[i]);
+  for (uint32_t i = 0; hone_model_report_row(m, i, &r); i++) {
+    if (!r.hits) continue;
+    table_cell(t, "%s", r.pass);
+    table_cell(t, "%s", r.rule);
+    table_cell(t, "%u", r.hits);
+    table_cell(t, "%s", r.exact ? "yes" : "no");
+    table_cell(t, "%s", r.doc);
+  }
+  printf("\n");
+  if (table_rows(t))
+    table_print(t, 0);
+  else
+    printf("nothing to improve\n");
+  table_free(t);
+}
+
+static void print_outcome(const optimize_options *o, const hone_model *m, const outcome *r) {
+  table *t = table_make("lrr");
+  table_cell(t, "%s", "");
+  table_cell(t, "BEFORE");
+  table_cell(t, "AFTER");
+  row(t, "layers", human_count(r->before.layers), human_count(r->after.layers));
+  row(t, "parameters", human_count(r->before.parameters), human_count(r->after.parameters));
+  row(t, "multiply-accumulates", human_count(r->before.macs), human_count(r->after.macs));
+  row(t, "weights", human_bytes(r->before.weight_bytes), human_bytes(r->after.weight_bytes));
+  row(t, "activations (sum)", human_bytes(r->before.activation_bytes), human_bytes(r->after.activation_bytes));
+  row(t, "file", human_bytes(r->bytes_before), human_bytes(r->bytes_after));
+  table_print(t, 0);
+  table_free(t);
+  print_report(m);
+  printf("\noptimized in %.2f s\n", r->seconds);
+  difference w = worst(r);
+  if (r->verified)
+    printf("outputs differ by at most %.3g (%.3g of the largest value), cosine %.9f\n", w.max_abs, difference_relative(&w),
+           difference_cosine(&w));
+  else
+    printf("outputs not compared\n");
+  printf("written: %s\n", o->output);
+}
+
+static int print_json(const optimize_options *o, const hone_model *m, const outcome *r) {
+  json_t *report = json_array();
+  hone_report_row row_;
+  for (uint32_t i = 0; hone_model_report_row(m, i, &row_); i++)
+    json_array_append_new(report, json_pack("{s:o, s:o, s:o, s:i, s:b}", "pass", json_text(row_.pass), "rule",
+                                            json_text(row_.rule), "doc", json_text(row_.doc), "hits", (int)row_.hits, "exact",
+                                            (int)row_.exact));
+  difference w = worst(r);
+  return json_print(json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "output", json_text(o->output), "before",
+                              json_stats(&r->before), "after", json_stats(&r->after), "report", report, "verified",
+                              json_boolean(r->verified), "difference", r->verified ? json_difference(&w) : json_null(),
+                              "bytes_before", json_count(r->bytes_before), "bytes_after", json_count(r->bytes_after),
+                              "seconds", json_number(r->seconds)));
+}
+
+/* ------------------------------------------------------------------------------------------------- command */
+
+static int check_name(const char *output) {
+  const char *dot = output ? strrchr(output, '.') : NULL;
+  if (!output) return cli_usage("optimize: where to? give -o OUT.onnx or -o OUT.hone");
+  if (dot && (strcmp(dot, ".onnx") == 0 || strcmp(dot, ".hone") == 0)) return CLI_OK;
+  return cli_usage("%s: the name must end in .onnx or .hone to say which format to write", output);
+}
+
+static int run_optimize(cli *c) {
+  const optimize_options *o = c->options;
+  hone_model *before = NULL, *after = NULL;
+  outcome r = {0};
+  int code = check_name(o->output);
+  if (!code) code = model_open(c, c->args[0], &o->feed, &before);
+  if (code) return code;
+  hone_status st = hone_model_clone(before, &after);
+  if (st) code = cli_fail_hone(c->cx, st);
+  if (!code) code = optimize(c, after, &r);
+  if (!code && o->verify) code = verify(c, before, after, &r);
+  if (!code && (st = hone_model_save(after, o->output))) code = cli_fail_hone(c->cx, st);
+  if (!code) {
+    r.bytes_before = file_size(c->args[0]);
+    r.bytes_after = file_size(o->output);
+    if (o->common.json)
+      code = print_json(o, after, &r);
+    else
+      print_outcome(o, after, &r);
+  }
+  free(r.apart);
+  hone_model_destroy(&before);
+  hone_model_destroy(&after);
+  return code;
+}
+
+static const optimize_options defaults = {.feed = FEED_OPTIONS_DEFAULT, .image = IMAGE_OPTIONS_DEFAULT,
+                                          .level = LEVEL_OPTIONS_DEFAULT, .verify = true, .runs = 1, .tolerance = 1e-3};
+static const arg_option rows[] = {
+    {"output", 'o', ARG_TEXT, offsetof(optimize_options, output), "OUT",
+     "The file to write: .onnx (standard operators) or .hone (hone's own, loads at once).", 0, 0},
+    {"print-after", 0, ARG_TEXT, offsetof(optimize_options, print_after), "PASS", "Print the graph after this pass, or after 'all'.", 0, 0},
+    {"verify", 0, ARG_FLAG, offsetof(optimize_options, verify), "", "Run the model before and after and compare (default).", 0, 0},
+    {"no-verify", 0, ARG_CLEAR, offsetof(optimize_options, verify), "", "Do not.", 0, 0},
+    {"runs", 0, ARG_INT, offsetof(optimize_options, runs), "N", "How many random inputs to compare with (default 1).", 1, 1000000},
+    {"tolerance", 0, ARG_REAL, offsetof(optimize_options, tolerance), "T",
+     "Largest difference, absolute or relative to the output's largest value, with which the result is written (default 1e-3).", 0, 1e30},
+    {"check-graph", 0, ARG_FLAG, offsetof(optimize_options, check_graph), "", "Check the graph's legality after every pass.", 0, 0},
+    {0}};
+static const arg_group groups[] = {{"Options", rows, 0},
+                                   {"What to do", level_option_rows, offsetof(optimize_options, level)},
+                                   {"Inputs to compare with", feed_option_rows, offsetof(optimize_options, feed)},
+                                   {"Images", image_option_rows, offsetof(optimize_options, image)},
+                                   {"Running", session_option_rows, offsetof(optimize_options, session)},
+                                   {"Common options", common_option_rows, offsetof(optimize_options, common)}, {0}};
+
+const command command_optimize = {
+    .name = "optimize", .summary = "make a model faster and write it", .usage = "MODEL -o OUT",
+    .about = "Optimizes a model, compares its outputs before and after, and writes it. Nothing is written if the outputs differ "
+             "by more than the tolerance.",
+    .examples = "  hone optimize model.onnx -o fast.onnx\n  hone optimize model.onnx -o fast.hone -O3 --runs=10\n"
+                "  hone optimize model.onnx -o out.onnx --passes=fold_constants,dead --print-after=all\n",
+    .groups = groups, .min_args = 1, .max_args = 1, .options_size = sizeof(optimize_options), .defaults = &defaults,
+    .common = offsetof(optimize_options, common), .run = run_optimize};

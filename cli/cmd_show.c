@@ -1,0 +1,236 @@
+/* cmd_show.c - hone show: what a model is. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "commands.h"
+#include "json.h"
+
+typedef struct show_options {
+  common_options common;
+  feed_options feed; /* only its shapes */
+  bool all, layers, graph;
+} show_options;
+
+typedef struct op_count {
+  char *op;
+  uint64_t n;
+} op_count;
+typedef struct op_counts {
+  op_count *p;
+  size_t n;
+} op_counts;
+
+static int most_first(const void *a, const void *b) {
+  const op_count *x = a, *y = b;
+  return x->n != y->n ? (x->n < y->n ? 1 : -1) : strcmp(x->op, y->op);
+}
+
+static op_counts count_operators(hone_model *m) {
+  op_counts c = {0};
+  hone_layer_info l;
+  for (uint32_t i = 0; i < hone_model_layer_count(m) && hone_model_layer_info(m, i, &l) == HONE_OK; i++) {
+    size_t k = 0;
+    while (k < c.n && strcmp(c.p[k].op, l.op) != 0) k++;
+    if (k == c.n) {
+      c.p = cli_grow(c.p, ++c.n, sizeof *c.p);
+      c.p[k] = (op_count){cli_copy(l.op), 0};
+    }
+    c.p[k].n++;
+  }
+  if (c.n) qsort(c.p, c.n, sizeof *c.p, most_first);
+  return c;
+}
+
+static void free_counts(op_counts *c) {
+  for (size_t i = 0; i < c->n; i++) free(c->p[i].op);
+  free(c->p);
+}
+
+typedef hone_status (*info_fn)(const hone_model *, uint32_t, hone_tensor_info *);
+
+/* ---------------------------------------------------------------------------------------------------- JSON */
+
+static json_t *tensors_json(const hone_model *m, uint32_t n, info_fn get) {
+  json_t *a = json_array();
+  hone_tensor_info info;
+  for (uint32_t i = 0; i < n && get(m, i, &info) == HONE_OK; i++) json_array_append_new(a, json_tensor(&info));
+  return a;
+}
+
+static json_t *layer_json(hone_model *m, uint32_t i, const hone_layer_info *l) {
+  json_t *in = json_array(), *out = json_array();
+  hone_tensor_info info;
+  for (uint32_t k = 0; k < l->input_count && hone_model_layer_input(m, i, k, &info) == HONE_OK; k++)
+    json_array_append_new(in, json_tensor(&info));
+  for (uint32_t k = 0; k < l->output_count && hone_model_layer_output(m, i, k, &info) == HONE_OK; k++)
+    json_array_append_new(out, json_tensor(&info));
+  return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "name", json_text(l->name), "op", json_text(l->op), "detail",
+                   json_text(l->detail), "inputs", in, "outputs", out, "parameters", json_count(l->parameters),
+                   "weight_bytes", json_count(l->weight_bytes), "macs", json_count(l->macs));
+}
+
+static json_t *model_json(cli *c, hone_model *m, const hone_model_stats *stats, bool layers) {
+  const char *key, *value;
+  json_t *meta = json_object(), *ops = json_object();
+  for (uint32_t i = 0; hone_model_metadata_at(m, i, &key, &value); i++) json_object_set_new(meta, key, json_text(value));
+  op_counts counts = count_operators(m);
+  for (size_t i = 0; i < counts.n; i++) json_object_set_new(ops, counts.p[i].op, json_count(counts.p[i].n));
+  free_counts(&counts);
+  json_t *j = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "model", json_text(c->args[0]), "format",
+                        json_text(hone_model_metadata(m, "format")), "producer", json_text(hone_model_metadata(m, "producer")),
+                        "opset", json_text(hone_model_metadata(m, "opset")), "metadata", meta, "inputs",
+                        tensors_json(m, hone_model_input_count(m), hone_model_input_info), "outputs",
+                        tensors_json(m, hone_model_output_count(m), hone_model_output_info), "operators", ops, "stats",
+                        json_stats(stats));
+  if (layers) {
+    json_t *a = json_array();
+    hone_layer_info l;
+    for (uint32_t i = 0; i < hone_model_layer_count(m) && hone_model_layer_info(m, i, &l) == HONE_OK; i++)
+      json_array_append_new(a, layer_json(m, i, &l));
+    json_object_set_new(j, "layer_list", a);
+  }
+  return j;
+}
+
+/* ---------------------------------------------------------------------------------------------------- text */
+
+static void print_metadata(const hone_model *m, bool all) {
+  static const char *const brief[] = {"format", "producer", "producer_version", "ir_version", "opset", "graph"};
+  const char *key, *value;
+  table *t = table_make("ll");
+  for (size_t i = 0; !all && i < sizeof brief / sizeof *brief; i++)
+    if ((value = hone_model_metadata(m, brief[i])) && *value) {
+      table_cell(t, "%s", brief[i]);
+      table_cell(t, "%s", value);
+    }
+  for (uint32_t i = 0; all && hone_model_metadata_at(m, i, &key, &value); i++) {
+    table_cell(t, "%s", key);
+    table_cell(t, "%s", value);
+  }
+  table_print(t, 0);
+  table_free(t);
+}
+
+static void print_tensors(const char *title, const hone_model *m, uint32_t n, info_fn get) {
+  table *t = table_make("lll");
+  hone_tensor_info info;
+  for (uint32_t i = 0; i < n && get(m, i, &info) == HONE_OK; i++) {
+    table_cell(t, "%s", info.name);
+    table_cell(t, "%s", hone_dtype_name(info.dtype));
+    table_cell(t, "%s", info_shape_text(&info).s);
+  }
+  printf("\n%s:\n", title);
+  table_print(t, 2);
+  table_free(t);
+}
+
+static void print_figures(const hone_model_stats *s) {
+  printf("\n");
+  table *t = table_make("lr");
+  table_cell(t, "layers");
+  table_cell(t, "%llu", (unsigned long long)s->layers);
+  table_cell(t, "parameters");
+  table_cell(t, "%s", human_count(s->parameters).s);
+  table_cell(t, "multiply-accumulates");
+  table_cell(t, "%s", human_count(s->macs).s);
+  table_cell(t, "weights");
+  table_cell(t, "%s", human_bytes(s->weight_bytes).s);
+  table_cell(t, "activations (sum)");
+  table_cell(t, "%s", human_bytes(s->activation_bytes).s);
+  table_print(t, 0);
+  table_free(t);
+  if (s->macs_symbolic) printf("(dynamic dimensions counted as 1; --shape fixes them)\n");
+}
+
+static void print_operators(hone_model *m) {
+  op_counts c = count_operators(m);
+  table *t = table_make("rl");
+  for (size_t i = 0; i < c.n; i++) {
+    table_cell(t, "%llu", (unsigned long long)c.p[i].n);
+    table_cell(t, "%s", c.p[i].op);
+  }
+  printf("\noperators:\n");
+  table_print(t, 2);
+  table_free(t);
+  free_counts(&c);
+}
+
+static void print_layers(hone_model *m, bool detail) {
+  static const char *const heads[] = {"#", "LAYER", "OPERATOR", "INPUT", "OUTPUT", "PARAMETERS", "MACS", "DETAIL"};
+  table *t = table_make(detail ? "rlllrrrl" : "rlllrrr");
+  hone_layer_info l;
+  for (int i = 0; i < 7 + detail; i++) table_cell(t, "%s", heads[i]);
+  for (uint32_t i = 0; i < hone_model_layer_count(m) && hone_model_layer_info(m, i, &l) == HONE_OK; i++) {
+    hone_tensor_info in = {0}, out = {0};
+    bool has_in = l.input_count && hone_model_layer_input(m, i, 0, &in) == HONE_OK;
+    bool has_out = l.output_count && hone_model_layer_output(m, i, 0, &out) == HONE_OK;
+    table_cell(t, "%u", i);
+    table_cell(t, "%s", l.name);
+    table_cell(t, "%s", l.op);
+    table_cell(t, "%s", has_in ? info_shape_text(&in).s : "");
+    table_cell(t, "%s", has_out ? info_shape_text(&out).s : "");
+    table_cell(t, "%s", human_count(l.parameters).s);
+    table_cell(t, "%s", human_count(l.macs).s);
+    if (detail) table_cell(t, "%s", l.detail);
+  }
+  printf("\nlayers:\n");
+  table_print(t, 2);
+  table_free(t);
+}
+
+static int show(cli *c, hone_model *m) {
+  const show_options *o = c->options;
+  hone_model_stats stats;
+  char *text = NULL;
+  hone_layer_info first;
+  bool layers = o->layers || o->all;
+  hone_status st = hone_model_get_stats(m, &stats);
+  if (!st && hone_model_layer_count(m)) st = hone_model_layer_info(m, 0, &first); /* the order can be found */
+  if (!st && (o->graph || o->all)) st = hone_model_print(m, &text);
+  if (st) return cli_fail_hone(c->cx, st);
+  if (o->common.json) {
+    json_t *j = model_json(c, m, &stats, layers);
+    if (text) json_object_set_new(j, "graph", json_text(text));
+    hone_text_free(&text);
+    return json_print(j);
+  }
+  if (!o->graph || o->all) {
+    printf("%s\n", c->args[0]);
+    print_metadata(m, o->all);
+    print_tensors("inputs", m, hone_model_input_count(m), hone_model_input_info);
+    print_tensors("outputs", m, hone_model_output_count(m), hone_model_output_info);
+    print_figures(&stats);
+    print_operators(m);
+    if (layers) print_layers(m, o->all);
+    if (text) printf("\ngraph:\n");
+  }
+  if (text) fputs(text, stdout);
+  hone_text_free(&text);
+  return CLI_OK;
+}
+
+static int run_show(cli *c) {
+  const show_options *o = c->options;
+  hone_model *m;
+  int code = model_open(c, c->args[0], &o->feed, &m);
+  if (code) return code;
+  code = show(c, m);
+  hone_model_destroy(&m);
+  return code;
+}
+
+static const arg_option rows[] = {
+    {"layers", 0, ARG_FLAG, offsetof(show_options, layers), "", "A row for each layer.", 0, 0},
+    {"graph", 0, ARG_FLAG, offsetof(show_options, graph), "", "The whole graph as text, and nothing else.", 0, 0},
+    {"all", 'a', ARG_FLAG, offsetof(show_options, all), "", "Everything: all metadata, layers with attributes, the graph.", 0, 0},
+    {"shape", 0, ARG_LIST, offsetof(show_options, feed.shapes), "[NAME=]DIMS",
+     "Fixes the shape of an input first, as in image=1x3x224x224.", 0, 0},
+    {0}};
+static const arg_group groups[] = {{"Options", rows, 0}, {"Common options", common_option_rows, offsetof(show_options, common)}, {0}};
+
+const command command_show = {
+    .name = "show", .summary = "what a model is: inputs, outputs, layers, figures", .usage = "MODEL",
+    .about = "Prints what a model file holds: format, inputs and outputs, operators, parameters, multiply-accumulates and memory.",
+    .examples = "  hone show model.onnx\n  hone show model.onnx --layers --shape=image=1x3x224x224\n  hone show model.hone --json\n",
+    .groups = groups, .min_args = 1, .max_args = 1, .options_size = sizeof(show_options),
+    .common = offsetof(show_options, common), .run = run_show};

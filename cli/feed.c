@@ -1,0 +1,311 @@
+/* feed.c - what goes into a model: files, pictures, random numbers, round by round. */
+#include "feed.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "npy.h"
+
+const arg_option feed_option_rows[] = {
+    {"input", 'i', ARG_LIST, offsetof(feed_options, inputs), "[NAME=]SOURCE",
+     "What an input gets: a .npy file, an image (JPEG, PNG, BMP), a folder or glob of images, random, random:LOW:HIGH, "
+     "zeros or ones. Once per input; inputs not named get random. NAME= may be left out where it is clear.", 0, 0},
+    {"shape", 0, ARG_LIST, offsetof(feed_options, shapes), "[NAME=]DIMS",
+     "Fixes the shape of an input, as in image=1x3x224x224.", 0, 0},
+    {"batch", 'b', ARG_INT, offsetof(feed_options, batch), "N",
+     "Size of the first dimension where the model leaves it open (default 1; up to 16 for images).", 1, 65536},
+    {"seed", 0, ARG_INT, offsetof(feed_options, seed), "N", "Seed of random inputs (default 1).", 0, 9007199254740992.0},
+    {0}};
+
+/* ---------------------------------------------------------------------------------------- names of inputs */
+
+/* Splits "[NAME=]REST": the index of the input that is meant. */
+static int which_input(const hone_model *m, const char *option, const char *text, uint32_t *index, const char **rest) {
+  uint32_t n = hone_model_input_count(m);
+  hone_tensor_info info;
+  for (uint32_t i = 0; i < n; i++) { /* a name may hold '=' itself, so names are tried */
+    hone_model_input_info(m, i, &info);
+    size_t length = strlen(info.name);
+    if (strncmp(text, info.name, length) == 0 && text[length] == '=') {
+      *index = i;
+      *rest = text + length + 1;
+      return CLI_OK;
+    }
+  }
+  if (!n) return cli_usage("--%s=%s: the model has no inputs", option, text);
+  hone_model_input_info(m, 0, &info);
+  if (strchr(text, '=')) return cli_usage("--%s=%s: no input has this name; the first is '%s'", option, text, info.name);
+  if (n > 1)
+    return cli_usage("--%s=%s: the model has %u inputs; say which, as in --%s=%s=%s", option, text, n, option, info.name, text);
+  *index = 0;
+  *rest = text;
+  return CLI_OK;
+}
+
+int model_open(cli *c, const char *path, const feed_options *o, hone_model **model) {
+  hone_model *m;
+  hone_status st = hone_model_load(c->cx, path, &m);
+  if (st) return cli_fail_hone(c->cx, st);
+  int code = CLI_OK;
+  for (size_t i = 0; !code && i < o->shapes.n; i++) {
+    uint32_t index;
+    const char *dims_text;
+    int32_t rank;
+    int64_t dims[HONE_MAX_RANK];
+    hone_tensor_info info;
+    code = which_input(m, "shape", o->shapes.p[i], &index, &dims_text);
+    if (code) break;
+    if (!shape_parse(dims_text, &rank, dims)) {
+      code = cli_usage("--shape: '%s' is no shape such as 1x3x224x224", dims_text);
+      break;
+    }
+    hone_model_input_info(m, index, &info);
+    st = hone_model_set_input_shape(m, info.name, (uint32_t)rank, dims);
+    if (st) code = cli_fail_hone(c->cx, st);
+  }
+  if (code)
+    hone_model_destroy(&m);
+  else
+    *model = m;
+  return code;
+}
+
+/* ------------------------------------------------------------------------------------------------ sources */
+
+static int parse_random(feed_input *in, const char *range) {
+  in->kind = SOURCE_RANDOM;
+  if (!*range) return CLI_OK;
+  const char *colon = strchr(range + 1, ':');
+  char *low = cli_copy(range + 1);
+  if (colon) low[colon - range - 1] = 0;
+  in->ranged = colon && args_real(low, &in->low) && args_real(colon + 1, &in->high) && in->low <= in->high;
+  free(low);
+  return in->ranged ? CLI_OK : cli_usage("--input: 'random%s' is not random:LOW:HIGH", range);
+}
+
+static bool ends_with(const char *s, const char *end) {
+  size_t n = strlen(s), m = strlen(end);
+  return n >= m && strcmp(s + n - m, end) == 0;
+}
+
+/* Constants take the shape of the model; its open dimensions are resolved here. */
+static int fixed_shape(const feed *f, feed_input *in, const hone_tensor_info *info) {
+  int64_t dims[HONE_MAX_RANK];
+  if (info->rank < 0) return cli_usage("input '%s' has no known shape: give it one with --shape", in->name);
+  for (int32_t k = 0; k < info->rank; k++) {
+    dims[k] = info->dims[k];
+    if (dims[k] < 0 && k == 0) dims[k] = (int64_t)f->batch;
+    if (dims[k] < 0)
+      return cli_usage("input '%s' is %s: give it a fixed shape, as in --shape=%s=DIMS", in->name,
+                       info_shape_text(info).s, in->name);
+  }
+  if (!dtype_numeric(info->dtype) || !tensor_make(&in->t, info->dtype, info->rank, dims))
+    return cli_usage("input '%s' (%s %s) cannot be made up; give it a .npy file", in->name, hone_dtype_name(info->dtype),
+                     info_shape_text(info).s);
+  return CLI_OK;
+}
+
+static int parse_source(feed_input *in, const char *source, const hone_tensor_info *info, const image_options *images) {
+  if (strncmp(source, "random", 6) == 0 && (!source[6] || source[6] == ':')) return parse_random(in, source + 6);
+  if (strcmp(source, "zeros") == 0 || strcmp(source, "ones") == 0) {
+    in->kind = SOURCE_CONSTANT;
+    in->low = source[0] == 'o';
+    return CLI_OK;
+  }
+  int code = paths_find(source, &in->files);
+  if (code) return code;
+  if (in->files.n == 1 && ends_with(source, ".npy")) {
+    in->kind = SOURCE_NPY;
+    return CLI_OK;
+  }
+  in->kind = SOURCE_IMAGES;
+  return image_plan_make(info, images, &in->plan);
+}
+
+/* How many pictures a round holds. */
+static int decide_batch(feed *f, const feed_options *o) {
+  int64_t fixed = -1;
+  for (uint32_t i = 0; i < f->n; i++) {
+    feed_input *in = &f->in[i];
+    if (in->kind != SOURCE_IMAGES) continue;
+    if (in->plan.batch >= 0) fixed = in->plan.batch;
+    if (!f->pictures || in->files.n > f->pictures->n) f->pictures = &in->files;
+  }
+  f->batch = o->batch ? (size_t)o->batch : 1;
+  if (!f->pictures) return CLI_OK;
+  for (uint32_t i = 0; i < f->n; i++)
+    if (f->in[i].kind == SOURCE_IMAGES && f->in[i].files.n != f->pictures->n && f->in[i].files.n != 1)
+      return cli_usage("input '%s' has %zu images, another input has %zu", f->in[i].name, f->in[i].files.n, f->pictures->n);
+  if (!o->batch) f->batch = f->pictures->n < 16 ? f->pictures->n : 16;
+  if (fixed >= 0) {
+    if (!fixed) return cli_usage("an image input has a batch of 0");
+    if (o->batch && o->batch != fixed)
+      return cli_usage("--batch=%lld: the model's batch is fixed at %lld", (long long)o->batch, (long long)fixed);
+    f->batch = (size_t)fixed;
+    f->fill = true;
+  }
+  f->rounds = (f->pictures->n + f->batch - 1) / f->batch;
+  return CLI_OK;
+}
+
+int feed_open(cli *c, const hone_model *m, const feed_options *o, const image_options *images, feed *out) {
+  (void)c;
+  feed f = {.n = hone_model_input_count(m), .seed = (uint64_t)o->seed, .rounds = 1};
+  f.in = cli_alloc(f.n, sizeof *f.in);
+  hone_tensor_info info;
+  for (uint32_t i = 0; i < f.n; i++) {
+    hone_model_input_info(m, i, &info);
+    f.in[i].name = cli_copy(info.name);
+  }
+  int code = CLI_OK;
+  for (size_t k = 0; !code && k < o->inputs.n; k++) {
+    uint32_t i;
+    const char *source;
+    code = which_input(m, "input", o->inputs.p[k], &i, &source);
+    if (code) break;
+    hone_model_input_info(m, i, &info);
+    paths_free(&f.in[i].files);
+    code = parse_source(&f.in[i], source, &info, images);
+  }
+  if (!code) code = decide_batch(&f, o);
+  for (uint32_t i = 0; !code && i < f.n; i++) {
+    hone_model_input_info(m, i, &info);
+    if (f.in[i].kind == SOURCE_NPY) {
+      code = npy_read(f.in[i].files.p[0], &f.in[i].t);
+      if (!code && !tensor_convert(&f.in[i].t, info.dtype))
+        code = cli_usage("%s: elements of type %s; input '%s' takes %s", f.in[i].files.p[0],
+                         hone_dtype_name(f.in[i].t.dtype), info.name, hone_dtype_name(info.dtype));
+    } else if (f.in[i].kind != SOURCE_IMAGES) {
+      code = fixed_shape(&f, &f.in[i], &info);
+    }
+  }
+  if (code)
+    feed_close(&f);
+  else
+    *out = f;
+  return code;
+}
+
+void feed_close(feed *f) {
+  for (uint32_t i = 0; f->in && i < f->n; i++) {
+    free(f->in[i].name);
+    paths_free(&f->in[i].files);
+    tensor_free(&f->in[i].t);
+  }
+  free(f->in);
+  *f = (feed){0};
+}
+
+/* -------------------------------------------------------------------------------------------------- rounds */
+
+static uint64_t next_random(uint64_t *state) { /* splitmix64 */
+  uint64_t z = *state += 0x9e3779b97f4a7c15u;
+  z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+  z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+  return z ^ z >> 31;
+}
+
+static double next_uniform(uint64_t *state) { return (double)(next_random(state) >> 11) * 0x1p-53; }
+
+static double next_normal(uint64_t *state) { /* Box and Muller */
+  double r = sqrt(-2 * log(1 - next_uniform(state)));
+  return r * cos(6.283185307179586 * next_uniform(state));
+}
+
+/* Floats: normal. Bytes: all of their values. Wider integers are mostly indices: 0 or 1 is safe. */
+static double random_element(const feed_input *in, uint64_t *state) {
+  bool whole = !dtype_float(in->t.dtype);
+  double u = 0;
+  if (in->ranged) {
+    u = next_uniform(state);
+    return whole ? floor(in->low + u * (floor(in->high) - ceil(in->low) + 1)) : in->low + u * (in->high - in->low);
+  }
+  if (!whole) return next_normal(state);
+  uint64_t bits = next_random(state) >> 32;
+  if (in->t.dtype == HONE_DTYPE_U8) return (double)(bits & 255);
+  if (in->t.dtype == HONE_DTYPE_I8) return (double)(bits & 255) - 128;
+  return (double)(bits & 1);
+}
+
+static int load_images(const feed *f, feed_input *in, size_t round) {
+  size_t items = f->fill ? f->batch : feed_items(f, round), done = 0;
+  tensor t = {0};
+  int code = CLI_OK;
+  for (; !code && done < items; done++) {
+    size_t at = round % f->rounds * f->batch + done;
+    if (at >= in->files.n) at = in->files.n - 1;
+    image i;
+    code = image_load(&in->plan, in->files.p[at], &i);
+    if (!code && !t.data) { /* only now is the size known in every case */
+      int64_t dims[HONE_MAX_RANK];
+      int32_t rank = image_plan_dims(&in->plan, (int64_t)items, dims);
+      if (!tensor_make(&t, in->plan.dtype, rank, dims)) code = cli_fail("input '%s': %zu images are too many at once", in->name, items);
+    }
+    if (!code) image_store(&in->plan, &i, &t, done);
+    if (!code || t.data) image_free(&i);
+  }
+  if (code) {
+    tensor_free(&t);
+    return code;
+  }
+  tensor_free(&in->t);
+  in->t = t;
+  return CLI_OK;
+}
+
+int feed_load(feed *f, size_t round) {
+  for (uint32_t i = 0; i < f->n; i++) {
+    feed_input *in = &f->in[i];
+    if (in->kind == SOURCE_IMAGES) {
+      int code = load_images(f, in, round);
+      if (code) return code;
+    } else if (in->kind == SOURCE_RANDOM) {
+      uint64_t state = (f->seed + round) * 0x2545f4914f6cdd1du + i;
+      for (size_t k = 0; k < in->t.count; k++) tensor_set(in->t.dtype, in->t.data, k, random_element(in, &state));
+    } else if (in->kind == SOURCE_CONSTANT) {
+      for (size_t k = 0; k < in->t.count; k++) tensor_set(in->t.dtype, in->t.data, k, in->low);
+    }
+  }
+  return CLI_OK;
+}
+
+size_t feed_items(const feed *f, size_t round) {
+  if (!f->pictures) return f->batch;
+  size_t from = round % f->rounds * f->batch, left = f->pictures->n - from;
+  return left < f->batch ? left : f->batch;
+}
+
+const char *feed_item_path(const feed *f, size_t round, size_t item) {
+  if (!f->pictures) return NULL;
+  return f->pictures->p[round % f->rounds * f->batch + item];
+}
+
+/* ----------------------------------------------------------------------------------------------- sessions */
+
+int feed_set(cli *c, const feed *f, const uint32_t *map, hone_session *s) {
+  hone_status st = HONE_OK;
+  for (uint32_t i = 0; !st && i < f->n; i++) {
+    const tensor *t = &f->in[i].t;
+    uint32_t to = map ? map[i] : i;
+    st = hone_session_set_input_shape(s, to, (uint32_t)t->rank, t->dims);
+    if (!st) st = hone_session_set_input(s, to, t->data, t->bytes);
+  }
+  return st ? cli_fail_hone(c->cx, st) : CLI_OK;
+}
+
+int feed_map(const feed *f, const hone_model *other, uint32_t **map) {
+  uint32_t n = hone_model_input_count(other), named = 0;
+  if (n != f->n) return cli_fail("the models have %u and %u inputs", f->n, n);
+  *map = cli_alloc(n, sizeof **map);
+  for (uint32_t i = 0; i < n; i++)
+    for (uint32_t k = 0; k < n; k++) {
+      hone_tensor_info info;
+      hone_model_input_info(other, k, &info);
+      if (strcmp(info.name, f->in[i].name) != 0) continue;
+      (*map)[i] = k;
+      named++;
+    }
+  for (uint32_t i = 0; named < n && i < n; i++) (*map)[i] = i;
+  return CLI_OK;
+}

@@ -1,0 +1,54 @@
+/* feed.h - what goes into a model: files, pictures, random numbers, round by round. */
+#ifndef CLI_FEED_H
+#define CLI_FEED_H
+#include "file.h"
+#include "preprocess.h"
+
+typedef struct feed_options {
+  arg_list inputs, shapes;
+  int64_t batch, seed;
+} feed_options;
+extern const arg_option feed_option_rows[];
+#define FEED_OPTIONS_DEFAULT {.seed = 1}
+
+typedef enum source_kind { SOURCE_RANDOM, SOURCE_CONSTANT, SOURCE_NPY, SOURCE_IMAGES } source_kind;
+
+typedef struct feed_input {
+  char *name;
+  source_kind kind;
+  bool ranged;
+  double low, high; /* of random numbers when ranged; low: the constant */
+  paths files;
+  image_plan plan;
+  tensor t; /* of the round loaded last */
+} feed_input;
+
+/* A round is one run of the model. With pictures a round holds `batch` of them; a last one that is not full is
+   filled up with its last picture if `fill` is set or the model's batch is fixed. */
+typedef struct feed {
+  feed_input *in;
+  uint32_t n;
+  uint64_t seed;
+  const paths *pictures; /* of the input that has most; NULL: none */
+  size_t batch, rounds;
+  bool fill;
+} feed;
+
+/* Loads a model and applies --shape. */
+int model_open(cli *c, const char *path, const feed_options *o, hone_model **model);
+
+/* Understands --input and decides on shapes; loads nothing. The model is asked only during the call. */
+int feed_open(cli *c, const hone_model *m, const feed_options *o, const image_options *images, feed *f);
+void feed_close(feed *f);
+/* Makes the tensors of a round; rounds past the last begin anew, with other random numbers. */
+int feed_load(feed *f, size_t round);
+/* How many of the items of a round are not filling. */
+size_t feed_items(const feed *f, size_t round);
+/* Path of a picture; NULL where the inputs are no pictures. */
+const char *feed_item_path(const feed *f, size_t round, size_t item);
+
+/* Lends the tensors to a session: the i-th input of the feed is the map[i]-th of the session (map NULL: the i-th). */
+int feed_set(cli *c, const feed *f, const uint32_t *map, hone_session *s);
+/* Which inputs of another model the feed's inputs are: by name, or by position where no name fits. To be freed. */
+int feed_map(const feed *f, const hone_model *other, uint32_t **map);
+#endif

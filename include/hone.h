@@ -240,7 +240,7 @@ typedef struct hone_session_options {
   uint32_t size;
   int32_t threads;      /**< worker threads; 0 (default): all processors of the process */
   bool reference;       /**< only the plain reference kernels: slow and obvious, to compare with */
-  bool keep_all;        /**< keep every intermediate tensor readable (hone_session_tensor) */
+  bool keep_all;        /**< every tensor keeps memory of its own to the end of the run */
 } hone_session_options;
 HONE_API void hone_session_options_init(hone_session_options *options);
 

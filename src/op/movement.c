@@ -14,6 +14,22 @@ static void pass_elements(hn_infer *x) {
 
 static hone_status unknown_output(hn_infer *x) { return hn_oset(x, 0, hn_idtype(x, 0), hn_shape_unknown()); }
 
+/* The one dimension of the target that is not known (a computed -1, for one) follows from all the others. */
+static void solve_open(hn_dims *t, const hn_shape *in, hn_shape *out) {
+  int32_t open = -1;
+  hn_dim rest = 1;
+  for (int32_t i = 0; i < out->rank; i++) {
+    if (!hn_dim_fixed(out->d[i]) && hn_dim_is_symbol(t, out->d[i]) && hn_dim_anonymous(t, out->d[i])) {
+      if (open >= 0) return;
+      open = i;
+    } else {
+      rest = hn_dim_mul(t, rest, out->d[i]);
+    }
+  }
+  if (open < 0 || in->rank < 0 || rest == 0 || hn_dim_anonymous(t, rest)) return;
+  out->d[open] = hn_dim_div(t, hn_shape_product(t, in, 0, in->rank), rest);
+}
+
 FAMILY(reshape) {
   hn_shape in = hn_ishape(x, 0), out;
   hn_dims *t = x->g->dims;
@@ -49,6 +65,7 @@ FAMILY(reshape) {
     rest = hn_dim_mul(t, rest, out.d[i]);
   }
   if (open >= 0) out.d[open] = in.rank < 0 ? hn_dim_unknown(t) : rest == 0 ? 0 : hn_dim_div(t, hn_shape_product(t, &in, 0, in.rank), rest);
+  else if (syms) solve_open(t, &in, &out);
   int64_t from, to;
   if (hn_shape_count(&in, &from) && hn_shape_count(&out, &to) && from != to)
     return hn_ierror(x, "%lld elements cannot become a shape of %lld", (long long)from, (long long)to);
@@ -130,6 +147,17 @@ FAMILY(transpose) {
   return hn_oset(x, 0, hn_idtype(x, 0), out);
 }
 
+/* Elements of an input as hn_isym() gives them; a negative constant, such as the -1 of a Reshape, is an unknown. */
+static bool joined_elements(hn_infer *x, uint32_t i, const hn_dim **d, uint32_t *n) {
+  const int64_t *v;
+  if (hn_isym(x, i, d, n)) return true;
+  if (!hn_iints(x, i, &v, n) || *n > 64) return false;
+  hn_dim *copy = hn_arena_alloc(x->g->arena, sizeof *copy * (*n ? *n : 1));
+  for (uint32_t k = 0; copy && k < *n; k++) copy[k] = v[k] < 0 ? hn_dim_unknown(x->g->dims) : v[k];
+  *d = copy;
+  return copy != NULL;
+}
+
 FAMILY(concat) {
   hn_shape out = hn_ishape(x, 0);
   hn_dims *t = x->g->dims;
@@ -151,7 +179,7 @@ FAMILY(concat) {
       else if (hn_dim_fixed(s.d[j]) && s.d[j] != out.d[j])
         return hn_ierror(x, "input %u: dimension %d is %lld, not %lld", i, j, (long long)s.d[j], (long long)out.d[j]);
     }
-    known = known && s.rank == 1 && hn_isym(x, i, &d, &k) && total + k <= 64;
+    known = known && s.rank == 1 && joined_elements(x, i, &d, &k) && total + k <= 64;
     for (uint32_t j = 0; known && j < k; j++) all[total++] = d[j];
   }
   if (known) hn_osym(x, 0, all, total);

@@ -137,6 +137,20 @@ static hone_status inherit(driver *d, const hn_rule *rule, hn_id old, hn_id new)
                  rule->name, o->name);
 }
 
+/* The new value goes by the old one's name: it is the same tensor to whoever asks for it. */
+static void take_name(driver *d, const hn_match *m, hn_id old, hn_id new) {
+  hn_id producer = hn_producer(d->g, new);
+  for (uint32_t i = 0; i < m->n_fresh; i++) {
+    if (m->fresh[i] != producer) continue;
+    hn_value *o = hn_value_at(d->g, old), *n = hn_value_at(d->g, new);
+    const char *name = o->name;
+    o->name = n->name;
+    n->name = name;
+    if (!hn_map_put(&d->g->names, o->name, old) || !hn_map_put(&d->g->names, n->name, new)) d->g->oom = true;
+    return;
+  }
+}
+
 static hone_status apply(driver *d, const hn_rule *rule, hn_match *m, bool *applied) {
   hn_graph *g = d->g;
   hn_id old = hn_out(hn_node_at(g, m->root), 0);
@@ -153,6 +167,7 @@ static hone_status apply(driver *d, const hn_rule *rule, hn_match *m, bool *appl
   if (result != old) {
     HN_TRY(inherit(d, rule, old, result));
     hn_replace_uses(g, old, result);
+    take_name(d, m, old, result);
   } else {
     HN_TRY(hn_infer_node(g, m->root));
   }

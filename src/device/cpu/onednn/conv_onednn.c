@@ -12,7 +12,7 @@ typedef struct conv_state {
 
 static bool is_constant_f32(const hn_arg *a) { return a->present && a->constant && a->dtype == HONE_DTYPE_F32; }
 
-/* An epilogue of unary steps alone: eltwise post-operations. */
+/* Unary steps of an epilogue: eltwise post-operations. */
 static bool step_algorithm(const hn_step *s, dnnl_alg_kind_t *kind, float *alpha, float *beta) {
   *alpha = s->alpha;
   *beta = s->beta;
@@ -28,6 +28,14 @@ static bool step_algorithm(const hn_step *s, dnnl_alg_kind_t *kind, float *alpha
   }
 }
 
+/* A residual whose buffer may become the output: oneDNN's sum. At most one, since there is one output. */
+static bool is_residual(const hn_task *t, const hn_step *s) {
+  if (s->op != HN_Add || s->operand == HN_NONE) return false;
+  const hn_arg *a = &t->in[s->operand], *out = &t->out[0];
+  return a->may_overwrite && a->dtype == HONE_DTYPE_F32 && a->rank == out->rank &&
+         memcmp(a->dims, out->dims, sizeof *a->dims * (size_t)a->rank) == 0;
+}
+
 bool conv_onednn_supports(const hn_task *t) {
   const hn_node *n = t->node;
   dnnl_alg_kind_t kind;
@@ -37,9 +45,12 @@ bool conv_onednn_supports(const hn_task *t) {
   if (!is_constant_f32(&t->in[1]) || (bias && !is_constant_f32(&t->in[2]))) return false;
   for (int32_t i = 0; i < t->out[0].rank; i++)
     if (t->out[0].dims[i] == 0) return false;
-  for (uint32_t i = 0; i < n->n_post; i++)
-    if (n->post[i].operand != HN_NONE || !step_algorithm(&n->post[i], &kind, &alpha, &beta)) return false;
-  return true;
+  int residuals = 0;
+  for (uint32_t i = 0; i < n->n_post; i++) {
+    if (is_residual(t, &n->post[i])) residuals++;
+    else if (n->post[i].operand != HN_NONE || !step_algorithm(&n->post[i], &kind, &alpha, &beta)) return false;
+  }
+  return residuals <= 1;
 }
 
 void conv_onednn_destroy(hn_task *t) {
@@ -109,8 +120,10 @@ static bool attributes(const hn_node *n, dnnl_primitive_attr_t *attr) {
   for (uint32_t i = 0; i < n->n_post && ok; i++) {
     dnnl_alg_kind_t kind;
     float alpha, beta;
-    ok = step_algorithm(&n->post[i], &kind, &alpha, &beta) &&
-         dnnl_post_ops_append_eltwise(ops, 1.0f, kind, alpha, beta) == dnnl_success;
+    if (n->post[i].operand != HN_NONE) ok = dnnl_post_ops_append_sum(ops, 1.0f) == dnnl_success;
+    else
+      ok = step_algorithm(&n->post[i], &kind, &alpha, &beta) &&
+           dnnl_post_ops_append_eltwise(ops, 1.0f, kind, alpha, beta) == dnnl_success;
   }
   ok = ok && dnnl_primitive_attr_set_post_ops(*attr, ops) == dnnl_success;
   if (ops) dnnl_post_ops_destroy(ops);
@@ -160,6 +173,12 @@ static hone_status prepare(hn_task *t, conv_state *s, dnnl_primitive_desc_t pd, 
   HN_TRY(pack_weights(t, s, dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0), w_rank, w_dims));
   t->scratch = dnnl_memory_desc_get_size(scratch);
   t->in[1].unused = true;
+  for (uint32_t i = 0; i < t->node->n_post; i++) {
+    uint32_t operand = t->node->post[i].operand;
+    if (operand == HN_NONE) continue;
+    t->in[operand].layout = t->out[0].layout;
+    t->inplace = (int)operand;
+  }
   bool ok = dnnl_primitive_create(&s->primitive, pd) == dnnl_success &&
             dnnl_memory_create(&s->src, src, d->engine, DNNL_MEMORY_NONE) == dnnl_success &&
             dnnl_memory_create(&s->dst, dst, d->engine, DNNL_MEMORY_NONE) == dnnl_success &&

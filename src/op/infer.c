@@ -233,3 +233,22 @@ hone_status hn_infer_again(hn_graph *g) {
   }
   return hn_infer_graph(g);
 }
+
+hone_status hn_bind_input(hn_graph *g, hn_id input, const hn_shape *shape) {
+  hn_value *v = hn_value_at(g, input);
+  if (v->shape.rank >= 0 && v->shape.rank != shape->rank)
+    return hn_fail(g->cx, HONE_BAD_ARG, "input '%s' has %d dimensions, not %d", v->name, v->shape.rank, shape->rank);
+  for (int32_t k = 0; k < v->shape.rank; k++) {
+    hn_dim d = hn_dim_eval(g->dims, v->shape.d[k]);
+    if (hn_dim_fixed(d) && d != shape->d[k])
+      return hn_fail(g->cx, HONE_BAD_ARG, "input '%s': dimension %d is fixed at %lld, it cannot be %lld", v->name, k,
+                     (long long)d, (long long)shape->d[k]);
+    if (hn_dim_is_symbol(g->dims, d)) hn_dim_bind(g->dims, d, shape->d[k]);
+  }
+  v->shape = *shape;
+  for (size_t i = 0; i < g->inputs.n; i++) { /* other inputs may share the symbols */
+    hn_value *o = hn_value_at(g, g->inputs.p[i]);
+    for (int32_t k = 0; k < o->shape.rank; k++) o->shape.d[k] = hn_dim_eval(g->dims, o->shape.d[k]);
+  }
+  return HONE_OK;
+}

@@ -20,6 +20,10 @@ hone_status hn_infer_graph(hn_graph *g);
 /* Forgets inferred shapes of all non-constant, non-input values, then infers (after input shapes changed). */
 hone_status hn_infer_again(hn_graph *g);
 
+/* Fixes an input's shape: checks it against what is known, gives the symbols in it their values, and evaluates the
+   other inputs' shapes with them. Infer anew afterwards. BAD_ARG if it contradicts. */
+hone_status hn_bind_input(hn_graph *g, hn_id input, const hn_shape *shape);
+
 /* ---- for the family functions: hone_status hn_infer_<family>(hn_infer *x) */
 static inline hn_node *hn_ino(const hn_infer *x) { return hn_node_at(x->g, x->node_id); } /* fetch anew after adding */
 bool hn_ihas(const hn_infer *x, uint32_t i);                /* input i is present */

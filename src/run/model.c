@@ -130,25 +130,6 @@ static hone_status no_input(const hone_model *m, const char *name) {
   return st;
 }
 
-static hone_status set_shape(hn_graph *g, hn_id input, const hn_shape *shape) {
-  hn_value *v = hn_value_at(g, input);
-  if (v->shape.rank >= 0 && v->shape.rank != shape->rank)
-    return hn_fail(g->cx, HONE_BAD_ARG, "input '%s' has %d dimensions, not %d", v->name, v->shape.rank, shape->rank);
-  for (int32_t k = 0; k < v->shape.rank; k++) {
-    hn_dim d = hn_dim_eval(g->dims, v->shape.d[k]);
-    if (hn_dim_fixed(d) && d != shape->d[k])
-      return hn_fail(g->cx, HONE_BAD_ARG, "input '%s': dimension %d is fixed at %lld, it cannot be %lld", v->name, k,
-                     (long long)d, (long long)shape->d[k]);
-    if (hn_dim_is_symbol(g->dims, d)) hn_dim_bind(g->dims, d, shape->d[k]);
-  }
-  v->shape = *shape;
-  for (size_t i = 0; i < g->inputs.n; i++) { /* other inputs may share the symbols */
-    hn_value *o = hn_value_at(g, g->inputs.p[i]);
-    for (int32_t k = 0; k < o->shape.rank; k++) o->shape.d[k] = hn_dim_eval(g->dims, o->shape.d[k]);
-  }
-  return hn_infer_again(g);
-}
-
 hone_status hone_model_set_input_shape(hone_model *m, const char *input, uint32_t rank, const int64_t *dims) {
   hn_id id = HN_NONE;
   for (size_t i = 0; i < m->g->inputs.n; i++)
@@ -160,7 +141,8 @@ hone_status hone_model_set_input_shape(hone_model *m, const char *input, uint32_
   hn_shape shape = hn_shape_of((int32_t)rank, dims);
   hn_graph *g = hn_graph_clone(m->g); /* a failure leaves the model as it was */
   if (!g) return hn_nomem(m->cx);
-  hone_status st = set_shape(g, id, &shape);
+  hone_status st = hn_bind_input(g, id, &shape);
+  if (!st) st = hn_infer_again(g);
   if (st) {
     hn_graph_destroy(g);
     return st;

@@ -164,18 +164,9 @@ static hone_status specialize(hn_program *p, const hn_view *in) {
     if (v->dtype && v->dtype != in[i].dtype)
       return hn_fail(p->cx, HONE_BAD_ARG, "input '%s' is %s, not %s", v->name, hone_dtype_name(v->dtype),
                      hone_dtype_name(in[i].dtype));
-    if (v->shape.rank >= 0 && v->shape.rank != in[i].rank)
-      return hn_fail(p->cx, HONE_BAD_ARG, "input '%s' has %d dimensions, not %d", v->name, v->shape.rank, in[i].rank);
     hn_shape fixed = hn_shape_of(in[i].rank, in[i].dims);
-    for (int32_t k = 0; k < v->shape.rank; k++) {
-      hn_dim d = hn_dim_eval(g->dims, v->shape.d[k]);
-      if (hn_dim_fixed(d) && d != in[i].dims[k])
-        return hn_fail(p->cx, HONE_BAD_ARG, "input '%s': dimension %d (%s) is %lld, not %lld", v->name, k,
-                       hn_dim_text(g->dims, v->shape.d[k]), (long long)d, (long long)in[i].dims[k]);
-      if (hn_dim_is_symbol(g->dims, d)) hn_dim_bind(g->dims, d, in[i].dims[k]);
-    }
+    HN_TRY(hn_bind_input(g, g->inputs.p[i], &fixed));
     v->dtype = in[i].dtype;
-    v->shape = fixed;
   }
   HN_TRY(hn_infer_again(g));
   if (p->options.reference) return HONE_OK;

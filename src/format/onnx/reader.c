@@ -78,13 +78,11 @@ typedef struct reader {
   HN_VEC(missing) missing;
 } reader;
 
-/* A graph being read, and the one around it. */
+/* A graph being read. */
 typedef struct scope {
   reader *r;
   hn_graph *g;
   hn_map names; /* name in the file -> value */
-  struct scope *outer;
-  HN_VEC(const char *) captured; /* names taken from outside, in the order of the added inputs */
 } scope;
 
 static int64_t opset_of(const reader *r, const char *domain) {
@@ -104,22 +102,10 @@ static hone_status define(scope *s, const char *name, hn_id v) {
   return v != HN_NONE && own && hn_map_put(&s->names, own, v) ? HONE_OK : hn_nomem(s->r->cx);
 }
 
-/* The value of a name here, or captured from a scope around; HN_NONE if there is none. */
-static hone_status lookup(scope *s, const char *name, hn_id *out) {
-  *out = HN_NONE;
-  if (hn_map_get(&s->names, name, out) || !s->outer) return HONE_OK;
-  hn_id from;
-  HN_TRY(lookup(s->outer, name, &from));
-  if (from == HN_NONE) return HONE_OK;
-  const hn_value *v = hn_value_at(s->outer->g, from);
-  if (v->data) { /* constants are shared rather than captured */
-    *out = hn_graph_add_constant(s->g, name, hn_tensor_ref(v->data));
-    return define(s, name, *out);
-  }
-  *out = hn_graph_add_input(s->g, name, v->dtype, &v->shape);
-  const char *own = hn_arena_strdup(s->g->arena, name);
-  if (!own || !hn_push(&s->captured, own)) return hn_nomem(s->r->cx);
-  return define(s, name, *out);
+/* The value of a name; HN_NONE if there is none. */
+static hn_id lookup(const scope *s, const char *name) {
+  hn_id v;
+  return hn_map_get(&s->names, name, &v) ? v : HN_NONE;
 }
 
 static hone_status read_type(reader *r, hn_graph *g, const Onnx__ValueInfoProto *v, hn_dtype *dtype, hn_shape *shape) {
@@ -149,8 +135,6 @@ static hone_status read_type(reader *r, hn_graph *g, const Onnx__ValueInfoProto 
   }
   return HONE_OK;
 }
-
-static hone_status read_graph(scope *s, const Onnx__GraphProto *p);
 
 static char *text_of(hn_graph *g, const ProtobufCBinaryData *b) {
   return hn_arena_strndup(g->arena, b->data ? (const char *)b->data : "", b->data ? b->len : 0);
@@ -245,7 +229,7 @@ static hone_status read_node(scope *s, const Onnx__NodeProto *p) {
   for (size_t i = 0; i < p->n_input; i++) {
     in[i] = HN_NONE;
     if (!p->input[i] || !*p->input[i]) continue;
-    HN_TRY(lookup(s, p->input[i], &in[i]));
+    in[i] = lookup(s, p->input[i]);
     if (in[i] == HN_NONE)
       return r->missing.n ? HONE_OK : hn_fail(r->cx, HONE_BAD_GRAPH, "node '%s' (%s): nothing produces its input '%s'", name, p->op_type, p->input[i]);
   }
@@ -287,8 +271,7 @@ static hone_status read_graph(scope *s, const Onnx__GraphProto *p) {
   for (size_t i = 0; i < p->n_node; i++) HN_TRY(read_node(s, p->node[i]));
   for (size_t i = 0; i < p->n_output && !r->missing.n; i++) {
     const char *name = p->output[i]->name ? p->output[i]->name : "";
-    hn_id v;
-    HN_TRY(lookup(s, name, &v));
+    hn_id v = lookup(s, name);
     if (v == HN_NONE) return hn_fail(r->cx, HONE_BAD_GRAPH, "nothing produces the output '%s'", name);
     hn_graph_add_output(s->g, name, v);
   }
@@ -343,7 +326,6 @@ static hone_status read_model(reader *r, hn_graph **out) {
   hone_status st = read_graph(&s, r->model->graph);
   if (r->missing.n && (!st || st == HONE_BAD_GRAPH)) st = report_missing(r);
   hn_map_free(&s.names);
-  hn_vec_free(&s.captured);
   if (!st) st = hn_graph_verify(g);
   if (st) hn_graph_destroy(g);
   else *out = g;

@@ -12,6 +12,8 @@ typedef struct conv_state {
 
 static bool is_constant_f32(const hn_arg *a) { return a->present && a->constant && a->dtype == HONE_DTYPE_F32; }
 
+static bool has_bias(const hn_task *t) { return t->node->n_main > 2 && t->in[2].present; }
+
 /* Unary steps of an epilogue: eltwise post-operations. */
 static bool step_algorithm(const hn_step *s, dnnl_alg_kind_t *kind, float *alpha, float *beta) {
   *alpha = s->alpha;
@@ -40,9 +42,8 @@ bool conv_onednn_supports(const hn_task *t) {
   const hn_node *n = t->node;
   dnnl_alg_kind_t kind;
   float alpha, beta;
-  bool bias = n->n_main > 2 && t->in[2].present;
   if (!t->device || t->in[0].dtype != HONE_DTYPE_F32 || t->in[0].rank < 3 || t->in[0].rank > 5) return false;
-  if (!is_constant_f32(&t->in[1]) || (bias && !is_constant_f32(&t->in[2]))) return false;
+  if (!is_constant_f32(&t->in[1]) || (has_bias(t) && !is_constant_f32(&t->in[2]))) return false;
   for (int32_t i = 0; i < t->out[0].rank; i++)
     if (t->out[0].dims[i] == 0) return false;
   int residuals = 0;
@@ -141,7 +142,7 @@ static bool describe(const hn_task *t, dnnl_primitive_desc_t *pd, int *w_rank, d
   const hn_dnnl *d = t->device;
   const hn_arg *in = &t->in[0], *out = &t->out[0];
   int64_t group = hn_attr_i(t->node, "group", 1);
-  bool bias = t->node->n_main > 2 && t->in[2].present;
+  bool bias = has_bias(t);
   hn_window w;
   dnnl_dims_t dilation;
   dnnl_memory_desc_t src, weights, b = {0}, dst;
@@ -168,7 +169,6 @@ static hone_status prepare(hn_task *t, conv_state *s, dnnl_primitive_desc_t pd, 
   const dnnl_memory_desc_t *dst = dnnl_primitive_desc_query_md(pd, dnnl_query_dst_md, 0);
   const dnnl_memory_desc_t *scratch = dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
   const dnnl_memory_desc_t *bias = dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 1);
-  bool has_bias = t->node->n_main > 2 && t->in[2].present;
   if (!layout_of(src, &t->in[0], &t->in[0].layout) || !layout_of(dst, &t->out[0], &t->out[0].layout)) return HONE_UNSUPPORTED;
   HN_TRY(pack_weights(t, s, dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0), w_rank, w_dims));
   t->scratch = dnnl_memory_desc_get_size(scratch);
@@ -183,7 +183,7 @@ static hone_status prepare(hn_task *t, conv_state *s, dnnl_primitive_desc_t pd, 
             dnnl_memory_create(&s->src, src, d->engine, DNNL_MEMORY_NONE) == dnnl_success &&
             dnnl_memory_create(&s->dst, dst, d->engine, DNNL_MEMORY_NONE) == dnnl_success &&
             dnnl_memory_create(&s->scratch, scratch, d->engine, DNNL_MEMORY_NONE) == dnnl_success &&
-            (!has_bias || dnnl_memory_create(&s->bias, bias, d->engine, t->in[2].constant->data) == dnnl_success);
+            (!has_bias(t) || dnnl_memory_create(&s->bias, bias, d->engine, t->in[2].constant->data) == dnnl_success);
   return ok ? HONE_OK : HONE_UNSUPPORTED;
 }
 

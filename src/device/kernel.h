@@ -36,7 +36,6 @@ typedef struct hn_exec hn_exec;
 typedef struct hn_kernel {
   const char *name;     /* "conv_onednn", "conv_ref" */
   hn_op op;
-  bool epilogue;        /* runs the node's epilogue itself; otherwise the executor applies it with the references */
   int priority;         /* among rows that support a node the highest wins until tactics are timed */
   bool (*supports)(const hn_task *t);      /* NULL: everything of its operator (the references) */
   hone_status (*plan)(hn_task *t);         /* NULL: plain layouts, no state. UNSUPPORTED: try the next row */
@@ -51,8 +50,9 @@ struct hn_task {
   uint32_t n_in, n_out;  /* all inputs, epilogue operands included */
   hn_arg *in, *out;
   int threads;
-  void *device;          /* of cpu/cpu.h; NULL where only references run */
+  struct hn_cpu *device; /* of cpu/cpu.h; NULL where only references run */
   /* set by plan() */
+  uint32_t fused;        /* leading steps of the node's epilogue that the kernel does itself; the rest is done after it */
   size_t scratch;        /* bytes of 64-byte aligned scratch during run() */
   size_t packed;         /* bytes of weights it packed, for the account */
   int inplace;           /* input whose buffer output 0 takes (only with may_overwrite), or -1 */

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/vec.h"
-#include "device/cpu/cpu.h"
 
 typedef struct builder {
   hn_plan *p;
@@ -100,15 +99,18 @@ static hone_status new_step(builder *b, hn_planned *s, hn_id node, uint32_t n_in
   return s->task.in && s->task.out && s->in && s->out ? HONE_OK : hn_nomem(b->g->cx);
 }
 
-static void abandon(hn_task *t) {
+static void abandon(hn_planned *s) {
+  hn_task *t = &s->task;
   if (t->kernel && t->kernel->destroy) t->kernel->destroy(t);
   t->state = NULL;
+  hn_chain_destroy(s->tail);
+  s->tail = NULL;
 }
 
 static hone_status append_step(builder *b, hn_planned *s) {
   hone_status st = s->task.scratch ? add_block(b, s->task.scratch, &s->scratch) : HONE_OK;
   if (!st && !hn_push(&b->p->steps, *s)) st = hn_nomem(b->g->cx);
-  if (st) abandon(&s->task);
+  if (st) abandon(s);
   else b->p->packed_bytes += s->task.packed;
   return st;
 }
@@ -188,36 +190,47 @@ static void want_plain(hn_task *t) {
   for (uint32_t i = 0; i < t->n_out; i++) t->out[i].layout = HN_LAYOUT_PLAIN;
 }
 
-static hone_status choose_kernel(builder *b, hn_planned *s) {
+/* Plans a kernel, and after it the steps of the epilogue that it leaves. */
+static hone_status try_kernel(const hn_kernel *k, hn_planned *s) {
   hn_task *t = &s->task;
   const hn_node *n = t->node;
+  t->kernel = k;
+  t->scratch = t->packed = 0;
+  t->fused = 0;
+  t->inplace = -1;
+  if (k->plan) HN_TRY(k->plan(t));
+  else want_plain(t);
+  if (t->fused == n->n_post) return HONE_OK;
+  hone_status st = hn_chain_create(t, HN_NONE, n->post + t->fused, n->n_post - t->fused, &s->tail);
+  return st == HONE_UNSUPPORTED && !k->plan ? HONE_OK : st; /* after a reference the references can do it */
+}
+
+static hone_status choose_kernel(builder *b, hn_planned *s) {
+  hn_task *t = &s->task;
   HN_TRY(describe(b, s));
   int limit = INT32_MAX;
   while (!b->o->reference && all_fixed(t)) { /* by falling priority, until one takes it */
     const hn_kernel *best = NULL;
     for (uint32_t i = 0; hn_kernel_at(i); i++) {
       const hn_kernel *k = hn_kernel_at(i);
-      if (k->op != n->op || k->priority >= limit || (best && best->priority >= k->priority)) continue;
-      if (n->n_post && !k->epilogue) continue;
+      if (k->op != t->node->op || k->priority >= limit || (best && best->priority >= k->priority)) continue;
       if (k->supports(t)) best = k;
     }
     if (!best) break;
     limit = best->priority;
-    t->kernel = best;
-    hone_status st = best->plan(t);
+    hone_status st = try_kernel(best, s);
     if (!st) return HONE_OK;
-    abandon(t);
+    abandon(s);
     if (st != HONE_UNSUPPORTED) return st;
-    t->scratch = t->packed = 0;
-    t->inplace = -1;
     HN_TRY(describe(b, s));
   }
-  t->kernel = hn_kernel_ref(n->op);
-  want_plain(t);
-  if (!t->kernel)
-    return hn_fail(b->g->cx, HONE_UNSUPPORTED, "node '%s': operator %s has no kernel in this build", n->name,
-                   hn_op_name(n->op));
-  return HONE_OK;
+  const hn_kernel *reference = hn_kernel_ref(t->node->op);
+  if (!reference)
+    return hn_fail(b->g->cx, HONE_UNSUPPORTED, "node '%s': operator %s has no kernel in this build", t->node->name,
+                   hn_op_name(t->node->op));
+  hone_status st = try_kernel(reference, s);
+  if (st) abandon(s);
+  return st;
 }
 
 /* ------------------------------------------------------------------------------------------- nodes */
@@ -288,7 +301,7 @@ static hone_status plan_node(builder *b, hn_id id) {
     for (uint32_t i = 0; i < n->n_in && !st; i++)
       if (s.in[i] != HN_NONE) touch(b, s.in[i]);
     if (!st) st = plan_outputs(b, &s);
-    if (st) abandon(&s.task);
+    if (st) abandon(&s);
     else st = append_step(b, &s);
   }
   for (uint32_t i = 0; i < n->n_in; i++)
@@ -378,7 +391,7 @@ hone_status hn_plan_create(hn_graph *g, const hn_plan_options *o, hn_plan **out)
 
 void hn_plan_destroy(hn_plan *p) {
   if (!p) return;
-  for (size_t i = 0; i < p->steps.n; i++) abandon(&p->steps.p[i].task);
+  for (size_t i = 0; i < p->steps.n; i++) abandon(&p->steps.p[i]);
   hn_vec_free(&p->slots);
   hn_vec_free(&p->blocks);
   hn_vec_free(&p->steps);

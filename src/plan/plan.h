@@ -1,7 +1,8 @@
 /* plan.h - from a graph whose shapes are fixed to a list of steps over planned memory. */
 #ifndef HN_PLAN_H
 #define HN_PLAN_H
-#include "device/kernel.h"
+#include "device/cpu/cpu.h"
+#include "device/cpu/vec/chain.h"
 
 /* Where a tensor in one layout lives at run time. */
 typedef enum hn_slot_kind {
@@ -34,6 +35,7 @@ typedef struct hn_planned {
   hn_task task;
   uint32_t *in, *out; /* slots */
   uint32_t scratch;   /* block, or HN_NONE */
+  hn_chain *tail;     /* the epilogue's steps that the kernel leaves; NULL: none, or done by the references */
   bool once;          /* depends on constants alone: run the first time only */
   hn_id node;         /* HN_NONE: a reorder */
 } hn_planned;
@@ -51,7 +53,7 @@ typedef struct hn_plan {
 } hn_plan;
 
 typedef struct hn_plan_options {
-  void *device;   /* of cpu/cpu.h; NULL with reference */
+  hn_cpu *device; /* NULL with reference */
   int threads;
   bool reference; /* reference kernels only */
   bool keep_all;  /* every value keeps a block of its own to the end */

@@ -261,7 +261,9 @@ static hone_status run_step(prepared_step *s) {
   for (uint32_t i = 0; i < x->n_out; i++) x->out[i] = slot_view(s->program, planned->out[i]);
   HN_TRY(planned->task.kernel->run(x));
   const hn_node *n = planned->task.node;
-  return n && n->n_post && !planned->task.kernel->epilogue ? hn_apply_epilogue_ref(x) : HONE_OK;
+  if (planned->tail) hn_chain_run(planned->tail, x);
+  else if (n && planned->task.fused < n->n_post) return hn_apply_epilogue_ref(x);
+  return HONE_OK;
 }
 
 hone_status hn_program_run(hn_program *p, const hn_view *inputs, hn_view *outputs) {

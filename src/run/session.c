@@ -58,7 +58,7 @@ hone_status hone_session_create(const hone_model *model, const hone_session_opti
   s->options = (hn_plan_options){.threads = o.threads ? o.threads : hn_cpu_count(), .reference = o.reference,
                                  .keep_all = o.keep_all};
   hone_status st = s->g && s->strings && s->inputs && s->outputs && s->copies ? HONE_OK : hn_nomem(s->cx);
-  if (!st && !o.reference) st = hn_cpu_device_create(s->cx, s->options.threads, &s->options.device);
+  if (!st && !o.reference) st = hn_cpu_create(s->cx, hn_isa_best(), &s->options.device);
   if (st) {
     hone_session_destroy(&s);
     return st;
@@ -82,7 +82,7 @@ void hone_session_destroy(hone_session **session) {
   if (!session || !*session) return;
   hone_session *s = *session;
   if (s->g) forget_program(s);
-  hn_cpu_device_destroy(s->options.device);
+  hn_cpu_destroy(s->options.device);
   hn_free(s->inputs);
   hn_free(s->outputs);
   hn_free(s->copies);

@@ -1,11 +1,20 @@
 /* cpu.h - the CPU device: what its kernels share, and changes of layout. */
 #ifndef HN_CPU_H
 #define HN_CPU_H
+#include "base/isa.h"
 #include "device/kernel.h"
 
-/* Engine, stream and whatever kernels of one session share; reaches them as hn_task.device. */
-hone_status hn_cpu_device_create(hone_context *cx, int threads, void **out);
-void hn_cpu_device_destroy(void *device); /* accepts NULL */
+/* What the kernels of one session share; they reach it as hn_task.device. */
+typedef struct hn_cpu {
+  hn_isa isa;
+  const struct hn_vec *vec;    /* arithmetic for it, vec/float_runs.h */
+  struct dnnl_engine *engine;  /* oneDNN's, onednn/dnnl_util.h */
+  struct dnnl_stream *stream;
+} hn_cpu;
+
+/* isa: the best instruction set to use, which this processor must have (see hn_isa_best). */
+hone_status hn_cpu_create(hone_context *cx, hn_isa isa, hn_cpu **out);
+void hn_cpu_destroy(hn_cpu *cpu); /* accepts NULL */
 
 /* The kernel that changes a layout. Its task has one input and one output of the same dtype and dims, whose
    `layout` fields say from and to; plan() makes it, UNSUPPORTED if there is no such conversion. node is NULL. */

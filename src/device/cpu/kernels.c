@@ -6,7 +6,7 @@
 #include "device/cpu/cpu.h"
 
 #define REF(op, fn) hone_status fn(hn_exec *x);
-#define KERNEL(op, name, epilogue, priority)      \
+#define KERNEL(op, name, priority)                \
   bool name##_supports(const hn_task *t);         \
   hone_status name##_plan(hn_task *t);            \
   hone_status name##_run(hn_exec *x);             \
@@ -18,7 +18,7 @@
 static const hn_kernel references[HN_OP_COUNT] = {
     [HN_OP_NONE] = {.name = NULL},
 #define REF(o, fn) [HN_##o] = {.name = #fn, .op = HN_##o, .run = fn},
-#define KERNEL(op, name, epilogue, priority)
+#define KERNEL(op, name, priority)
 #include "device/cpu/kernels.def"
 #undef REF
 #undef KERNEL
@@ -26,7 +26,7 @@ static const hn_kernel references[HN_OP_COUNT] = {
 
 static const hn_kernel kernels[] = {
 #define REF(op, fn)
-#define KERNEL(o, n, e, p) {#n, HN_##o, e, p, n##_supports, n##_plan, n##_run, n##_destroy},
+#define KERNEL(o, n, p) {#n, HN_##o, p, n##_supports, n##_plan, n##_run, n##_destroy},
 #include "device/cpu/kernels.def"
 #undef REF
 #undef KERNEL

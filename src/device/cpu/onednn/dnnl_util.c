@@ -1,25 +1,6 @@
 #include "device/cpu/onednn/dnnl_util.h"
 
-hone_status hn_cpu_device_create(hone_context *cx, int threads, void **out) {
-  (void)threads; /* the calling thread's OpenMP setting counts, see hn_use_threads */
-  hn_dnnl *d = hn_calloc(1, sizeof *d);
-  if (!d) return hn_nomem(cx);
-  if (dnnl_engine_create(&d->engine, dnnl_cpu, 0) != dnnl_success ||
-      dnnl_stream_create(&d->stream, d->engine, dnnl_stream_in_order) != dnnl_success) {
-    hn_cpu_device_destroy(d);
-    return hn_fail(cx, HONE_DEVICE, "oneDNN cannot create a CPU engine");
-  }
-  *out = d;
-  return HONE_OK;
-}
-
-void hn_cpu_device_destroy(void *device) {
-  hn_dnnl *d = device;
-  if (!d) return;
-  if (d->stream) dnnl_stream_destroy(d->stream);
-  if (d->engine) dnnl_engine_destroy(d->engine);
-  hn_free(d);
-}
+#include <string.h>
 
 dnnl_data_type_t hn_dnnl_type(hn_dtype t) {
   switch (t) {
@@ -44,4 +25,157 @@ bool hn_dnnl_desc(hn_dtype t, int32_t rank, const int64_t *dims, hn_layout layou
   dnnl_data_type_t type = hn_dnnl_type(t);
   if (type == dnnl_data_type_undef || rank < 0 || rank > 5 || !tags[layout][rank]) return false;
   return dnnl_memory_desc_init_by_tag(md, rank ? rank : 1, rank ? dims : one, type, tags[layout][rank]) == dnnl_success;
+}
+
+bool hn_dnnl_any(hn_dtype t, int32_t rank, const int64_t *dims, dnnl_memory_desc_t *md) {
+  dnnl_data_type_t type = hn_dnnl_type(t);
+  if (type == dnnl_data_type_undef || rank < 1 || rank > HN_MAX_RANK) return false;
+  return dnnl_memory_desc_init_by_tag(md, rank, dims, type, dnnl_format_tag_any) == dnnl_success;
+}
+
+bool hn_dnnl_layout(const dnnl_memory_desc_t *md, const hn_arg *a, hn_layout *out) {
+  for (int l = 0; l < HN_LAYOUT_COUNT; l++) {
+    dnnl_memory_desc_t ours;
+    if (hn_dnnl_desc(a->dtype, a->rank, a->dims, (hn_layout)l, &ours) && dnnl_memory_desc_equal(md, &ours)) {
+      *out = (hn_layout)l;
+      return true;
+    }
+  }
+  return false;
+}
+
+/* Unary steps of an epilogue: eltwise post-operations. */
+static bool step_algorithm(const hn_step *s, dnnl_alg_kind_t *kind, float *alpha, float *beta) {
+  *alpha = s->alpha;
+  *beta = s->beta;
+  switch (s->op) {
+    case HN_Relu: *kind = dnnl_eltwise_relu; *alpha = 0; return true;
+    case HN_LeakyRelu: *kind = dnnl_eltwise_relu; return true;
+    case HN_Clip: *kind = dnnl_eltwise_clip; return true;
+    case HN_Sigmoid: *kind = dnnl_eltwise_logistic; return true;
+    case HN_Tanh: *kind = dnnl_eltwise_tanh; return true;
+    case HN_Elu: *kind = dnnl_eltwise_elu; return true;
+    case HN_Swish: *kind = dnnl_eltwise_swish; return true;
+    case HN_HardSwish: *kind = dnnl_eltwise_hardswish; return true;
+    case HN_Gelu: *kind = s->alpha != 0 ? dnnl_eltwise_gelu_tanh : dnnl_eltwise_gelu_erf; *alpha = 0; return true;
+    case HN_Abs: *kind = dnnl_eltwise_abs; return true;
+    case HN_Exp: *kind = dnnl_eltwise_exp; return true;
+    case HN_Sqrt: *kind = dnnl_eltwise_sqrt; return true;
+    case HN_Neg: *kind = dnnl_eltwise_linear; *alpha = -1; *beta = 0; return true;
+    default: return false;
+  }
+}
+
+/* A residual whose buffer may become the output: oneDNN's sum. At most one, since there is one output. */
+static bool is_residual(const hn_task *t, const hn_step *s) {
+  if (s->op != HN_Add || s->operand == HN_NONE) return false;
+  const hn_arg *a = &t->in[s->operand], *out = &t->out[0];
+  return a->may_overwrite && a->dtype == out->dtype && a->rank == out->rank &&
+         memcmp(a->dims, out->dims, sizeof *a->dims * (size_t)a->rank) == 0;
+}
+
+bool hn_dnnl_attributes(const hn_task *t, bool sum, dnnl_primitive_attr_t *attr, uint32_t *fused, uint32_t *residual) {
+  const hn_node *n = t->node;
+  dnnl_post_ops_t ops = NULL;
+  dnnl_primitive_attr_t a = NULL;
+  uint32_t i = 0;
+  *residual = HN_NONE;
+  bool ok = dnnl_primitive_attr_create(&a) == dnnl_success && dnnl_post_ops_create(&ops) == dnnl_success &&
+            dnnl_primitive_attr_set_scratchpad_mode(a, dnnl_scratchpad_mode_user) == dnnl_success;
+  for (; i < n->n_post && ok; i++) {
+    const hn_step *s = &n->post[i];
+    dnnl_alg_kind_t kind;
+    float alpha, beta;
+    if (s->operand == HN_NONE) {
+      if (!step_algorithm(s, &kind, &alpha, &beta)) break;
+      ok = dnnl_post_ops_append_eltwise(ops, 1.0f, kind, alpha, beta) == dnnl_success;
+    } else {
+      if (!sum || *residual != HN_NONE || !is_residual(t, s)) break;
+      *residual = s->operand;
+      ok = dnnl_post_ops_append_sum(ops, 1.0f) == dnnl_success;
+    }
+  }
+  ok = ok && dnnl_primitive_attr_set_post_ops(a, ops) == dnnl_success;
+  if (ops) dnnl_post_ops_destroy(ops);
+  if (!ok && a) dnnl_primitive_attr_destroy(a);
+  if (!ok) return false;
+  *attr = a;
+  *fused = i;
+  return true;
+}
+
+hone_status hn_dnnl_bind(hn_task *t, hn_dnnl_run *r, int arg, const dnnl_memory_desc_t *md, int source, void *data) {
+  const hn_cpu *cpu = t->device;
+  dnnl_memory_t m;
+  if (r->n == HN_DNNL_ARGS || dnnl_memory_create(&m, md, cpu->engine, source == HN_DNNL_FIXED ? data : DNNL_MEMORY_NONE) != dnnl_success)
+    return HONE_UNSUPPORTED;
+  r->args[r->n] = (dnnl_exec_arg_t){arg, m};
+  r->source[r->n++] = source;
+  return HONE_OK;
+}
+
+hone_status hn_dnnl_pack(hn_task *t, hn_dnnl_run *r, int arg, const hn_tensor *w, const dnnl_memory_desc_t *from,
+                         const dnnl_memory_desc_t *want) {
+  const hn_cpu *cpu = t->device;
+  dnnl_primitive_desc_t pd = NULL;
+  dnnl_primitive_t reorder = NULL;
+  dnnl_memory_t src = NULL;
+  if (dnnl_memory_desc_equal(from, want)) return hn_dnnl_bind(t, r, arg, want, HN_DNNL_FIXED, w->data);
+  size_t bytes = dnnl_memory_desc_get_size(want);
+  r->packed = hn_malloc_aligned(bytes);
+  if (!r->packed) return hn_nomem(t->cx);
+  t->packed = bytes;
+  HN_TRY(hn_dnnl_bind(t, r, arg, want, HN_DNNL_FIXED, r->packed));
+  bool ok = dnnl_memory_create(&src, from, cpu->engine, w->data) == dnnl_success &&
+            dnnl_reorder_primitive_desc_create(&pd, from, cpu->engine, want, cpu->engine, NULL) == dnnl_success &&
+            dnnl_primitive_create(&reorder, pd) == dnnl_success;
+  if (ok) {
+    dnnl_exec_arg_t args[2] = {{DNNL_ARG_FROM, src}, {DNNL_ARG_TO, r->args[r->n - 1].memory}};
+    ok = dnnl_primitive_execute(reorder, cpu->stream, 2, args) == dnnl_success && dnnl_stream_wait(cpu->stream) == dnnl_success;
+  }
+  if (reorder) dnnl_primitive_destroy(reorder);
+  if (pd) dnnl_primitive_desc_destroy(pd);
+  if (src) dnnl_memory_destroy(src);
+  return ok ? HONE_OK : HONE_UNSUPPORTED;
+}
+
+hone_status hn_dnnl_create(hn_task *t, hn_dnnl_run *r, const_dnnl_primitive_desc_t pd) {
+  const char *implementation = NULL;
+  if (dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &implementation) != dnnl_success || !implementation ||
+      strncmp(implementation, "ref", 3) == 0)
+    return HONE_UNSUPPORTED;
+  const dnnl_memory_desc_t *scratch = dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
+  t->scratch = scratch ? dnnl_memory_desc_get_size(scratch) : 0;
+  if (t->scratch) HN_TRY(hn_dnnl_bind(t, r, DNNL_ARG_SCRATCHPAD, scratch, HN_DNNL_SCRATCH, NULL));
+  return dnnl_primitive_create(&r->primitive, pd) == dnnl_success ? HONE_OK : HONE_UNSUPPORTED;
+}
+
+hone_status hn_dnnl_execute(const hn_dnnl_run *r, hn_exec *x) {
+  const hn_cpu *cpu = x->task->device;
+  bool ok = true;
+  for (int i = 0; i < r->n && ok; i++) {
+    int s = r->source[i];
+    if (s == HN_DNNL_FIXED) continue;
+    void *data = s == HN_DNNL_OUTPUT ? x->out[0].data : s == HN_DNNL_SCRATCH ? x->scratch : x->in[s].data;
+    ok = dnnl_memory_set_data_handle(r->args[i].memory, data) == dnnl_success;
+  }
+  ok = ok && dnnl_primitive_execute(r->primitive, cpu->stream, r->n, r->args) == dnnl_success &&
+       dnnl_stream_wait(cpu->stream) == dnnl_success;
+  if (ok) return HONE_OK;
+  return x->task->node ? hn_xfail(x, HONE_DEVICE, "oneDNN failed to run it")
+                       : hn_fail(x->cx, HONE_DEVICE, "oneDNN failed to change a layout");
+}
+
+void hn_dnnl_destroy(hn_dnnl_run *r) {
+  for (int i = 0; i < r->n; i++) dnnl_memory_destroy(r->args[i].memory);
+  if (r->primitive) dnnl_primitive_destroy(r->primitive);
+  hn_free_aligned(r->packed);
+}
+
+hone_status hn_dnnl_state_run(hn_exec *x) { return hn_dnnl_execute(x->task->state, x); }
+
+void hn_dnnl_state_destroy(hn_task *t) {
+  if (t->state) hn_dnnl_destroy(t->state);
+  hn_free(t->state);
+  t->state = NULL;
 }

@@ -1,0 +1,38 @@
+/* float_runs.h - arithmetic over runs of floats, compiled once for each instruction set from float_runs_body.h. What an operator
+   computes is defined by op/scalar.h in double; these are the same in single precision, within a few units in the
+   last place. */
+#ifndef HN_FLOAT_RUNS_H
+#define HN_FLOAT_RUNS_H
+#include <stddef.h>
+
+#include "base/isa.h"
+#include "ir/opcode.h"
+
+/* d = op(x); d may be x. alpha and beta as in op/scalar.h. */
+typedef void (*hn_vec_unary)(float *d, const float *x, size_t n, float alpha, float beta);
+/* d = x op y; d may be x or y. */
+typedef void (*hn_vec_binary)(float *d, const float *x, const float *y, size_t n);
+/* d = x op y with one of them a single number. */
+typedef void (*hn_vec_scalar)(float *d, const float *x, float y, size_t n);
+
+typedef struct hn_vec {
+  hn_vec_unary unary[HN_OP_COUNT];   /* NULL: no such function */
+  hn_vec_binary binary[HN_OP_COUNT];
+  hn_vec_scalar right[HN_OP_COUNT];  /* x op y */
+  hn_vec_scalar left[HN_OP_COUNT];   /* y op x */
+  float (*sum)(const float *x, size_t n);
+  float (*max)(const float *x, size_t n);                              /* NaN if one is NaN */
+  float (*sum_squares)(const float *x, size_t n, float mean);          /* of x - mean */
+  float (*exp_sum)(float *d, const float *x, size_t n, float largest); /* d = exp(x - largest); their sum */
+  void (*normalize)(float *d, const float *x, size_t n, float mean, float inv, const float *scale, const float *bias);
+                                                                       /* (x - mean) * inv * scale + bias; both may be NULL */
+  void (*accumulate)(float *d, const float *x, size_t n);              /* d += x */
+} hn_vec;
+
+/* The functions for an instruction set this processor has. */
+const hn_vec *hn_vec_for(hn_isa isa);
+extern const hn_vec hn_vec_portable;
+#if defined(__x86_64__)
+extern const hn_vec hn_vec_avx2, hn_vec_avx512;
+#endif
+#endif

@@ -1,0 +1,265 @@
+/* float_runs_body.h - the body of float_runs.h's functions: plain loops that the compiler turns into vector code. Included by one
+   file per instruction set, which defines VEC, the name of the table. Loops have no calls and no branches. */
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "device/cpu/vec/float_runs.h"
+
+#define LOOP _Pragma("GCC ivdep") for (size_t i = 0; i < n; i++)
+
+static inline float from_bits(int32_t i) {
+  float f;
+  memcpy(&f, &i, sizeof f);
+  return f;
+}
+static inline int32_t to_bits(float f) {
+  int32_t i;
+  memcpy(&i, &f, sizeof i);
+  return i;
+}
+
+/* exp by x = n ln 2 + r, a polynomial for r, and 2^n in two factors so that no exponent overflows on the way. */
+static inline float vexp(float x) {
+  const float magic = 12582912.0f; /* 1.5 * 2^23: adding it rounds to an integer in the low bits */
+  float c = x < -104.0f ? -104.0f : x;
+  c = c > 89.0f ? 89.0f : c;
+  float t = c * 1.44269504088896341f + magic;
+  float k = t - magic;
+  int32_t n = to_bits(t) - to_bits(magic);
+  float r = c - k * 0.693359375f;
+  r = r + k * 2.12194440e-4f;
+  float p = 1.9875691500e-4f;
+  p = p * r + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  p = p * r * r + r + 1.0f;
+  int32_t half = n >> 1;
+  return p * from_bits((half + 127) << 23) * from_bits((n - half + 127) << 23);
+}
+
+/* Natural logarithm by x = m 2^e with m in [sqrt(1/2), sqrt(2)) and a polynomial in m - 1. */
+static inline float vlog(float x) {
+  float tiny = x < 1.17549435e-38f ? 8388608.0f : 1.0f; /* denormals are scaled up */
+  float s = x * tiny;
+  int32_t b = to_bits(s);
+  int32_t e = ((b >> 23) & 255) - 126;
+  float m = from_bits((b & 0x007fffff) | 0x3f000000);
+  int32_t low = m < 0.707106781f;
+  e -= low;
+  m = (low ? m + m : m) - 1.0f;
+  float z = m * m;
+  float p = 7.0376836292e-2f;
+  p = p * m - 1.1514610310e-1f;
+  p = p * m + 1.1676998740e-1f;
+  p = p * m - 1.2420140846e-1f;
+  p = p * m + 1.4249322787e-1f;
+  p = p * m - 1.6668057665e-1f;
+  p = p * m + 2.0000714765e-1f;
+  p = p * m - 2.4999993993e-1f;
+  p = p * m + 3.3333331174e-1f;
+  float k = (float)e - (tiny > 1.0f ? 23.0f : 0.0f);
+  float y = m * z * p + k * -2.12194440e-4f - 0.5f * z;
+  float r = m + y + k * 0.693359375f;
+  r = x == INFINITY ? x : r;
+  r = x == 0 ? -INFINITY : r;
+  return x < 0 || x != x ? NAN : r;
+}
+
+static inline float vtanh(float x) {
+  float a = fabsf(x), z = x * x;
+  float p = -5.70498872745e-3f;
+  p = p * z + 2.06390887954e-2f;
+  p = p * z - 5.37397155531e-2f;
+  p = p * z + 1.33314422036e-1f;
+  p = p * z - 3.33332819422e-1f;
+  float near = p * z * x + x;
+  float far = 1.0f - 2.0f / (vexp(a + a) + 1.0f);
+  return a < 0.625f ? near : copysignf(far, x);
+}
+
+/* A rational function, as odd as erf is; beyond 4 it is 1 in single precision. */
+static inline float verf(float x) {
+  float c = x < -4.0f ? -4.0f : x;
+  c = c > 4.0f ? 4.0f : c;
+  float z = c * c;
+  float p = -2.72614225801306e-10f;
+  p = p * z + 2.77068142495902e-08f;
+  p = p * z - 2.10102402082508e-06f;
+  p = p * z - 5.69250639462346e-05f;
+  p = p * z - 7.34990630326855e-04f;
+  p = p * z - 2.95459980854025e-03f;
+  p = p * z - 1.60960333262415e-02f;
+  float q = -1.45660718464996e-05f;
+  q = q * z - 2.13374055278905e-04f;
+  q = q * z - 1.68282697438203e-03f;
+  q = q * z - 7.37332916720468e-03f;
+  q = q * z - 1.42647390514189e-02f;
+  return c * p / q;
+}
+
+static inline float vclamp(float v, float lo, float hi) {
+  v = v < lo ? lo : v;
+  return v > hi ? hi : v;
+}
+static inline float vsoftplus(float x) { return (x > 0 ? x : 0.0f) + vlog(1.0f + vexp(-fabsf(x))); }
+static inline float vexpm1(float x) { /* by exp, and its series where that cancels */
+  float s = x * (1.0f + x * (0.5f + x * (1.6666667e-1f + x * (4.1666668e-2f + x * 8.3333338e-3f))));
+  return fabsf(x) < 0.25f ? s : vexp(x) - 1.0f;
+}
+static inline float vgelu(float x, float approximate) {
+  float e = verf(x * 0.70710678118654752f);
+  float t = vtanh(0.79788456080286536f * (x + 0.044715f * x * x * x));
+  return 0.5f * x * (1.0f + (approximate == 0 ? e : t));
+}
+
+#define UNARY(F)                                                          \
+  F(Abs, fabsf(v))                                                        \
+  F(Ceil, ceilf(v))                                                       \
+  F(Erf, verf(v))                                                         \
+  F(Exp, vexp(v))                                                         \
+  F(Floor, floorf(v))                                                     \
+  F(Identity, v)                                                          \
+  F(Log, vlog(v))                                                         \
+  F(Mish, v *vtanh(vsoftplus(v)))                                         \
+  F(Neg, -v)                                                              \
+  F(Reciprocal, 1.0f / v)                                                 \
+  F(Relu, v < 0 ? 0.0f : v)                                               \
+  F(Round, rintf(v))                                                      \
+  F(Sigmoid, 1.0f / (1.0f + vexp(-v)))                                    \
+  F(Sign, v > 0 ? 1.0f : v < 0 ? -1.0f : v)                               \
+  F(Softplus, vsoftplus(v))                                               \
+  F(Softsign, v / (1.0f + fabsf(v)))                                      \
+  F(Sqrt, sqrtf(v))                                                       \
+  F(Tanh, vtanh(v))                                                       \
+  F(Celu, v < 0 ? alpha * vexpm1(v / alpha) : v)                          \
+  F(Clip, vclamp(v, alpha, beta))                                         \
+  F(Elu, v < 0 ? alpha * vexpm1(v) : v)                                   \
+  F(Gelu, vgelu(v, alpha))                                                \
+  F(HardSigmoid, vclamp(alpha *v + beta, 0.0f, 1.0f))                     \
+  F(HardSwish, v *vclamp(v *(1.0f / 6.0f) + 0.5f, 0.0f, 1.0f))            \
+  F(LeakyRelu, v < 0 ? alpha * v : v)                                     \
+  F(Selu, beta *(v < 0 ? alpha * vexpm1(v) : v))                          \
+  F(Swish, v / (1.0f + vexp(-alpha * v)))                                 \
+  F(ThresholdedRelu, v > alpha ? v : 0.0f)
+
+#define BINARY(F)                                                         \
+  F(Add, a + b)                                                           \
+  F(Sub, a - b)                                                           \
+  F(Mul, a *b)                                                            \
+  F(Div, a / b)                                                           \
+  F(PRelu, a < 0 ? a * b : a)                                             \
+  F(Max, a >= b || a != a ? a : b)                                        \
+  F(Min, a <= b || a != a ? a : b)                                        \
+  F(Sum, a + b)
+
+#define DEFINE(N, expr)                                                                         \
+  static void N##_unary(float *d, const float *x, size_t n, float alpha, float beta) {          \
+    (void)alpha, (void)beta;                                                                    \
+    LOOP {                                                                                      \
+      float v = x[i];                                                                           \
+      d[i] = expr;                                                                              \
+    }                                                                                           \
+  }
+UNARY(DEFINE)
+#undef DEFINE
+
+#define DEFINE(N, expr)                                                                         \
+  static void N##_binary(float *d, const float *x, const float *y, size_t n) {                  \
+    LOOP {                                                                                      \
+      float a = x[i], b = y[i];                                                                 \
+      d[i] = expr;                                                                              \
+    }                                                                                           \
+  }                                                                                             \
+  static void N##_right(float *d, const float *x, float b, size_t n) {                          \
+    LOOP {                                                                                      \
+      float a = x[i];                                                                           \
+      d[i] = expr;                                                                              \
+    }                                                                                           \
+  }                                                                                             \
+  static void N##_left(float *d, const float *x, float a, size_t n) {                           \
+    LOOP {                                                                                      \
+      float b = x[i];                                                                           \
+      d[i] = expr;                                                                              \
+    }                                                                                           \
+  }
+BINARY(DEFINE)
+#undef DEFINE
+
+/* Reductions keep LANES partial results, so that they vectorize without reordering anything else. */
+enum { LANES = 64 };
+
+static float vec_sum(const float *x, size_t n) {
+  float part[LANES] = {0}, s = 0;
+  size_t i = 0;
+  for (; i + LANES <= n; i += LANES)
+    for (size_t k = 0; k < LANES; k++) part[k] += x[i + k];
+  for (size_t k = 0; i + k < n; k++) part[k] += x[i + k];
+  for (size_t k = 0; k < LANES; k++) s += part[k];
+  return s;
+}
+
+static float vec_max(const float *x, size_t n) {
+  float part[LANES], m;
+  size_t i = 0;
+  for (size_t k = 0; k < LANES; k++) part[k] = -INFINITY;
+  for (; i + LANES <= n; i += LANES)
+    for (size_t k = 0; k < LANES; k++) {
+      float v = x[i + k];
+      part[k] = part[k] >= v || part[k] != part[k] ? part[k] : v;
+    }
+  for (size_t k = 0; i + k < n; k++) part[k] = part[k] >= x[i + k] || part[k] != part[k] ? part[k] : x[i + k];
+  m = part[0];
+  for (size_t k = 1; k < LANES; k++) m = m >= part[k] || m != m ? m : part[k];
+  return m;
+}
+
+static float vec_sum_squares(const float *x, size_t n, float mean) {
+  float part[LANES] = {0}, s = 0;
+  size_t i = 0;
+  for (; i + LANES <= n; i += LANES)
+    for (size_t k = 0; k < LANES; k++) part[k] += (x[i + k] - mean) * (x[i + k] - mean);
+  for (size_t k = 0; i + k < n; k++) part[k] += (x[i + k] - mean) * (x[i + k] - mean);
+  for (size_t k = 0; k < LANES; k++) s += part[k];
+  return s;
+}
+
+static float vec_exp_sum(float *d, const float *x, size_t n, float largest) {
+  LOOP d[i] = vexp(x[i] - largest);
+  return vec_sum(d, n);
+}
+
+static void vec_normalize(float *d, const float *x, size_t n, float mean, float inv, const float *scale, const float *bias) {
+  if (scale && bias) {
+    LOOP d[i] = (x[i] - mean) * inv * scale[i] + bias[i];
+  } else if (scale) {
+    LOOP d[i] = (x[i] - mean) * inv * scale[i];
+  } else if (bias) {
+    LOOP d[i] = (x[i] - mean) * inv + bias[i];
+  } else {
+    LOOP d[i] = (x[i] - mean) * inv;
+  }
+}
+
+static void vec_accumulate(float *d, const float *x, size_t n) {
+  LOOP d[i] += x[i];
+}
+
+#define UNARY_ROW(N, expr) [HN_##N] = N##_unary,
+#define BINARY_ROW(N, expr) [HN_##N] = N##_binary,
+#define RIGHT_ROW(N, expr) [HN_##N] = N##_right,
+#define LEFT_ROW(N, expr) [HN_##N] = N##_left,
+const hn_vec VEC = {
+    .unary = {UNARY(UNARY_ROW)},
+    .binary = {BINARY(BINARY_ROW)},
+    .right = {BINARY(RIGHT_ROW)},
+    .left = {BINARY(LEFT_ROW)},
+    .sum = vec_sum,
+    .max = vec_max,
+    .sum_squares = vec_sum_squares,
+    .exp_sum = vec_exp_sum,
+    .normalize = vec_normalize,
+    .accumulate = vec_accumulate,
+};

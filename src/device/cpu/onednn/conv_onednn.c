@@ -51,7 +51,7 @@ static bool describe(hn_task *t, dnnl_primitive_desc_t *pd, dnnl_memory_desc_t *
             dnnl_dilated_convolution_forward_desc_init(&cd, dnnl_forward_inference, dnnl_convolution_direct, &src, &weights,
                                                        bias ? &b : NULL, &dst, stride, dilation, begin,
                                                        end) == dnnl_success &&
-            hn_dnnl_attributes(t, true, &attr, &t->fused, residual) &&
+            hn_dnnl_attributes(t, true, &attr, residual) &&
             dnnl_primitive_desc_create(pd, &cd, attr, cpu->engine, NULL) == dnnl_success;
   if (attr) dnnl_primitive_attr_destroy(attr);
   return ok;
@@ -81,10 +81,7 @@ hone_status conv_onednn_plan(hn_task *t) {
   t->state = r;
   hone_status st = r ? prepare(t, r, pd, &stored) : hn_nomem(t->cx);
   dnnl_primitive_desc_destroy(pd);
-  if (!st && residual != HN_NONE) {
-    t->in[residual].layout = t->out[0].layout;
-    t->inplace = (int)residual;
-  }
+  if (!st) hn_dnnl_take_residual(t, residual);
   return st;
 }
 

@@ -74,11 +74,11 @@ static bool is_residual(const hn_task *t, const hn_step *s) {
          memcmp(a->dims, out->dims, sizeof *a->dims * (size_t)a->rank) == 0;
 }
 
-bool hn_dnnl_attributes(const hn_task *t, bool sum, dnnl_primitive_attr_t *attr, uint32_t *fused, uint32_t *residual) {
+bool hn_dnnl_attributes(hn_task *t, bool sum, dnnl_primitive_attr_t *attr, uint32_t *residual) {
   const hn_node *n = t->node;
   dnnl_post_ops_t ops = NULL;
   dnnl_primitive_attr_t a = NULL;
-  uint32_t i = 0;
+  uint32_t i = t->fused;
   *residual = HN_NONE;
   bool ok = dnnl_primitive_attr_create(&a) == dnnl_success && dnnl_post_ops_create(&ops) == dnnl_success &&
             dnnl_primitive_attr_set_scratchpad_mode(a, dnnl_scratchpad_mode_user) == dnnl_success;
@@ -100,8 +100,14 @@ bool hn_dnnl_attributes(const hn_task *t, bool sum, dnnl_primitive_attr_t *attr,
   if (!ok && a) dnnl_primitive_attr_destroy(a);
   if (!ok) return false;
   *attr = a;
-  *fused = i;
+  t->fused = i;
   return true;
+}
+
+void hn_dnnl_take_residual(hn_task *t, uint32_t residual) {
+  if (residual == HN_NONE) return;
+  t->in[residual].layout = t->out[0].layout;
+  t->inplace = (int)residual;
 }
 
 hone_status hn_dnnl_bind(hn_task *t, hn_dnnl_run *r, int arg, const dnnl_memory_desc_t *md, int source, void *data) {

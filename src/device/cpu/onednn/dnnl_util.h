@@ -17,10 +17,12 @@ bool hn_dnnl_any(hn_dtype t, int32_t rank, const int64_t *dims, dnnl_memory_desc
 /* Which of our layouts a descriptor of this tensor is; false: none. */
 bool hn_dnnl_layout(const dnnl_memory_desc_t *md, const hn_arg *a, hn_layout *out);
 
-/* Attributes of a primitive that takes in as many leading steps of the node's epilogue as oneDNN can fuse; *fused:
-   how many. `sum`: a residual whose buffer may become the output's can be one of them; *residual is its input, or
+/* Attributes of a primitive that takes in as many steps of the node's epilogue, from t->fused on, as oneDNN can fuse,
+   and counts them there. `sum`: a residual whose buffer may become the output's can be one of them; *residual is its input, or
    HN_NONE. */
-bool hn_dnnl_attributes(const hn_task *t, bool sum, dnnl_primitive_attr_t *attr, uint32_t *fused, uint32_t *residual);
+bool hn_dnnl_attributes(hn_task *t, bool sum, dnnl_primitive_attr_t *attr, uint32_t *residual);
+/* The residual's buffer becomes the output's. */
+void hn_dnnl_take_residual(hn_task *t, uint32_t residual);
 
 /* A primitive, its memories, and the arguments it is run with. Zero-initialized; freed by hn_dnnl_destroy. */
 enum { HN_DNNL_ARGS = 8 };

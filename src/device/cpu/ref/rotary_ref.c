@@ -48,7 +48,7 @@ static void turn_head(const hn_exec *x, int64_t at, int64_t size, int64_t half, 
 hone_status hk_rotary_ref(hn_exec *x) {
   const hn_node *n = hn_xnode(x);
   const hn_view *in = &x->in[0], *cosine = &x->in[1];
-  heads h;
+  heads h = {0};
   if (!hn_is_float(in->dtype)) return hn_xbad_dtype(x, in->dtype);
   HN_TRY(find_heads(x, &h));
   int64_t part = hn_attr_i(n, "rotary_embedding_dim", 0), half = (part > 0 ? part : h.size) / 2;

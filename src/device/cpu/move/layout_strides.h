@@ -1,0 +1,21 @@
+/* layout_strides.h - movement along one axis in the layout a tensor lies in. */
+#ifndef HN_LAYOUT_STRIDES_H
+#define HN_LAYOUT_STRIDES_H
+#include "device/cpu/move/strided_copy.h"
+
+/* Row-major strides. */
+static inline void hn_dense_strides(int32_t rank, const int64_t *dims, int64_t *stride) {
+  int64_t s = 1;
+  for (int32_t i = rank - 1; i >= 0; i--) {
+    stride[i] = s;
+    s *= dims[i];
+  }
+}
+
+/* Axis of a tensor as an axis of its layout, and the elements that are one step along it (a block of channels). */
+static inline int32_t hn_layout_axis(hn_layout l, int32_t rank, int32_t axis, int64_t *block) {
+  *block = axis != 1 ? 1 : l == HN_LAYOUT_C16 ? 16 : l == HN_LAYOUT_C8 ? 8 : 1;
+  if (l != HN_LAYOUT_NHWC || axis == 0) return axis;
+  return axis == 1 ? rank - 1 : axis - 1;
+}
+#endif

@@ -1,0 +1,102 @@
+#include "device/cpu/move/strided_copy.h"
+
+#include <string.h>
+
+enum { GRAIN = 32768, TILE = 16 };
+
+size_t hn_element_size(hn_dtype t) {
+  size_t one, two;
+  if (t == HONE_DTYPE_STRING || !hn_dtype_bytes(t, 1, &one) || !hn_dtype_bytes(t, 2, &two)) return 0;
+  return two == 2 * one ? one : 0;
+}
+
+/* Moves the dimension along which `from` steps by one next to the last, so that both sides are walked in tiles. */
+static bool turn(hn_nd *nd) {
+  int32_t last = nd->rank - 1, d = -1;
+  if (last < 1 || nd->stride[0][last] != 1 || nd->stride[1][last] == 1 || nd->stride[1][last] == 0) return false;
+  for (int32_t i = 0; i < last; i++)
+    if (nd->stride[1][i] == 1) d = i;
+  if (d < 0) return false;
+  int64_t n = nd->dims[d], s[2] = {nd->stride[0][d], nd->stride[1][d]};
+  for (int32_t i = d; i < last - 1; i++) {
+    nd->dims[i] = nd->dims[i + 1];
+    for (int k = 0; k < 2; k++) nd->stride[k][i] = nd->stride[k][i + 1];
+  }
+  nd->dims[last - 1] = n;
+  for (int k = 0; k < 2; k++) nd->stride[k][last - 1] = s[k];
+  return true;
+}
+
+void hn_copy_plan(hn_copy *c, size_t size, int32_t rank, const int64_t *dims, int64_t to, const int64_t *to_stride,
+                  int64_t from, const int64_t *from_stride) {
+  *c = (hn_copy){.nd = {.rank = rank}, .to = to, .from = from, .size = size};
+  if (rank) memcpy(c->nd.dims, dims, sizeof *dims * (size_t)rank);
+  hn_nd_strided(&c->nd, to_stride);
+  hn_nd_strided(&c->nd, from_stride);
+  hn_nd_merge(&c->nd);
+  c->turn = turn(&c->nd);
+}
+
+typedef struct copy_run {
+  const hn_copy *c;
+  unsigned char *to;
+  const unsigned char *from;
+  int64_t to_step, from_step; /* along a run */
+} copy_run;
+
+#define COPY_LINE(T)                                                      \
+  do {                                                                    \
+    T *d = (T *)to;                                                       \
+    const T *s = (const T *)from;                                         \
+    for (int64_t i = 0; i < n; i++) d[i * ds] = s[i * ss];                \
+  } while (0)
+
+static void copy_line(unsigned char *to, const unsigned char *from, size_t size, int64_t n, int64_t ds, int64_t ss) {
+  if (ds == 1 && ss == 1) {
+    memcpy(to, from, size * (size_t)n);
+    return;
+  }
+  switch (size) {
+    case 1: COPY_LINE(uint8_t); break;
+    case 2: COPY_LINE(uint16_t); break;
+    case 4: COPY_LINE(uint32_t); break;
+    case 8: COPY_LINE(uint64_t); break;
+    default:
+      for (int64_t i = 0; i < n; i++) memcpy(to + (size_t)(i * ds) * size, from + i * ss * (int64_t)size, size);
+  }
+}
+
+static void run_line(void *arg, const int64_t *at, int64_t n) {
+  const copy_run *r = arg;
+  int64_t size = (int64_t)r->c->size;
+  copy_line(r->to + at[0] * size, r->from + at[1] * size, r->c->size, n, r->to_step, r->from_step);
+}
+
+/* A rectangle of columns x rows, read along its columns and written along its rows, in tiles that stay in the cache. */
+static void run_tiles(void *arg, const int64_t *at, int64_t rows) {
+  const copy_run *r = arg;
+  const hn_nd *nd = &r->c->nd;
+  int32_t last = nd->rank - 1;
+  int64_t size = (int64_t)r->c->size, columns = nd->dims[last], ds = nd->stride[0][last - 1], ss = nd->stride[1][last];
+  for (int64_t j = 0; j < columns; j += TILE)
+    for (int64_t i = 0; i < rows; i += TILE) {
+      int64_t m = rows - i < TILE ? rows - i : TILE, n = columns - j < TILE ? columns - j : TILE;
+      for (int64_t k = 0; k < m; k++)
+        copy_line(r->to + (at[0] + (i + k) * ds + j) * size, r->from + (at[1] + (i + k) + j * ss) * size, r->c->size, n, 1, ss);
+    }
+}
+
+void hn_copy_run(const hn_copy *c, int threads, void *to, const void *from) {
+  const hn_nd *nd = &c->nd;
+  int32_t last = nd->rank - 1;
+  copy_run r = {c, (unsigned char *)to + c->to * (int64_t)c->size, (const unsigned char *)from + c->from * (int64_t)c->size,
+                nd->stride[0][last], nd->stride[1][last]};
+  if (!c->turn) {
+    hn_nd_for(nd, threads, GRAIN, run_line, &r);
+    return;
+  }
+  hn_nd outer = *nd; /* the rows are the run, the columns are walked by run_tiles */
+  outer.rank--;
+  int64_t columns = nd->dims[last];
+  if (columns > 0) hn_nd_for(&outer, threads, GRAIN / columns + TILE, run_tiles, &r);
+}

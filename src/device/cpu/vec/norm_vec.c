@@ -1,0 +1,83 @@
+/* norm_vec.c - normalization of runs that lie next to one another: LayerNormalization and RMSNormalization with a
+   factor for each element of a run, InstanceNormalization with one for each run. */
+#include <math.h>
+
+#include "base/parallel.h"
+#include "device/cpu/cpu.h"
+#include "device/cpu/vec/float_runs.h"
+#include "op/infer.h"
+
+enum { GRAIN = 8192 };
+
+static bool per_run(const hn_task *t) { return t->node->op == HN_InstanceNormalization; }
+
+/* Elements of a run; 0 if the node's axis is wrong. */
+static int64_t run_length(const hn_task *t) {
+  const hn_arg *in = &t->in[0];
+  int32_t axis = 2;
+  int64_t n = 1;
+  if (!per_run(t) && !hn_axis(hn_attr_i(t->node, "axis", -1), in->rank, &axis)) return 0;
+  for (int32_t i = axis; i < in->rank; i++) n *= in->dims[i];
+  return n;
+}
+
+bool norm_vec_supports(const hn_task *t) {
+  const hn_arg *in = &t->in[0];
+  int64_t n = t->device && in->dtype == HONE_DTYPE_F32 && in->rank >= (per_run(t) ? 3 : 1) ? run_length(t) : 0;
+  if (n < 1) return false;
+  for (uint32_t i = 1; i < t->n_out; i++)
+    if (t->out[i].present) return false;
+  for (uint32_t i = 1; i < t->node->n_main; i++) {
+    int64_t count = 1;
+    if (!t->in[i].present) continue;
+    for (int32_t k = 0; k < t->in[i].rank; k++) count *= t->in[i].dims[k];
+    if (t->in[i].dtype != HONE_DTYPE_F32 || count != (per_run(t) ? in->dims[1] : n)) return false;
+  }
+  return true;
+}
+
+hone_status norm_vec_plan(hn_task *t) {
+  for (uint32_t i = 0; i < t->node->n_main; i++) t->in[i].layout = HN_LAYOUT_PLAIN;
+  t->out[0].layout = HN_LAYOUT_PLAIN;
+  if (t->in[0].may_overwrite) t->inplace = 0;
+  return HONE_OK;
+}
+
+typedef struct rows {
+  const hn_vec *vec;
+  const float *in, *scale, *bias;
+  float *out, epsilon;
+  size_t n;
+  int64_t channels; /* of per-run factors; 0: a factor for each element */
+  bool rms;
+} rows;
+
+static void run_rows(void *arg, int64_t begin, int64_t end) {
+  const rows *r = arg;
+  for (int64_t i = begin; i < end; i++) {
+    const float *x = r->in + (size_t)i * r->n;
+    float *d = r->out + (size_t)i * r->n;
+    float mean = r->rms ? 0 : r->vec->sum(x, r->n) / (float)r->n;
+    float inv = 1.0f / sqrtf(r->vec->sum_squares(x, r->n, mean) / (float)r->n + r->epsilon);
+    if (!r->channels) {
+      r->vec->normalize(d, x, r->n, mean, inv, r->scale, r->bias);
+      continue;
+    }
+    int64_t c = i % r->channels;
+    r->vec->normalize(d, x, r->n, mean, inv * r->scale[c], NULL, NULL);
+    r->vec->right[HN_Add](d, d, r->bias[c], r->n);
+  }
+}
+
+hone_status norm_vec_run(hn_exec *x) {
+  const hn_task *t = x->task;
+  int64_t n = run_length(t);
+  rows r = {.vec = t->device->vec, .in = x->in[0].data, .out = x->out[0].data, .n = (size_t)n,
+            .scale = x->in[1].data, .epsilon = (float)hn_attr_f(t->node, "epsilon", 1e-5),
+            .rms = t->node->op == HN_RMSNormalization, .channels = per_run(t) ? t->in[0].dims[1] : 0};
+  if (t->node->n_main > 2 && hn_xhas(x, 2)) r.bias = x->in[2].data;
+  hn_parallel_for(x->threads, x->out[0].count / n, GRAIN / n + 1, run_rows, &r);
+  return HONE_OK;
+}
+
+void norm_vec_destroy(hn_task *t) { (void)t; }

@@ -2,7 +2,7 @@
 #include <math.h>
 
 #include "base/parallel.h"
-#include "device/cpu/nd.h"
+#include "device/cpu/cpu.h"
 #include "device/cpu/vec/float_runs.h"
 #include "op/infer.h"
 

@@ -77,7 +77,8 @@ static bool fixed_pair(hn_op op, int64_t a, int64_t b, bool whole, elem *r) {
   return true;
 }
 
-/* One of them is negative, the other is a dimension that is not fixed: still at least 0. */
+/* One of them is negative, the other is a dimension that is not fixed: still at least 0, unless it is a stand-in for
+   an element nothing is known of, such as the -1 of a Reshape. */
 static bool negative_pair(hn_dims *t, hn_op op, elem a, elem b, elem *r) {
   elem d = a.negative ? b : a;
   int64_t v = a.negative ? a.v : b.v;
@@ -89,6 +90,10 @@ static bool negative_pair(hn_dims *t, hn_op op, elem a, elem b, elem *r) {
       if (a.negative) return false;
       *r = dimension(hn_dim_add(t, d.v, -v));
       return true;
+    default: break;
+  }
+  if (hn_dim_anonymous(t, d.v)) return false;
+  switch (op) {
     case HN_Max: *r = d; return true;
     case HN_Min: *r = number(v); return true;
     case HN_Equal: *r = number(0); return true;

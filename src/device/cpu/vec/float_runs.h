@@ -27,6 +27,7 @@ typedef struct hn_vec {
   void (*normalize)(float *d, const float *x, size_t n, float mean, float inv, const float *scale, const float *bias);
                                                                        /* (x - mean) * inv * scale + bias; both may be NULL */
   void (*accumulate)(float *d, const float *x, size_t n);              /* d += x */
+  void (*add_scaled)(float *d, const float *x, float w, size_t n);     /* d += x * w */
 } hn_vec;
 
 /* The functions for an instruction set this processor has. */

@@ -247,6 +247,10 @@ static void vec_accumulate(float *d, const float *x, size_t n) {
   LOOP d[i] += x[i];
 }
 
+static void vec_add_scaled(float *d, const float *x, float w, size_t n) {
+  LOOP d[i] += x[i] * w;
+}
+
 #define UNARY_ROW(N, expr) [HN_##N] = N##_unary,
 #define BINARY_ROW(N, expr) [HN_##N] = N##_binary,
 #define RIGHT_ROW(N, expr) [HN_##N] = N##_right,
@@ -262,4 +266,5 @@ const hn_vec VEC = {
     .exp_sum = vec_exp_sum,
     .normalize = vec_normalize,
     .accumulate = vec_accumulate,
+    .add_scaled = vec_add_scaled,
 };

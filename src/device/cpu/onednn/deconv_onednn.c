@@ -1,0 +1,93 @@
+/* deconv_onednn.c - transposed convolution with bias by oneDNN. */
+#include <string.h>
+
+#include "device/cpu/onednn/dnnl_util.h"
+#include "op/infer.h"
+
+static bool is_constant_f32(const hn_arg *a) { return a->present && a->constant && a->dtype == HONE_DTYPE_F32; }
+
+static bool has_bias(const hn_task *t) { return t->node->n_main > 2 && t->in[2].present; }
+
+bool deconv_onednn_supports(const hn_task *t) {
+  if (!t->device || t->in[0].dtype != HONE_DTYPE_F32 || t->in[0].rank < 3 || t->in[0].rank > 5) return false;
+  for (int32_t i = 0; i < t->out[0].rank; i++)
+    if (t->out[0].dims[i] == 0 || t->in[0].dims[i] == 0) return false;
+  return is_constant_f32(&t->in[1]) && (!has_bias(t) || is_constant_f32(&t->in[2]));
+}
+
+/* ONNX stores inputs x outputs/group x kernel; oneDNN wants group x outputs x inputs x kernel. */
+static bool stored_weights(const hn_task *t, int64_t group, int *rank, dnnl_dims_t dims, dnnl_memory_desc_t *stored) {
+  const hn_arg *w = &t->in[1];
+  dnnl_dims_t stride;
+  int64_t taps = 1;
+  int n = 0;
+  for (int32_t i = 2; i < w->rank; i++) taps *= w->dims[i];
+  if (group > 1) dims[n] = group, stride[n++] = w->dims[0] / group * w->dims[1] * taps;
+  dims[n] = w->dims[1], stride[n++] = taps;
+  dims[n] = w->dims[0] / group, stride[n++] = w->dims[1] * taps;
+  for (int32_t i = 2; i < w->rank; i++) {
+    taps /= w->dims[i];
+    dims[n] = w->dims[i], stride[n++] = taps;
+  }
+  *rank = n;
+  return dnnl_memory_desc_init_by_strides(stored, n, dims, dnnl_f32, stride) == dnnl_success;
+}
+
+static bool describe(hn_task *t, dnnl_primitive_desc_t *pd, dnnl_memory_desc_t *stored) {
+  const hn_arg *in = &t->in[0], *out = &t->out[0];
+  bool bias = has_bias(t);
+  hn_window w;
+  dnnl_dims_t w_dims, dilation, stride, begin, end;
+  dnnl_memory_desc_t src, weights, b, dst;
+  dnnl_deconvolution_desc_t d;
+  dnnl_primitive_attr_t attr = NULL;
+  uint32_t residual;
+  int w_rank;
+  if (hn_window_resolve(t->cx, t->g->dims, t->node, in->rank - 2, in->dims + 2, t->in[1].dims + 2, true, &w)) return false;
+  for (int32_t i = 0; i < w.n; i++) {
+    dilation[i] = w.dilation[i] - 1; /* oneDNN counts the holes */
+    stride[i] = w.stride[i];
+    begin[i] = w.pad_begin[i];
+    /* output padding and an output shape are less padding at the end */
+    end[i] = (in->dims[2 + i] - 1) * w.stride[i] + (w.kernel[i] - 1) * w.dilation[i] + 1 - w.pad_begin[i] - out->dims[2 + i];
+  }
+  bool ok = stored_weights(t, hn_attr_i(t->node, "group", 1), &w_rank, w_dims, stored) &&
+            hn_dnnl_any(HONE_DTYPE_F32, in->rank, in->dims, &src) && hn_dnnl_any(HONE_DTYPE_F32, out->rank, out->dims, &dst) &&
+            hn_dnnl_any(HONE_DTYPE_F32, w_rank, w_dims, &weights) &&
+            (!bias || hn_dnnl_desc(HONE_DTYPE_F32, 1, t->in[2].dims, HN_LAYOUT_PLAIN, &b)) &&
+            dnnl_dilated_deconvolution_forward_desc_init(&d, dnnl_forward_inference, dnnl_deconvolution_direct, &src, &weights,
+                                                         bias ? &b : NULL, &dst, stride, dilation, begin, end) == dnnl_success &&
+            hn_dnnl_attributes(t, false, &attr, &residual) &&
+            dnnl_primitive_desc_create(pd, &d, attr, t->device->engine, NULL) == dnnl_success;
+  if (attr) dnnl_primitive_attr_destroy(attr);
+  return ok;
+}
+
+static hone_status prepare(hn_task *t, hn_dnnl_run *r, dnnl_primitive_desc_t pd, const dnnl_memory_desc_t *stored) {
+  const dnnl_memory_desc_t *src = dnnl_primitive_desc_query_md(pd, dnnl_query_src_md, 0);
+  const dnnl_memory_desc_t *dst = dnnl_primitive_desc_query_md(pd, dnnl_query_dst_md, 0);
+  if (!hn_dnnl_layout(src, &t->in[0], &t->in[0].layout) || !hn_dnnl_layout(dst, &t->out[0], &t->out[0].layout))
+    return HONE_UNSUPPORTED;
+  HN_TRY(hn_dnnl_bind(t, r, DNNL_ARG_SRC, src, 0, NULL));
+  HN_TRY(hn_dnnl_bind(t, r, DNNL_ARG_DST, dst, HN_DNNL_OUTPUT, NULL));
+  HN_TRY(hn_dnnl_pack(t, r, DNNL_ARG_WEIGHTS, t->in[1].constant, stored, dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0)));
+  t->in[1].unused = true;
+  if (has_bias(t))
+    HN_TRY(hn_dnnl_bind(t, r, DNNL_ARG_BIAS, dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 1), HN_DNNL_FIXED,
+                        t->in[2].constant->data));
+  return hn_dnnl_create(t, r, pd);
+}
+
+hone_status deconv_onednn_plan(hn_task *t) {
+  dnnl_primitive_desc_t pd = NULL;
+  dnnl_memory_desc_t stored;
+  if (!describe(t, &pd, &stored)) return HONE_UNSUPPORTED;
+  hn_dnnl_run *r = hn_calloc(1, sizeof *r);
+  t->state = r;
+  hone_status st = r ? prepare(t, r, pd, &stored) : hn_nomem(t->cx);
+  dnnl_primitive_desc_destroy(pd);
+  return st;
+}
+
+hone_status deconv_onednn_run(hn_exec *x) { return hn_dnnl_state_run(x); }
+void deconv_onednn_destroy(hn_task *t) { hn_dnnl_state_destroy(t); }

@@ -75,6 +75,7 @@ bool hn_resample_keeps(const hn_resample *r, int32_t axis) {
 static bool coordinate(const char *mode, const hn_resample *r, int32_t a, int64_t i, double *at) {
   double x = (double)i, scale = r->scale[a], in = (double)r->in[a], out = (double)r->out[a];
   if (hn_streq(mode, "half_pixel")) *at = (x + 0.5) / scale - 0.5;
+  else if (hn_streq(mode, "tf_half_pixel_for_nn")) *at = (x + 0.5) / scale;
   else if (hn_streq(mode, "pytorch_half_pixel")) *at = out > 1 ? (x + 0.5) / scale - 0.5 : 0;
   else if (hn_streq(mode, "align_corners")) *at = out > 1 ? x * (in - 1) / (out - 1) : 0;
   else if (hn_streq(mode, "asymmetric")) *at = x / scale;

@@ -144,6 +144,7 @@ static char *text_of(hn_graph *g, const ProtobufCBinaryData *b) {
 static hone_status read_attr(scope *s, hn_id node, const Onnx__AttributeProto *a) {
   hn_graph *g = s->g;
   const char *name = a->name ? a->name : "";
+  if (strcmp(name, "consumed_inputs") == 0) return HONE_OK; /* a hint of opset 1 on memory */
   if (a->has_type && a->type == 1) hn_set_f(g, node, name, (double)a->f);
   else if (a->type == 2 || (!a->has_type && a->has_i)) hn_set_i(g, node, name, a->i);
   else if (a->type == 3 || (!a->has_type && a->has_s)) {
@@ -208,12 +209,9 @@ static hone_status read_constant(scope *s, const Onnx__NodeProto *p) {
 }
 
 static hone_status check_node(scope *s, const Onnx__NodeProto *p) {
-  hn_op op = hn_op_parse(p->op_type);
-  const hn_op_row *row = hn_op_info(op);
-  if (p->n_input > 1u << 16 || (p->n_output > row->max_out && row->max_out != 255) || p->n_output > 1u << 16)
-    return hn_fail(s->r->cx, HONE_BAD_GRAPH, "node '%s' (%s) has %zu outputs; makes at most %u", p->name ? p->name : "", p->op_type,
-                   p->n_output, row->max_out);
-  return HONE_OK;
+  if (p->n_input <= 1u << 16 && p->n_output <= 1u << 16) return HONE_OK;
+  return hn_fail(s->r->cx, HONE_BAD_GRAPH, "node '%s' (%s) has %zu inputs and %zu outputs", p->name ? p->name : "", p->op_type,
+                 p->n_input, p->n_output);
 }
 
 static hone_status read_node(scope *s, const Onnx__NodeProto *p) {
@@ -237,12 +235,15 @@ static hone_status read_node(scope *s, const Onnx__NodeProto *p) {
   while (n_in && in[n_in - 1] == HN_NONE) n_in--;
   hn_id node = hn_graph_add_node(s->g, op, name, in, (uint32_t)n_in, (uint32_t)p->n_output);
   if (node == HN_NONE) return hn_nomem(r->cx);
+  hn_id *outs = hn_arena_alloc(s->g->arena, sizeof *outs * (p->n_output ? p->n_output : 1));
+  if (!outs) return hn_nomem(r->cx);
+  for (size_t i = 0; i < p->n_output; i++) outs[i] = hn_node_at(s->g, node)->out[i];
   for (size_t i = 0; i < p->n_attribute; i++) HN_TRY(read_attr(s, node, p->attribute[i]));
-  hone_status st = hn_upgrade_node(s->g, node, p->op_type, opset_of(r, ""));
+  hone_status st = hn_upgrade_node(s->g, node, p->op_type, opset_of(r, ""), outs);
   if (!st) st = hn_infer_node(s->g, node);
   if (st) return st;
   for (size_t i = 0; i < p->n_output; i++) {
-    hn_id v = hn_node_at(s->g, node)->out[i];
+    hn_id v = outs[i];
     if (!p->output[i] || !*p->output[i]) continue;
     hn_value_rename(s->g, v, p->output[i]);
     HN_TRY(define(s, p->output[i], v));
@@ -317,8 +318,8 @@ static hone_status report_missing(reader *r) {
 static hone_status read_model(reader *r, hn_graph **out) {
   int64_t opset = opset_of(r, "");
   if (!r->model->graph) return hn_fail(r->cx, HONE_BAD_FORMAT, "there is no graph in it; is this an ONNX model?");
-  if (opset < 7 || opset > 26)
-    return hn_fail(r->cx, HONE_UNSUPPORTED, "opset %lld; this build reads 7 to 26: convert the model", (long long)opset);
+  if (opset < 1 || opset > 26)
+    return hn_fail(r->cx, HONE_UNSUPPORTED, "opset %lld; this build reads 1 to 26: convert the model", (long long)opset);
   hn_graph *g = hn_graph_create(r->cx, r->model->graph->name);
   if (!g) return hn_nomem(r->cx);
   scope s = {.r = r, .g = g};

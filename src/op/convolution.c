@@ -13,9 +13,9 @@ static bool weight_kernel(const hn_shape *w, int64_t *kernel) {
   return w->rank > 2;
 }
 
-static hone_status infer_conv(hn_infer *x, bool transposed) {
-  hn_shape in = hn_ishape(x, 0), w = hn_ishape(x, 1), out;
-  hn_dtype t = hn_idtype(x, 0);
+/* Weights are input iw, a bias input ib; t is the result's type. */
+static hone_status infer_conv(hn_infer *x, uint32_t iw, uint32_t ib, hn_dtype t, bool transposed) {
+  hn_shape in = hn_ishape(x, 0), w = hn_ishape(x, iw), out;
   if (in.rank < 0) return hn_oset(x, 0, t, hn_shape_unknown());
   if (in.rank < 3) return hn_ierror(x, "its input has %d dimensions; at least 3 are needed", in.rank);
   if (w.rank >= 0 && w.rank != in.rank) return hn_ierror(x, "weights of %d dimensions for an input of %d", w.rank, in.rank);
@@ -33,7 +33,7 @@ static hone_status infer_conv(hn_infer *x, bool transposed) {
       return hn_ierror(x, "%lld input channels in %lld groups do not fit weights of %lld x %lld", (long long)in.d[1],
                        (long long)group, (long long)w.d[0], (long long)w.d[1]);
   }
-  hn_shape bias = hn_ishape(x, 2);
+  hn_shape bias = hn_ishape(x, ib);
   if (bias.rank >= 0 && (bias.rank != 1 || (hn_dim_fixed(bias.d[0]) && hn_dim_fixed(out.d[1]) && bias.d[0] != out.d[1])))
     return hn_ierror(x, "the bias does not have one value per output channel");
   for (int32_t i = 0; i < win.n; i++) out.d[2 + i] = win.out[i];
@@ -41,9 +41,14 @@ static hone_status infer_conv(hn_infer *x, bool transposed) {
 }
 
 hone_status hn_infer_conv(hn_infer *x);
-hone_status hn_infer_conv(hn_infer *x) { return infer_conv(x, false); }
+hone_status hn_infer_conv(hn_infer *x) { return infer_conv(x, 1, 2, hn_idtype(x, 0), false); }
+hone_status hn_infer_conv_integer(hn_infer *x);
+hone_status hn_infer_conv_integer(hn_infer *x) { return infer_conv(x, 1, UINT32_MAX, HONE_DTYPE_I32, false); }
+/* x, its scale and zero point, w, its scale and zero point, the result's scale and zero point, bias */
+hone_status hn_infer_qlinear_conv(hn_infer *x);
+hone_status hn_infer_qlinear_conv(hn_infer *x) { return infer_conv(x, 3, 8, hn_idtype(x, 7), false); }
 hone_status hn_infer_conv_transpose(hn_infer *x);
-hone_status hn_infer_conv_transpose(hn_infer *x) { return infer_conv(x, true); }
+hone_status hn_infer_conv_transpose(hn_infer *x) { return infer_conv(x, 1, 2, hn_idtype(x, 0), true); }
 
 hone_status hn_infer_pool(hn_infer *x);
 hone_status hn_infer_pool(hn_infer *x) {

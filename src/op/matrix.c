@@ -7,10 +7,9 @@ static hone_status inner(const hn_infer *x, hn_dim a, hn_dim b) {
   return HONE_OK;
 }
 
-hone_status hn_infer_matmul(hn_infer *x);
-hone_status hn_infer_matmul(hn_infer *x) {
-  hn_shape a = hn_ishape(x, 0), b = hn_ishape(x, 1), batch_a, batch_b, out;
-  hn_dtype t = hn_idtype(x, 0);
+/* The product of inputs ia and ib. */
+static hone_status product(hn_infer *x, uint32_t ia, uint32_t ib, hn_dtype t) {
+  hn_shape a = hn_ishape(x, ia), b = hn_ishape(x, ib), batch_a, batch_b, out;
   if (a.rank < 0 || b.rank < 0) return hn_oset(x, 0, t, hn_shape_unknown());
   if (a.rank == 0 || b.rank == 0) return hn_ierror(x, "an input is a scalar");
   HN_TRY(inner(x, a.d[a.rank - 1], b.d[b.rank == 1 ? 0 : b.rank - 2]));
@@ -20,6 +19,27 @@ hone_status hn_infer_matmul(hn_infer *x) {
   if (a.rank > 1) out.d[out.rank++] = a.d[a.rank - 2];
   if (b.rank > 1) out.d[out.rank++] = b.d[b.rank - 1];
   return hn_oset(x, 0, t, out);
+}
+
+hone_status hn_infer_matmul(hn_infer *x);
+hone_status hn_infer_matmul(hn_infer *x) { return product(x, 0, 1, hn_idtype(x, 0)); }
+
+hone_status hn_infer_matmul_integer(hn_infer *x);
+hone_status hn_infer_matmul_integer(hn_infer *x) { return product(x, 0, 1, HONE_DTYPE_I32); }
+
+/* a, its scale and zero point, b, its scale and zero point, the result's scale and zero point. */
+hone_status hn_infer_qlinear_matmul(hn_infer *x);
+hone_status hn_infer_qlinear_matmul(hn_infer *x) { return product(x, 0, 3, hn_idtype(x, 7)); }
+
+hone_status hn_infer_det(hn_infer *x);
+hone_status hn_infer_det(hn_infer *x) {
+  hn_shape s = hn_ishape(x, 0);
+  if (s.rank < 0) return hn_oset(x, 0, hn_idtype(x, 0), s);
+  if (s.rank < 2) return hn_ierror(x, "its input has %d dimensions; takes 2 or more", s.rank);
+  if (hn_dim_fixed(s.d[s.rank - 1]) && hn_dim_fixed(s.d[s.rank - 2]) && s.d[s.rank - 1] != s.d[s.rank - 2])
+    return hn_ierror(x, "a matrix of %lld x %lld is not square", (long long)s.d[s.rank - 2], (long long)s.d[s.rank - 1]);
+  s.rank -= 2;
+  return hn_oset(x, 0, hn_idtype(x, 0), s);
 }
 
 hone_status hn_infer_gemm(hn_infer *x);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "device/cpu/ref/broadcast.h"
+#include "device/cpu/ref/quantized.h"
 #include "op/infer.h"
 
 typedef struct geometry {
@@ -61,17 +62,26 @@ static void output_dims(const hn_view *in, const geometry *g, int64_t channels, 
   memcpy(dims + 2, g->out, sizeof *dims * (size_t)g->w.n);
 }
 
-hone_status hk_conv_ref(hn_exec *x) {
-  const hn_view *in = &x->in[0], *w = &x->in[1];
-  const bool bias = hn_xhas(x, 2) && hn_xnode(x)->n_main > 2;
+/* What distinguishes Conv from its integer relatives: where the operands are, what is taken off them, and what is
+   done with the sum for output channel o. Padding counts as the zero point, that is nothing. */
+typedef struct convolution {
+  const hn_view *in, *w;
+  double zero_in;
+  const hn_quantized *zero_w; /* NULL: nothing to take off */
+  hn_dtype out;
+  double (*finish)(const hn_exec *x, const void *arg, int64_t o, double sum);
+  const void *arg;
+} convolution;
+
+static hone_status convolve(hn_exec *x, const convolution *c) {
+  const hn_view *in = c->in, *w = c->w;
   int64_t group = hn_attr_i(hn_xnode(x), "group", 1), dims[HN_MAX_RANK];
   geometry g;
-  if (!hn_is_float(in->dtype)) return hn_xbad_dtype(x, in->dtype);
   if (in->rank < 3 || w->rank != in->rank || group < 1 || w->dims[0] % group || in->dims[1] != w->dims[1] * group)
     return hn_xfail(x, HONE_BAD_GRAPH, "the weights do not fit the input");
   HN_TRY(resolve(x, in, w->dims + 2, false, &g));
   output_dims(in, &g, w->dims[0], dims);
-  HN_TRY(hn_xout(x, 0, in->dtype, in->rank, dims));
+  HN_TRY(hn_xout(x, 0, c->out, in->rank, dims));
   int64_t per_group = w->dims[1], outs = w->dims[0] / group;
   int64_t *offsets = hn_calloc((size_t)g.taps, sizeof *offsets);
   if (!offsets) return hn_nomem(x->cx);
@@ -81,18 +91,59 @@ hone_status hk_conv_ref(hn_exec *x) {
       coordinates(s, g.out, g.w.n, at);
       for (int64_t t = 0; t < g.taps; t++) offsets[t] = tap_offset(&g, at, t);
       for (int64_t o = 0; o < dims[1]; o++) {
-        double sum = bias ? hn_load_f64(x->in[2].dtype, x->in[2].data, (size_t)o) : 0;
-        for (int64_t c = 0; c < per_group; c++) {
-          int64_t base = (n * in->dims[1] + o / outs * per_group + c) * g.in_size, wbase = (o * per_group + c) * g.taps;
+        double sum = 0, zero_w = c->zero_w ? hn_zero_of(c->zero_w, o) : 0;
+        for (int64_t k = 0; k < per_group; k++) {
+          int64_t base = (n * in->dims[1] + o / outs * per_group + k) * g.in_size, wbase = (o * per_group + k) * g.taps;
           for (int64_t t = 0; t < g.taps; t++)
             if (offsets[t] >= 0)
-              sum += hn_load_f64(in->dtype, in->data, (size_t)(base + offsets[t])) * hn_load_f64(w->dtype, w->data, (size_t)(wbase + t));
+              sum += (hn_load_f64(in->dtype, in->data, (size_t)(base + offsets[t])) - c->zero_in) *
+                     (hn_load_f64(w->dtype, w->data, (size_t)(wbase + t)) - zero_w);
         }
-        hn_store_f64(in->dtype, x->out[0].data, (size_t)((n * dims[1] + o) * g.out_size + s), sum);
+        hn_store_f64(c->out, x->out[0].data, (size_t)((n * dims[1] + o) * g.out_size + s), c->finish(x, c->arg, o, sum));
       }
     }
   hn_free(offsets);
   return HONE_OK;
+}
+
+static double with_bias(const hn_exec *x, const void *arg, int64_t o, double sum) {
+  const hn_view *bias = arg;
+  (void)x;
+  return bias ? sum + hn_load_f64(bias->dtype, bias->data, (size_t)o) : sum;
+}
+
+hone_status hk_conv_ref(hn_exec *x) {
+  const hn_view *bias = hn_xhas(x, 2) && hn_xnode(x)->n_main > 2 ? &x->in[2] : NULL;
+  if (!hn_is_float(x->in[0].dtype)) return hn_xbad_dtype(x, x->in[0].dtype);
+  return convolve(x, &(convolution){.in = &x->in[0], .w = &x->in[1], .out = x->in[0].dtype, .finish = with_bias, .arg = bias});
+}
+
+hone_status hk_conv_integer_ref(hn_exec *x) {
+  hn_quantized in, w;
+  HN_TRY(hn_open_quantized(x, 0, HN_NONE, 2, 1, &in));
+  HN_TRY(hn_open_quantized(x, 1, HN_NONE, 3, x->in[1].rank ? x->in[1].dims[0] : 1, &w));
+  return convolve(x, &(convolution){.in = in.v, .w = w.v, .zero_in = hn_zero_of(&in, 0), .zero_w = &w, .out = HONE_DTYPE_I32,
+                                    .finish = with_bias, .arg = NULL});
+}
+
+typedef struct requantization {
+  hn_quantized in, w, out;
+  const hn_view *bias;
+} requantization;
+
+static double requantized(const hn_exec *x, const void *arg, int64_t o, double sum) {
+  const requantization *q = arg;
+  return hn_requantize(&q->out, with_bias(x, q->bias, o, sum) * hn_scale_of(&q->in, 0) * hn_scale_of(&q->w, o), 0);
+}
+
+hone_status hk_qlinear_conv_ref(hn_exec *x) {
+  requantization q = {.bias = hn_xhas(x, 8) && hn_xnode(x)->n_main > 8 ? &x->in[8] : NULL};
+  HN_TRY(hn_open_quantized(x, 0, 1, 2, 1, &q.in));
+  HN_TRY(hn_open_quantized(x, 3, 4, 5, x->in[3].rank ? x->in[3].dims[0] : 1, &q.w));
+  HN_TRY(hn_open_quantized(x, HN_NONE, 6, 7, 1, &q.out));
+  if (q.bias && q.bias->count != x->in[3].dims[0]) return hn_xfail(x, HONE_BAD_GRAPH, "the bias does not have one value per output channel");
+  return convolve(x, &(convolution){.in = q.in.v, .w = q.w.v, .zero_in = hn_zero_of(&q.in, 0), .zero_w = &q.w, .out = q.out.dtype,
+                                    .finish = requantized, .arg = &q});
 }
 
 /* Every input element is added to the outputs it reaches: output = input * stride - pad + tap * dilation. */

@@ -88,7 +88,7 @@ static bool read_tensor(hone_context *cx, const char *path, hn_tensor **t) {
 }
 
 static void read_set(hone_context *cx, const char *dir, data_set *d) {
-  char path[4200];
+  char path[8192];
   *d = (data_set){0};
   for (; d->n_in < MAX_TENSORS; d->n_in++) {
     snprintf(path, sizeof path, "%s/input_%d.pb", dir, d->n_in);
@@ -169,7 +169,7 @@ static verdict run_set(hone_context *cx, hone_model *m, const data_set *d, bool 
 static verdict run_sets(hone_context *cx, const char *dir, hone_model *m, bool fast, bool only_shape, char *why, size_t size) {
   verdict v = CASE_NO_DATA;
   for (int i = 0; i < 100; i++) {
-    char path[4200];
+    char path[8192];
     data_set d;
     snprintf(path, sizeof path, "%s/test_data_set_%d", dir, i);
     read_set(cx, path, &d);
@@ -203,7 +203,7 @@ static void run_both(hone_context *cx, const char *dir, const char *path, bool o
 }
 
 void run_case(const char *dir, outcome *out) {
-  char path[4200];
+  char path[8192];
   hone_context *cx = NULL;
   hn_mapping *file = NULL;
   *out = (outcome){CASE_NO_DATA, CASE_NO_DATA, ""};

@@ -145,3 +145,49 @@ hone_status hn_onnx_tensor(hone_context *cx, const char *dir, const Onnx__Tensor
   else if (bytes) copy_typed(p, *out);
   return HONE_OK;
 }
+
+/* Where element i of the values goes: a flat index, or one index a dimension. */
+static bool sparse_place(const hn_tensor *indices, int64_t i, int32_t rank, const int64_t *dims, int64_t *at) {
+  bool flat = indices->rank == 1;
+  int64_t count = 1;
+  *at = 0;
+  for (int32_t k = 0; k < rank; k++) {
+    int64_t c = flat ? 0 : hn_tensor_i(indices, (size_t)(i * rank + k));
+    if (c < 0 || (!flat && c >= dims[k])) return false;
+    *at = *at * dims[k] + c;
+    count *= dims[k];
+  }
+  if (flat) *at = hn_tensor_i(indices, (size_t)i);
+  return *at >= 0 && *at < count;
+}
+
+static hone_status fill_sparse(hone_context *cx, const hn_tensor *values, const hn_tensor *indices, int32_t rank, const int64_t *dims,
+                               hn_tensor **out) {
+  size_t size = hone_dtype_size(values->dtype);
+  bool fits = size && values->rank == 1 && indices->dtype == HONE_DTYPE_I64 &&
+              (indices->rank == 1 ? indices->count == values->count
+                                  : indices->rank == 2 && indices->dims[0] == values->count && indices->dims[1] == rank);
+  if (!fits) return hn_fail(cx, HONE_BAD_GRAPH, "a sparse tensor's values and indices do not fit together");
+  HN_TRY(hn_tensor_create(cx, values->dtype, rank, dims, out));
+  for (int64_t i = 0; i < values->count; i++) {
+    int64_t at;
+    if (!sparse_place(indices, i, rank, dims, &at)) {
+      hn_tensor_unref(*out);
+      return hn_fail(cx, HONE_BAD_GRAPH, "a sparse tensor has an index out of range");
+    }
+    memcpy((unsigned char *)(*out)->data + (size_t)at * size, (const unsigned char *)values->data + (size_t)i * size, size);
+  }
+  return HONE_OK;
+}
+
+hone_status hn_onnx_sparse_tensor(hone_context *cx, const char *dir, const Onnx__SparseTensorProto *p, hn_tensor **out) {
+  hn_tensor *values = NULL, *indices = NULL;
+  if (!p->values || !p->indices || p->n_dims > HN_MAX_RANK)
+    return hn_fail(cx, HONE_BAD_FORMAT, "a sparse tensor without values or indices, or of more than %d dimensions", HN_MAX_RANK);
+  hone_status st = hn_onnx_tensor(cx, dir, p->values, &values);
+  if (!st) st = hn_onnx_tensor(cx, dir, p->indices, &indices);
+  if (!st) st = fill_sparse(cx, values, indices, (int32_t)p->n_dims, p->dims, out);
+  hn_tensor_unref(values);
+  hn_tensor_unref(indices);
+  return st;
+}

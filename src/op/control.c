@@ -61,15 +61,19 @@ hone_status hn_infer_if_(hn_infer *x);
 hone_status hn_infer_if_(hn_infer *x) {
   static const char *const names[2] = {"then_branch", "else_branch"};
   hn_graph *branch[2];
+  hone_status st[2];
   for (int k = 0; k < 2; k++) {
     branch[k] = hn_attr_graph(hn_ino(x), names[k]);
     if (!branch[k]) return hn_ierror(x, "has no graph '%s'", names[k]);
     HN_TRY(tell_captures(x, branch[k], 0));
-    HN_TRY(infer_nested(x, branch[k]));
     HN_TRY(need_outputs(x, branch[k], 0));
+    st[k] = infer_nested(x, branch[k]);
+    if (st[k] && st[k] != HONE_BAD_GRAPH) return st[k];
   }
+  /* With the shapes at hand one branch may make no sense: then it is the other that will be taken. */
+  if (st[0] && st[1]) return st[1];
   for (uint32_t i = 0; i < hn_ino(x)->n_out; i++) {
-    const hn_value *a = output_of(branch[0], i), *b = output_of(branch[1], i);
+    const hn_value *a = output_of(branch[st[0] != HONE_OK], i), *b = output_of(branch[st[1] == HONE_OK], i);
     if (a->dtype && b->dtype && a->dtype != b->dtype)
       return hn_ierror(x, "output %u is %s in one branch and %s in the other", i, hone_dtype_name(a->dtype), hone_dtype_name(b->dtype));
     HN_TRY(hn_oset(x, i, a->dtype ? a->dtype : b->dtype, common(x->g->dims, &a->shape, &b->shape)));

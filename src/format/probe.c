@@ -49,3 +49,19 @@ hone_status hn_format_read(hone_context *cx, const hn_format *formats, const cha
 hone_status hn_format_read_memory(hone_context *cx, const hn_format *formats, const void *data, size_t size, hn_graph **out) {
   return read_any(cx, formats, "(memory)", data, size, NULL, out);
 }
+
+hone_status hn_format_write(const hn_graph *g, const hn_format *formats, const char *path) {
+  hn_str known = {0};
+  size_t len = strlen(path);
+  for (const hn_format *f = formats; f->name; f++) {
+    size_t n = f->write ? strlen(f->extension) : 0;
+    if (n && len > n && strcmp(path + len - n, f->extension) == 0) {
+      hn_str_free(&known);
+      return f->write(g, path);
+    }
+    if (n) hn_str_printf(&known, "%s%s", known.n ? " or " : "", f->extension);
+  }
+  hone_status st = hn_fail(g->cx, HONE_UNSUPPORTED, "%s: the name must end in %s to say which format to write", path, known.p ? known.p : "");
+  hn_str_free(&known);
+  return st;
+}

@@ -234,6 +234,13 @@ void hn_add_post(hn_graph *g, hn_id node, hn_op op, hn_id operand, bool swapped,
   n->n_post++;
 }
 
+void hn_clear_post(hn_graph *g, hn_id node) {
+  hn_node *n = hn_node_at(g, node);
+  for (uint32_t i = n->n_main; i < n->n_in; i++) use_drop(g, n->in[i], node);
+  n->n_in = n->n_main;
+  n->n_post = 0;
+}
+
 void hn_replace_uses(hn_graph *g, hn_id from, hn_id to) {
   if (from == to) return;
   hn_value *f = hn_value_at(g, from);

@@ -150,6 +150,7 @@ void hn_add_main_input(hn_graph *g, hn_id node, hn_id value); /* grows the opera
 void hn_drop_inputs(hn_graph *g, hn_id node, uint32_t n_main); /* shrinks the operator's inputs (no epilogue allowed) */
 /* Appends an epilogue step; operand HN_NONE for unary. */
 void hn_add_post(hn_graph *g, hn_id node, hn_op op, hn_id operand, bool swapped, float alpha, float beta);
+void hn_clear_post(hn_graph *g, hn_id node); /* removes all steps and their operands */
 /* All readers of `from`, and graph outputs, read `to` instead. */
 void hn_replace_uses(hn_graph *g, hn_id from, hn_id to);
 void hn_remove_node(hn_graph *g, hn_id node); /* its outputs must be unused; frees its input uses */

@@ -6,6 +6,7 @@
 #include "base/str.h"
 #include "engine/engine.h"
 #include "format/onnx/reader.h"
+#include "format/onnx/writer.h"
 #include "format/probe.h"
 #include "op/infer.h"
 
@@ -30,8 +31,8 @@ void hn_model_changed(hone_model *m) {
 
 /* Every format this build reads, most particular first. */
 static const hn_format formats[] = {
-    {"hone engines", hn_engine_probe, hn_engine_read},
-    {"ONNX", hn_onnx_probe, hn_onnx_read},
+    {"hone engines", hn_engine_probe, hn_engine_read, ".hone", hn_engine_write},
+    {"ONNX", hn_onnx_probe, hn_onnx_read, ".onnx", hn_onnx_write},
     {.name = NULL},
 };
 
@@ -64,9 +65,7 @@ hone_status hone_model_clone(const hone_model *model, hone_model **copy) {
 }
 
 hone_status hone_model_save(const hone_model *model, const char *path) {
-  const char *dot = strrchr(path, '.');
-  if (dot && strcmp(dot, ".hone") == 0) return hn_engine_write(model->g, path);
-  return hn_fail(model->cx, HONE_UNSUPPORTED, "%s: the name must end in .hone to say which format to write", path);
+  return hn_format_write(model->g, formats, path);
 }
 
 /* ------------------------------------------------------------------------------------ inputs, outputs */

@@ -1,0 +1,176 @@
+#include "format/onnx/lower.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "op/infer.h"
+
+/* Nodes being made in place of another; st keeps the first failure, after which nothing more happens. */
+typedef struct maker {
+  hn_graph *g;
+  const char *name; /* of the node they stand for */
+  int count;
+  hone_status st;
+} maker;
+
+static hn_id make_node(maker *m, hn_op op, const hn_id *in, uint32_t n) {
+  char name[512];
+  if (m->st) return HN_NONE;
+  snprintf(name, sizeof name, "%.400s/%s_%d", m->name, hn_op_name(op), m->count++);
+  hn_id node = hn_graph_add_node(m->g, op, *m->name ? name : NULL, in, n, 1);
+  if (node == HN_NONE) m->st = hn_nomem(m->g->cx);
+  return node;
+}
+
+static hn_id result(maker *m, hn_id node) {
+  if (!m->st) m->st = hn_infer_node(m->g, node);
+  return m->st ? HN_NONE : hn_node_at(m->g, node)->out[0];
+}
+
+static hn_id make1(maker *m, hn_op op, hn_id a) { return result(m, make_node(m, op, &a, 1)); }
+static hn_id make2(maker *m, hn_op op, hn_id a, hn_id b) { return result(m, make_node(m, op, (hn_id[]){a, b}, 2)); }
+
+static hn_id constant(maker *m, hn_dtype t, double v) {
+  hn_tensor *c = NULL;
+  if (!m->st) m->st = hn_tensor_scalar_f(m->g->cx, t, v, &c);
+  return m->st ? HN_NONE : hn_graph_add_constant(m->g, NULL, c);
+}
+
+static hn_id ints(maker *m, const int64_t *v, size_t n) {
+  hn_tensor *c = NULL;
+  if (!m->st) m->st = hn_tensor_ints(m->g->cx, v, n, &c);
+  return m->st ? HN_NONE : hn_graph_add_constant(m->g, NULL, c);
+}
+
+/* ---- operators that older opsets do not have */
+
+static hn_dtype type_of(const maker *m, hn_id v) { return hn_value_at(m->g, v)->dtype; }
+
+/* x/2 * (1 + erf(x / sqrt 2)), or its approximation by tanh. */
+static hn_id gelu(maker *m, hn_id x, bool approximate) {
+  hn_dtype t = type_of(m, x);
+  hn_id inner;
+  if (approximate) {
+    hn_id cube = make2(m, HN_Mul, make2(m, HN_Mul, x, x), x);
+    inner = make2(m, HN_Add, x, make2(m, HN_Mul, cube, constant(m, t, 0.044715)));
+    inner = make1(m, HN_Tanh, make2(m, HN_Mul, inner, constant(m, t, 0.79788456080286535588)));
+  } else {
+    inner = make1(m, HN_Erf, make2(m, HN_Mul, x, constant(m, t, 0.70710678118654752440)));
+  }
+  hn_id half = make2(m, HN_Mul, x, constant(m, t, 0.5));
+  return make2(m, HN_Mul, half, make2(m, HN_Add, inner, constant(m, t, 1)));
+}
+
+static hn_id swish(maker *m, hn_id x, double alpha) {
+  hn_id scaled = alpha == 1 ? x : make2(m, HN_Mul, x, constant(m, type_of(m, x), alpha));
+  return make2(m, HN_Mul, x, make1(m, HN_Sigmoid, scaled));
+}
+
+static hn_id rms_norm(maker *m, const hn_node *n) {
+  hn_id x = n->in[0];
+  int32_t rank = hn_value_at(m->g, x)->shape.rank, first;
+  int64_t axes[HN_MAX_RANK];
+  if (rank < 0 || !hn_axis(hn_attr_i(n, "axis", -1), rank, &first)) return HN_NONE;
+  for (int32_t i = first; i < rank; i++) axes[i - first] = i;
+  hn_id mean = make2(m, HN_ReduceMean, make2(m, HN_Mul, x, x), ints(m, axes, (size_t)(rank - first)));
+  hn_id root = make1(m, HN_Sqrt, make2(m, HN_Add, mean, constant(m, type_of(m, x), hn_attr_f(n, "epsilon", 1e-5))));
+  return make2(m, HN_Mul, make2(m, HN_Div, x, root), n->in[1]);
+}
+
+/* softmax(Q K^T * scale + mask) V. HN_NONE for forms with more than that: they stay. */
+static hn_id attention(maker *m, const hn_node *n) {
+  hn_shape q = hn_value_at(m->g, n->in[0])->shape, k = hn_value_at(m->g, n->in[1])->shape;
+  hn_id mask = hn_in(n, 3);
+  for (uint32_t i = 4; i < n->n_main; i++)
+    if (n->in[i] != HN_NONE) return HN_NONE;
+  bool plain = n->n_out == 1 && q.rank == 4 && k.rank == 4 && q.d[1] == k.d[1] && !hn_attr_i(n, "is_causal", 0) &&
+               hn_attr_f(n, "softcap", 0) == 0 && hn_attr_find(n, "scale") != NULL &&
+               (mask == HN_NONE || type_of(m, mask) == type_of(m, n->in[0]));
+  if (!plain) return HN_NONE;
+  hn_id values = n->in[2], query = make2(m, HN_Mul, n->in[0], constant(m, type_of(m, n->in[0]), hn_attr_f(n, "scale", 1)));
+  hn_id turned = make_node(m, HN_Transpose, &n->in[1], 1);
+  if (!m->st) hn_set_ints(m->g, turned, "perm", (int64_t[]){0, 1, 3, 2}, 4);
+  hn_id scores = make2(m, HN_MatMul, query, result(m, turned));
+  if (mask != HN_NONE) scores = make2(m, HN_Add, scores, mask);
+  hn_id weights = make_node(m, HN_Softmax, &scores, 1);
+  if (!m->st) hn_set_i(m->g, weights, "axis", -1);
+  return make2(m, HN_MatMul, result(m, weights), values);
+}
+
+/* ---- epilogues */
+
+static void set_floats(maker *m, hn_id node, const hn_step *s) {
+  const char *p = hn_op_info(s->op)->attrs; /* "alpha:f beta:f" */
+  float v[2] = {s->alpha, s->beta};
+  for (int k = 0; *p && k < 2 && !m->st;) {
+    size_t len = strcspn(p, ":");
+    char name[32];
+    if (p[len] == ':' && p[len + 1] == 'f' && len < sizeof name) {
+      memcpy(name, p, len);
+      name[len] = 0;
+      hn_set_f(m->g, node, name, (double)v[k++]);
+    }
+    p += strcspn(p, " ");
+    p += *p == ' ';
+  }
+}
+
+static hn_id step_node(maker *m, const hn_step *s, hn_id x, hn_id operand) {
+  if (operand != HN_NONE) return make2(m, s->op, s->swapped ? operand : x, s->swapped ? x : operand);
+  if (s->op == HN_Gelu) return gelu(m, x, s->alpha != 0);
+  if (s->op == HN_Swish) return swish(m, x, (double)s->alpha);
+  if (s->op == HN_Clip)
+    return result(m, make_node(m, HN_Clip, (hn_id[]){x, constant(m, type_of(m, x), (double)s->alpha), constant(m, type_of(m, x), (double)s->beta)}, 3));
+  hn_id node = make_node(m, s->op, &x, 1);
+  set_floats(m, node, s);
+  return result(m, node);
+}
+
+static hone_status expand_epilogue(hn_graph *g, hn_id id) {
+  maker m = {g, hn_node_at(g, id)->name, 0, HONE_OK};
+  hn_node n = *hn_node_at(g, id);
+  size_t first = g->nodes.n;
+  hn_id out = n.out[0], x = out;
+  hn_clear_post(g, id);
+  for (uint32_t i = 0; i < n.n_post && !m.st; i++)
+    x = step_node(&m, &n.post[i], x, n.post[i].operand == HN_NONE ? HN_NONE : n.in[n.post[i].operand]);
+  if (m.st) return m.st;
+  /* The chain's own nodes keep reading what they read: only the first reads `out`. */
+  hn_id first_in[64][2];
+  uint32_t n_first = 0;
+  for (size_t i = first; i < g->nodes.n; i++)
+    for (uint32_t k = 0; k < g->nodes.p[i].n_in && n_first < 64; k++)
+      if (g->nodes.p[i].in[k] == out) first_in[n_first][0] = (hn_id)i, first_in[n_first++][1] = k;
+  hn_replace_uses(g, out, x);
+  for (uint32_t i = 0; i < n_first; i++) hn_set_input(g, first_in[i][0], first_in[i][1], out);
+  return HONE_OK;
+}
+
+static hone_status decompose(hn_graph *g, hn_id id) {
+  hn_node n = *hn_node_at(g, id);
+  maker m = {g, n.name, 0, HONE_OK};
+  hn_id x = HN_NONE;
+  switch (n.op) {
+    case HN_Gelu: x = gelu(&m, n.in[0], hn_streq(hn_attr_s(&n, "approximate", "none"), "tanh")); break;
+    case HN_Swish: x = swish(&m, n.in[0], hn_attr_f(&n, "alpha", 1)); break;
+    case HN_RMSNormalization: x = rms_norm(&m, &n); break;
+    case HN_Attention: x = attention(&m, &n); break;
+    default: return HONE_OK;
+  }
+  if (m.st || x == HN_NONE) return m.st;
+  hn_replace_uses(g, n.out[0], x);
+  hn_remove_node(g, id);
+  return HONE_OK;
+}
+
+hone_status hn_onnx_lower(hn_graph *g) {
+  size_t n = g->nodes.n; /* those made on the way need nothing more */
+  for (size_t i = 0; i < n; i++) {
+    if (hn_node_at(g, (hn_id)i)->dead) continue;
+    if (hn_node_at(g, (hn_id)i)->n_post) HN_TRY(expand_epilogue(g, (hn_id)i));
+    for (uint32_t k = 0; k < hn_node_at(g, (hn_id)i)->n_attr; k++)
+      if (hn_node_at(g, (hn_id)i)->attr[k].type == HN_ATTR_GRAPH) HN_TRY(hn_onnx_lower(hn_node_at(g, (hn_id)i)->attr[k].v.graph));
+    HN_TRY(decompose(g, (hn_id)i));
+  }
+  return g->oom ? hn_nomem(g->cx) : HONE_OK;
+}

@@ -1,13 +1,16 @@
-# On a bare Debian 12: `make` builds the program, `make test` runs the tests.
+# On a bare Debian 12: `make demo` builds the program and shows what it does, `make test` runs the tests.
 # Packages are installed only when one is missing (as root, or through sudo).
 BUILD ?= build/release
 JOBS  ?= $(shell nproc)
 
-.PHONY: all test install clean setup setup-test asan
+.PHONY: all demo test install clean setup setup-test asan
 
 all: setup
 	@cmake -S . -B $(BUILD) -G Ninja -DCMAKE_BUILD_TYPE=Release -DHONE_TESTS=OFF >$(BUILD).log 2>&1 || { cat $(BUILD).log; exit 1; }
 	@cmake --build $(BUILD) -j $(JOBS)
+
+demo: all
+	@tools/demo.sh $(BUILD)/hone
 
 test: setup-test
 	@tools/run-tests.sh $(BUILD)

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "format/onnx/tensor_onnx.h"
@@ -91,11 +92,11 @@ static void read_set(hone_context *cx, const char *dir, data_set *d) {
   char path[8192];
   *d = (data_set){0};
   for (; d->n_in < MAX_TENSORS; d->n_in++) {
-    snprintf(path, sizeof path, "%s/input_%d.pb", dir, d->n_in);
+    snprintf(path, sizeof path, "%.4000s/input_%d.pb", dir, d->n_in);
     if (!read_tensor(cx, path, &d->in[d->n_in])) break;
   }
   for (; d->n_out < MAX_TENSORS; d->n_out++) {
-    snprintf(path, sizeof path, "%s/output_%d.pb", dir, d->n_out);
+    snprintf(path, sizeof path, "%.4000s/output_%d.pb", dir, d->n_out);
     if (!read_tensor(cx, path, &d->out[d->n_out])) break;
   }
 }
@@ -182,6 +183,22 @@ static verdict run_sets(hone_context *cx, const char *dir, hone_model *m, bool f
   return v;
 }
 
+/* The same after it went out to a file and came back. */
+static verdict run_written(hone_context *cx, const char *dir, const hone_model *m, bool only_shape, char *why, size_t size) {
+  char path[] = "/tmp/hone-conformance-XXXXXX.onnx";
+  int fd = mkstemps(path, 5);
+  hone_model *again = NULL;
+  if (fd < 0) return CASE_FAIL;
+  close(fd);
+  hone_status st = hone_model_save(m, path);
+  if (!st) st = hone_model_load(cx, path, &again);
+  if (st) snprintf(why, size, "%s", hone_context_error(cx));
+  verdict v = st ? CASE_FAIL : run_sets(cx, dir, again, false, only_shape, why, size);
+  hone_model_destroy(&again);
+  unlink(path);
+  return v;
+}
+
 static void run_both(hone_context *cx, const char *dir, const char *path, bool only_shape, outcome *out) {
   hone_model *m = NULL;
   out->reference = out->optimized = CASE_FAIL;
@@ -198,7 +215,12 @@ static void run_both(hone_context *cx, const char *dir, const char *path, bool o
   o.verify = true;
   if (hone_model_optimize(m, &o)) snprintf(why, sizeof why, "%s", hone_context_error(cx));
   else out->optimized = run_sets(cx, dir, m, true, only_shape, why, sizeof why);
-  if (out->reference == CASE_PASS && out->optimized != CASE_PASS) snprintf(out->why, sizeof out->why, "optimized: %.380s", why);
+  if (out->optimized == CASE_PASS) {
+    out->optimized = run_written(cx, dir, m, only_shape, why, sizeof why);
+    if (out->optimized != CASE_PASS) snprintf(out->why, sizeof out->why, "optimized and written: %.360s", why);
+  } else if (out->reference == CASE_PASS) {
+    snprintf(out->why, sizeof out->why, "optimized: %.380s", why);
+  }
   hone_model_destroy(&m);
 }
 

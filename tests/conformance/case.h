@@ -6,7 +6,8 @@
 typedef enum verdict { CASE_PASS, CASE_FAIL, CASE_OUT_OF_SCOPE, CASE_NO_DATA } verdict;
 
 typedef struct outcome {
-  verdict reference, optimized; /* without any optimization on the reference kernels; with all of it on the fastest */
+  verdict reference, optimized; /* without any optimization on the reference kernels; with all of it on the fastest,
+                                  and then written as ONNX and read again */
   char why[400];                /* of the first that is not a pass */
 } outcome;
 

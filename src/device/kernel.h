@@ -85,7 +85,10 @@ struct hn_exec {
 };
 
 static inline const hn_node *hn_xnode(const hn_exec *x) { return x->task->node; }
-static inline bool hn_xhas(const hn_exec *x, uint32_t i) { return i < x->n_in && x->in[i].dtype != HONE_DTYPE_UNDEFINED; }
+/* Is the operator's own input i there? (Operands of the epilogue lie behind.) */
+static inline bool hn_xhas(const hn_exec *x, uint32_t i) {
+  return i < hn_xnode(x)->n_main && i < x->n_in && x->in[i].dtype != HONE_DTYPE_UNDEFINED;
+}
 /* Output i with this type and shape; afterwards x->out[i].data is its buffer. */
 static inline hone_status hn_xout(hn_exec *x, uint32_t i, hn_dtype dtype, int32_t rank, const int64_t *dims) {
   return x->output(x, i, dtype, rank, dims);

@@ -214,6 +214,7 @@ static hone_status choose_kernel(builder *b, hn_planned *s) {
     for (uint32_t i = 0; hn_kernel_at(i); i++) {
       const hn_kernel *k = hn_kernel_at(i);
       if (k->op != t->node->op || k->priority >= limit || (best && best->priority >= k->priority)) continue;
+      if (b->o->only && b->o->only->op == k->op && b->o->only != k) continue;
       if (k->supports(t)) best = k;
     }
     if (!best) break;
@@ -339,6 +340,8 @@ static hone_status plan_graph(builder *b) {
       return hn_fail(g->cx, HONE_BAD_ARG, "input '%s' has no fixed shape: set one", val->name);
     memcpy(s.dims, val->shape.d, sizeof s.dims);
     HN_TRY(add_slot(b, &s, &b->p->value_slot[v]));
+    if (b->o->inputs_as && s.dtype == HONE_DTYPE_F32 && s.rank > 2 && s.rank < 6)
+      HN_TRY(in_layout(b, v, b->o->inputs_as, &b->p->value_slot[v]));
   }
   hn_id *order;
   uint32_t n;

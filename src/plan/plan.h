@@ -57,6 +57,9 @@ typedef struct hn_plan_options {
   int threads;
   bool reference; /* reference kernels only */
   bool keep_all;  /* every value keeps a block of its own to the end */
+  /* For tests: of its operator's kernels no other is tried; inputs of images are brought into a layout first. */
+  const hn_kernel *only;
+  hn_layout inputs_as;
 } hn_plan_options;
 
 hone_status hn_plan_create(hn_graph *g, const hn_plan_options *o, hn_plan **out);

@@ -72,7 +72,7 @@ static hone_status give_output(hn_exec *x, uint32_t i, hn_dtype dtype, int32_t r
   if (slot == HN_NONE) return hn_xfail(x, HONE_BAD_GRAPH, "has no output %u", i);
   const hn_slot *planned = &p->plan->slots.p[slot];
   if (planned->kind != HN_SLOT_DYNAMIC) {
-    if (planned->dtype != dtype || planned->rank != rank || memcmp(planned->dims, dims, sizeof *dims * (size_t)rank) != 0)
+    if (planned->dtype != dtype || planned->rank != rank || (rank && memcmp(planned->dims, dims, sizeof *dims * (size_t)rank) != 0))
       return hn_xfail(x, HONE_BAD_GRAPH, "output %u came out with another type or shape than inferred", i);
     return HONE_OK;
   }
@@ -133,7 +133,7 @@ hone_status hn_program_call(hn_program *p, const hn_view *in, hn_view *out, uint
     void *copy = NULL;
     if (!st && hn_dtype_bytes(out[i].dtype, (uint64_t)out[i].count, &bytes) && !(copy = hn_malloc_aligned(bytes)))
       st = hn_nomem(p->cx);
-    if (copy) memcpy(copy, out[i].data, bytes);
+    if (copy && bytes) memcpy(copy, out[i].data, bytes);
     out[i].data = copy;
   }
   if (st) hn_release_results(NULL, out, n_out);

@@ -19,6 +19,9 @@ static inline int32_t to_bits(float f) {
   return i;
 }
 
+/* 2^n for n in -126..127; for others (of a NaN) any number. */
+static inline float power_of_two(int32_t n) { return from_bits((int32_t)((uint32_t)(n + 127) << 23)); }
+
 /* exp by x = n ln 2 + r, a polynomial for r, and 2^n in two factors so that no exponent overflows on the way. */
 static inline float vexp(float x) {
   const float magic = 12582912.0f; /* 1.5 * 2^23: adding it rounds to an integer in the low bits */
@@ -26,7 +29,7 @@ static inline float vexp(float x) {
   c = c > 89.0f ? 89.0f : c;
   float t = c * 1.44269504088896341f + magic;
   float k = t - magic;
-  int32_t n = to_bits(t) - to_bits(magic);
+  int32_t n = (int32_t)((uint32_t)to_bits(t) - (uint32_t)to_bits(magic));
   float r = c - k * 0.693359375f;
   r = r + k * 2.12194440e-4f;
   float p = 1.9875691500e-4f;
@@ -37,7 +40,7 @@ static inline float vexp(float x) {
   p = p * r + 5.0000001201e-1f;
   p = p * r * r + r + 1.0f;
   int32_t half = n >> 1;
-  return p * from_bits((half + 127) << 23) * from_bits((n - half + 127) << 23);
+  return p * power_of_two(half) * power_of_two(n - half);
 }
 
 /* Natural logarithm by x = m 2^e with m in [sqrt(1/2), sqrt(2)) and a polynomial in m - 1. */

@@ -14,6 +14,7 @@ typedef struct stage {
 
 typedef struct resize_state {
   int n;
+  int64_t largest; /* elements of the largest result */
   stage stages[HN_MAX_RANK];
 } resize_state;
 
@@ -58,6 +59,7 @@ hone_status resize_vec_plan(hn_task *t) {
     int64_t size = g->outer * g->out * g->inner;
     if (size > largest) largest = size;
   }
+  s->largest = largest;
   if (s->n > 1) t->scratch = sizeof(float) * (size_t)largest * (s->n > 2 ? 2 : 1);
   return HONE_OK;
 }
@@ -96,8 +98,7 @@ hone_status resize_vec_run(hn_exec *x) {
   float *half = x->scratch;
   for (int i = 0; i < s->n; i++) {
     const stage *g = &s->stages[i];
-    int64_t size = g->outer * g->out * g->inner;
-    float *to = i == s->n - 1 ? x->out[0].data : half + (i & 1 ? (size_t)size : 0);
+    float *to = i == s->n - 1 ? x->out[0].data : half + (i & 1 ? (size_t)s->largest : 0);
     stage_run r = {g, x->task->device->vec, from, to};
     hn_parallel_for(x->threads, g->outer * g->out, 16384 / (g->inner + 1) + 1, run_rows, &r);
     from = to;

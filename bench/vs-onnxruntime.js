@@ -1,0 +1,73 @@
+// vs-onnxruntime.js [--hone PROGRAM] [--threads N] [--runs N] [--rounds N] [--dim NAME=N ...] [--markdown] MODEL.onnx ...
+// Latency of hone on the optimized model against ONNX Runtime on the original, by turns in one run: ROUNDS times
+// RUNS runs of the one, then RUNS of the other, each after a warm-up; the medians of all runs and their ratio.
+// Needs onnxruntime-node (npm install --ignore-scripts onnxruntime-node) in the working folder or on NODE_PATH.
+const fs = require('fs'), os = require('os'), path = require('path'), { spawnSync } = require('child_process');
+let ort;
+try {
+  ort = require(require.resolve('onnxruntime-node', { paths: [process.cwd(), ...(process.env.NODE_PATH || '').split(':')] }));
+} catch {
+  console.log('skipped: onnxruntime-node is not installed');
+  process.exit(0);
+}
+const opt = { hone: 'build/release/hone', threads: '1', runs: '20', rounds: '3' }, dims = {}, files = [];
+let markdown = false;
+for (const argv = process.argv.slice(2); argv.length;) {
+  const a = argv.shift();
+  if (a === '--dim') {
+    const [k, v] = argv.shift().split('=');
+    dims[k] = +v;
+  } else if (a === '--markdown') markdown = true;
+  else if (a.startsWith('--')) opt[a.slice(2)] = argv.shift();
+  else files.push(a);
+}
+const kinds = { float32: Float32Array, int64: BigInt64Array, int32: Int32Array, uint8: Uint8Array, int8: Int8Array, bool: Uint8Array };
+const median = v => v.slice().sort((a, b) => a - b)[v.length >> 1];
+const ms = v => v.toFixed(v < 10 ? 3 : 2);
+
+function hone(...args) {
+  const r = spawnSync(opt.hone, args, { encoding: 'utf8' });
+  if (r.status) throw new Error(r.stderr.trim().split('\n')[0]);
+  return r.stdout;
+}
+
+(async () => {
+  const cpu = os.cpus()[0].model.trim();
+  console.log(`${cpu}, ${opt.threads} thread(s), batch 1, float32; ${opt.rounds} x ${opt.runs} runs of each, by turns; ` +
+              `ONNX Runtime ${require(path.join(path.dirname(require.resolve('onnxruntime-node/package.json', { paths: [process.cwd(), ...(process.env.NODE_PATH || '').split(':')] })), 'package.json')).version}; ${new Date().toISOString().slice(0, 10)}\n`);
+  const row = markdown ? c => `| ${c.join(' | ')} |` : c => `${c[0].padEnd(44)}${c.slice(1).map(x => x.padStart(14)).join('')}`;
+  console.log(row(['model', 'hone ms', 'ORT ms', 'ORT / hone']));
+  if (markdown) console.log('|---|---|---|---|');
+  for (const file of files) {
+    const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'bench-')), engine = path.join(dir, 'm.hone');
+    try {
+      const session = await ort.InferenceSession.create(file, { intraOpNumThreads: +opt.threads, interOpNumThreads: 1, graphOptimizationLevel: 'all', logSeverityLevel: 3 });
+      const feeds = {}, shapes = [];
+      for (const m of session.inputMetadata) {
+        const shape = m.shape.map((d, i) => typeof d === 'number' && d > 0 ? d : dims[d] ?? dims[`${m.name}.${i}`] ?? 1);
+        const data = new kinds[m.type](shape.reduce((a, b) => a * b, 1));
+        for (let i = 0; i < data.length; i++) data[i] = m.type === 'float32' ? Math.sin(i * 0.7) : m.type === 'int64' ? 1n : 1;
+        feeds[m.name] = new ort.Tensor(m.type, data, shape);
+        if (shape.length) shapes.push(`--shape=${m.name}=${shape.join('x')}`);
+      }
+      hone('optimize', file, '-o', engine, '--no-verify');
+      const ours = [], theirs = [];
+      for (let round = 0; round < +opt.rounds; round++) {
+        const out = JSON.parse(hone('bench', engine, '--json', '--quiet', `--threads=${opt.threads}`, '--warmup=5', `--runs=${opt.runs}`, ...shapes));
+        ours.push(out.models[0].latency_ms.median);
+        for (let i = 0; i < 5; i++) await session.run(feeds);
+        const times = [];
+        for (let i = 0; i < +opt.runs; i++) {
+          const t = process.hrtime.bigint();
+          await session.run(feeds);
+          times.push(Number(process.hrtime.bigint() - t) / 1e6);
+        }
+        theirs.push(median(times));
+      }
+      console.log(row([path.basename(file, '.onnx'), ms(median(ours)), ms(median(theirs)), (median(theirs) / median(ours)).toFixed(2)]));
+    } catch (e) {
+      console.log(row([path.basename(file, '.onnx'), 'FAILED', e.message.split('\n')[0].slice(0, 60), '']));
+    }
+    fs.rmSync(dir, { recursive: true });
+  }
+})();

@@ -1,0 +1,488 @@
+/* test_kernels.c - every row of kernels.def against the reference of its operator: random shapes and attributes, every
+   layout of the inputs, every instruction set this processor has. A row for whose operator there is no generator, or
+   that takes none of the cases, is a failure. */
+#include <math.h>
+#include <stdint.h>
+
+#include "device/cpu/cpu.h"
+#include "device/cpu/vec/float_runs.h"
+#include "harness.h"
+#include "op/infer.h"
+#include "run/program.h"
+
+enum { CASES = 24, MAX_INPUTS = 6 };
+
+/* ---- random numbers: the same on every machine */
+
+static uint32_t seed;
+static uint32_t next(void) {
+  seed = seed * 1664525u + 1013904223u;
+  return seed >> 8;
+}
+static int64_t between(int64_t lo, int64_t hi) { return lo + next() % (uint32_t)(hi - lo + 1); }
+static bool chance(int one_in) { return next() % (uint32_t)one_in == 0; }
+static int64_t pick(const int64_t *v, int n) { return v[next() % (uint32_t)n]; }
+static int64_t channels(void) {
+  static const int64_t some[] = {1, 3, 7, 8, 15, 16, 17, 32, 33};
+  return pick(some, 9);
+}
+
+/* ---- a case: a graph of one node */
+
+typedef struct trial {
+  hone_context *cx;
+  hn_graph *g;
+  hn_op op;
+  bool odd_values; /* infinities and NaN among the inputs */
+} trial;
+
+static void fill(float *v, int64_t n, bool odd) {
+  for (int64_t i = 0; i < n; i++) {
+    v[i] = (float)(next() % 4001) / 1000.0f - 2.0f;
+    if (odd && chance(9)) v[i] = chance(2) ? NAN : chance(2) ? INFINITY : -INFINITY;
+  }
+}
+
+static hn_id input(trial *t, int32_t rank, const int64_t *dims) {
+  hn_shape s = hn_shape_of(rank, dims);
+  return hn_graph_add_input(t->g, hn_fresh_name(t->g, "x"), HONE_DTYPE_F32, &s);
+}
+
+static hn_id constant(trial *t, int32_t rank, const int64_t *dims) {
+  hn_tensor *c;
+  if (hn_tensor_create(t->cx, HONE_DTYPE_F32, rank, dims, &c)) abort();
+  fill(c->data, c->count, false);
+  return hn_graph_add_constant(t->g, NULL, c);
+}
+
+static hn_id ints(trial *t, const int64_t *v, size_t n) {
+  hn_tensor *c;
+  if (hn_tensor_ints(t->cx, v, n, &c)) abort();
+  return hn_graph_add_constant(t->g, NULL, c);
+}
+
+static hn_id either(trial *t, int32_t rank, const int64_t *dims) { return chance(2) ? constant(t, rank, dims) : input(t, rank, dims); }
+
+static hn_id node(trial *t, const hn_id *in, uint32_t n, uint32_t n_out) { return hn_graph_add_node(t->g, t->op, "case", in, n, n_out); }
+
+static const hn_op activations[] = {HN_Relu, HN_Clip, HN_Sigmoid, HN_HardSwish, HN_Tanh, HN_LeakyRelu, HN_Gelu, HN_Swish, HN_Elu, HN_Mish, HN_Abs};
+
+/* Zero to three steps behind a node whose output has these dimensions. */
+static void epilogue(trial *t, hn_id n, int32_t rank, const int64_t *dims) {
+  for (int k = (int)between(0, 3); k > 0; k--) {
+    if (chance(2)) {
+      hn_op op = activations[next() % (sizeof activations / sizeof *activations)];
+      float a = op == HN_Clip ? -0.5f : op == HN_LeakyRelu ? 0.1f : op == HN_Gelu ? (float)chance(2) : 1.0f;
+      hn_add_post(t->g, n, op, HN_NONE, false, a, op == HN_Clip ? 0.75f : 0);
+      continue;
+    }
+    int64_t d[HN_MAX_RANK];
+    for (int32_t i = 0; i < rank; i++) d[i] = dims[i];
+    int kind = (int)between(0, 3); /* the same shape, a channel each, a number, any broadcast */
+    for (int32_t i = 0; i < rank && kind; i++)
+      if (kind == 2 || (kind == 1 && i != 1) || (kind == 3 && chance(2))) d[i] = 1;
+    hn_id operand = either(t, rank, d);
+    hn_add_post(t->g, n, chance(2) ? HN_Add : chance(2) ? HN_Mul : HN_Sub, operand, chance(3), 0, 0);
+  }
+}
+
+static void finish(trial *t, hn_id n) {
+  for (uint32_t i = 0; i < hn_node_at(t->g, n)->n_out; i++) {
+    char name[16];
+    snprintf(name, sizeof name, "y%u", i);
+    hn_graph_add_output(t->g, name, hn_node_at(t->g, n)->out[i]);
+  }
+}
+
+/* Infers, then gives the output's dimensions for an epilogue. */
+static bool shape_of(trial *t, hn_id n, int32_t *rank, int64_t *dims) {
+  if (hn_infer_graph(t->g)) return false;
+  const hn_value *v = hn_value_at(t->g, hn_node_at(t->g, n)->out[0]);
+  if (!hn_shape_fixed(&v->shape)) return false;
+  *rank = v->shape.rank;
+  memcpy(dims, v->shape.d, sizeof v->shape.d);
+  return true;
+}
+
+static bool with_epilogue(trial *t, hn_id n) {
+  int32_t rank;
+  int64_t dims[HN_MAX_RANK];
+  if (!shape_of(t, n, &rank, dims)) return false;
+  epilogue(t, n, rank, dims);
+  finish(t, n);
+  return true;
+}
+
+static void window_attributes(trial *t, hn_id n, int32_t spatial, const int64_t *kernel, bool dilate) {
+  int64_t stride[3], dilation[3], pads[6];
+  for (int32_t i = 0; i < spatial; i++) {
+    stride[i] = between(1, 3);
+    dilation[i] = dilate && chance(3) ? 2 : 1;
+    int64_t reach = (kernel[i] - 1) * dilation[i];
+    pads[i] = between(0, reach > 2 ? 2 : reach);
+    pads[i + spatial] = between(0, reach > 2 ? 2 : reach);
+  }
+  hn_set_ints(t->g, n, "strides", stride, (size_t)spatial);
+  if (dilate) hn_set_ints(t->g, n, "dilations", dilation, (size_t)spatial);
+  hn_set_ints(t->g, n, "pads", pads, 2 * (size_t)spatial);
+}
+
+static bool make_conv(trial *t) {
+  bool transposed = t->op == HN_ConvTranspose;
+  int32_t spatial = chance(4) ? (int32_t)between(1, 3) : 2;
+  int64_t group = chance(3) ? between(2, 4) : 1, ci = channels(), co = channels();
+  int64_t x[5], w[5];
+  if (chance(4)) group = ci, ci = 1, co = chance(3) ? 2 : 1; /* depthwise */
+  x[0] = between(1, 2), x[1] = ci * group;
+  w[0] = transposed ? ci * group : co * group, w[1] = transposed ? co : ci;
+  for (int32_t i = 0; i < spatial; i++) x[2 + i] = between(5, spatial == 3 ? 7 : 13), w[2 + i] = between(1, 3);
+  hn_id in[3] = {input(t, spatial + 2, x), constant(t, spatial + 2, w), HN_NONE};
+  bool bias = chance(2);
+  if (bias) in[2] = constant(t, 1, &(int64_t){co * group});
+  hn_id n = node(t, in, bias ? 3 : 2, 1);
+  hn_set_i(t->g, n, "group", group);
+  window_attributes(t, n, spatial, w + 2, true);
+  return with_epilogue(t, n);
+}
+
+static bool make_pool(trial *t) {
+  int32_t spatial = chance(4) ? (int32_t)between(1, 3) : 2;
+  int64_t x[5] = {between(1, 2), channels()}, kernel[3];
+  for (int32_t i = 0; i < spatial; i++) x[2 + i] = between(5, 12), kernel[i] = between(1, 3);
+  hn_id in = input(t, spatial + 2, x), n = node(t, &in, 1, 1);
+  if (t->op == HN_MaxPool || t->op == HN_AveragePool) {
+    hn_set_ints(t->g, n, "kernel_shape", kernel, (size_t)spatial);
+    window_attributes(t, n, spatial, kernel, t->op == HN_MaxPool);
+    for (int32_t i = 0; i < spatial; i++)
+      if (kernel[i] == 1) hn_attr_remove(t->g, n, "pads");
+    hn_set_i(t->g, n, "ceil_mode", chance(2));
+    if (t->op == HN_AveragePool) hn_set_i(t->g, n, "count_include_pad", chance(2));
+  }
+  return with_epilogue(t, n);
+}
+
+static bool make_matmul(trial *t) {
+  int64_t m = chance(3) ? 1 : between(1, 40), k = between(1, 40), n = between(1, 40), a[4], b[4];
+  if (t->op == HN_Gemm) {
+    bool ta = chance(2), tb = chance(2);
+    a[ta] = m, a[!ta] = k, b[tb] = k, b[!tb] = n;
+    hn_id in[3] = {input(t, 2, a), either(t, 2, b), HN_NONE};
+    bool c = chance(2);
+    int64_t cd[2] = {chance(2) ? 1 : m, n};
+    if (c) in[2] = either(t, 2, cd);
+    hn_id g = node(t, in, c ? 3 : 2, 1);
+    hn_set_i(t->g, g, "transA", ta);
+    hn_set_i(t->g, g, "transB", tb);
+    if (chance(4)) hn_set_f(t->g, g, "alpha", 0.5);
+    return with_epilogue(t, g);
+  }
+  int32_t ra = (int32_t)between(1, 4), rb = (int32_t)between(1, 4);
+  int64_t batch[2] = {between(1, 3), between(1, 3)};
+  for (int i = 0; i < 2; i++) a[i] = chance(4) ? 1 : batch[i], b[i] = chance(4) ? 1 : batch[i];
+  a[2] = m, a[3] = k, b[2] = k, b[3] = n;
+  hn_id in[2] = {input(t, ra, a + 4 - ra), rb == 1 ? either(t, 1, &k) : either(t, rb, b + 4 - rb)};
+  return with_epilogue(t, node(t, in, 2, 1));
+}
+
+static bool make_elementwise(trial *t) {
+  int32_t rank = (int32_t)between(1, 4);
+  int64_t d[4];
+  for (int32_t i = 0; i < rank; i++) d[i] = i == 1 ? channels() : between(1, 9);
+  t->odd_values = chance(3);
+  if (hn_op_is(t->op, HN_OP_UNARY)) {
+    hn_id in[3] = {input(t, rank, d), HN_NONE, HN_NONE};
+    hn_tensor *low, *high;
+    bool clip = t->op == HN_Clip;
+    if (clip) {
+      if (hn_tensor_scalar_f(t->cx, HONE_DTYPE_F32, -0.5, &low) || hn_tensor_scalar_f(t->cx, HONE_DTYPE_F32, 0.5, &high)) return false;
+      in[1] = hn_graph_add_constant(t->g, NULL, low), in[2] = hn_graph_add_constant(t->g, NULL, high);
+    }
+    return with_epilogue(t, node(t, in, clip ? 3 : 1, 1));
+  }
+  uint32_t n = t->op == HN_Max || t->op == HN_Min || t->op == HN_Sum ? (uint32_t)between(1, 3) : 2;
+  hn_id in[3];
+  int full = (int)between(0, n - 1);
+  if (t->op == HN_PRelu) full = 0;
+  for (uint32_t i = 0; i < n; i++) {
+    int64_t e[4];
+    int32_t lead = (int)i == full ? 0 : (int32_t)between(0, rank - 1), r = rank - lead;
+    for (int32_t k = 0; k < r; k++) e[k] = (int)i != full && chance(3) ? 1 : d[lead + k];
+    in[i] = (int)i == full ? input(t, r, e) : either(t, r, e);
+  }
+  return with_epilogue(t, node(t, in, n, 1));
+}
+
+static bool make_concat(trial *t) {
+  int32_t rank = (int32_t)between(2, 4), axis = (int32_t)between(0, rank - 1);
+  int64_t d[4];
+  uint32_t n = (uint32_t)between(1, 4);
+  hn_id in[4];
+  for (int32_t i = 0; i < rank; i++) d[i] = i == 1 ? channels() : between(1, 7);
+  for (uint32_t i = 0; i < n; i++) {
+    d[axis] = axis == 1 ? (chance(2) ? 16 : channels()) : between(1, 5);
+    in[i] = input(t, rank, d);
+  }
+  hn_id c = node(t, in, n, 1);
+  hn_set_i(t->g, c, "axis", axis);
+  return with_epilogue(t, c);
+}
+
+static bool make_split(trial *t) {
+  int32_t rank = (int32_t)between(2, 4), axis = (int32_t)between(0, rank - 1);
+  int64_t d[4], part[4];
+  uint32_t n = (uint32_t)between(1, 4);
+  for (int32_t i = 0; i < rank; i++) d[i] = between(1, 7);
+  d[axis] = 0;
+  for (uint32_t i = 0; i < n; i++) d[axis] += part[i] = axis == 1 && chance(2) ? 16 : between(1, 5);
+  hn_id in[2] = {input(t, rank, d), ints(t, part, n)}, s = node(t, in, 2, n);
+  hn_set_i(t->g, s, "axis", axis);
+  finish(t, s);
+  return true;
+}
+
+static bool make_slice(trial *t) {
+  int32_t rank = (int32_t)between(1, 4);
+  int64_t d[4], start[4], end[4], axes[4], step[4];
+  for (int32_t i = 0; i < rank; i++) {
+    d[i] = between(3, 17);
+    axes[i] = i;
+    step[i] = chance(3) ? between(-2, 2) : 1;
+    if (!step[i]) step[i] = 2;
+    start[i] = step[i] < 0 ? d[i] - 1 : between(0, 2);
+    end[i] = step[i] < 0 ? INT64_MIN : chance(2) ? INT64_MAX : -1;
+  }
+  hn_id in[5] = {input(t, rank, d), ints(t, start, (size_t)rank), ints(t, end, (size_t)rank), ints(t, axes, (size_t)rank), ints(t, step, (size_t)rank)};
+  return with_epilogue(t, node(t, in, 5, 1));
+}
+
+static bool make_transpose(trial *t) {
+  int32_t rank = (int32_t)between(1, 5);
+  int64_t d[5], perm[5];
+  for (int32_t i = 0; i < rank; i++) d[i] = chance(5) ? 1 : between(1, 19), perm[i] = i;
+  for (int32_t i = rank - 1; i > 0; i--) {
+    int32_t k = (int32_t)between(0, i);
+    int64_t p = perm[i];
+    perm[i] = perm[k], perm[k] = p;
+  }
+  hn_id in = input(t, rank, d), n = node(t, &in, 1, 1);
+  if (!chance(4)) hn_set_ints(t->g, n, "perm", perm, (size_t)rank);
+  return with_epilogue(t, n);
+}
+
+static bool make_expand(trial *t) {
+  int32_t rank = (int32_t)between(1, 4), lead = (int32_t)between(0, rank - 1);
+  int64_t to[4], d[4];
+  for (int32_t i = 0; i < rank; i++) to[i] = between(1, 9);
+  for (int32_t i = lead; i < rank; i++) d[i - lead] = chance(2) ? 1 : to[i];
+  hn_id in[2] = {input(t, rank - lead, d), ints(t, to, (size_t)rank)};
+  return with_epilogue(t, node(t, in, 2, 1));
+}
+
+static bool make_softmax(trial *t) {
+  int32_t rank = (int32_t)between(1, 4);
+  int64_t d[4];
+  for (int32_t i = 0; i < rank; i++) d[i] = between(1, 70) / (i + 1) + 1;
+  hn_id in = input(t, rank, d), n = node(t, &in, 1, 1);
+  hn_set_i(t->g, n, "axis", between(-rank, rank - 1));
+  return with_epilogue(t, n);
+}
+
+static bool make_norm(trial *t) {
+  bool instance = t->op == HN_InstanceNormalization;
+  int32_t rank = (int32_t)between(instance ? 3 : 1, 4), axis = instance ? 2 : (int32_t)between(0, rank - 1);
+  int64_t d[4], s[4];
+  for (int32_t i = 0; i < rank; i++) d[i] = between(2, 9);
+  for (int32_t i = axis; i < rank; i++) s[i - axis] = d[i];
+  if (instance) s[0] = d[1];
+  int32_t rs = instance ? 1 : rank - axis;
+  hn_id in[3] = {input(t, rank, d), either(t, rs, s), HN_NONE};
+  bool bias = instance || (t->op == HN_LayerNormalization && chance(2));
+  if (bias) in[2] = either(t, rs, s);
+  hn_id n = node(t, in, bias ? 3 : 2, 1);
+  if (!instance) hn_set_i(t->g, n, "axis", chance(2) ? axis : axis - rank);
+  hn_set_f(t->g, n, "epsilon", 1e-3);
+  return with_epilogue(t, n);
+}
+
+static bool make_reduce(trial *t) {
+  int32_t rank = (int32_t)between(1, 4), from = (int32_t)between(0, rank - 1), to = (int32_t)between(from, rank - 1);
+  int64_t d[4], axes[4];
+  for (int32_t i = 0; i < rank; i++) d[i] = between(1, 13);
+  for (int32_t i = from; i <= to; i++) axes[i - from] = i;
+  bool all = chance(4);
+  hn_id in[2] = {input(t, rank, d), all ? HN_NONE : ints(t, axes, (size_t)(to - from + 1))};
+  hn_id n = node(t, in, all ? 1 : 2, 1);
+  hn_set_i(t->g, n, "keepdims", chance(2));
+  return with_epilogue(t, n);
+}
+
+static bool make_attention(trial *t) {
+  bool flat = chance(2);
+  int64_t b = between(1, 2), kv = between(1, 3), per = between(1, 2), h = kv * per, nq = between(1, 9), nk = between(1, 9), d = between(1, 9), dv = between(1, 9);
+  int64_t q4[4] = {b, h, nq, d}, k4[4] = {b, kv, nk, d}, v4[4] = {b, kv, nk, dv};
+  int64_t q3[3] = {b, nq, h * d}, k3[3] = {b, nk, kv * d}, v3[3] = {b, nk, kv * dv};
+  hn_id in[4] = {flat ? input(t, 3, q3) : input(t, 4, q4), flat ? input(t, 3, k3) : input(t, 4, k4), flat ? input(t, 3, v3) : input(t, 4, v4), HN_NONE};
+  int64_t m[4] = {chance(2) ? 1 : b, chance(2) ? 1 : h, nq, nk};
+  bool mask = chance(2);
+  if (mask) in[3] = either(t, 4, m);
+  hn_id n = node(t, in, mask ? 4 : 3, 1);
+  if (flat) {
+    hn_set_i(t->g, n, "q_num_heads", h);
+    hn_set_i(t->g, n, "kv_num_heads", kv);
+  }
+  if (chance(2)) hn_set_f(t->g, n, "scale", 0.3);
+  return with_epilogue(t, n);
+}
+
+static bool make_resize(trial *t) {
+  static const char *const modes[] = {"nearest", "linear", "cubic"};
+  static const char *const where[] = {"half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel"};
+  int32_t spatial = (int32_t)between(1, 3);
+  int64_t d[5] = {between(1, 2), channels()}, to[5];
+  for (int32_t i = 0; i < spatial; i++) d[2 + i] = between(2, 7), to[2 + i] = between(1, 14);
+  to[0] = d[0], to[1] = d[1];
+  hn_id in[4] = {input(t, spatial + 2, d), HN_NONE, HN_NONE, ints(t, to, (size_t)spatial + 2)}, n = node(t, in, 4, 1);
+  hn_set_s(t->g, n, "mode", modes[next() % 3]);
+  hn_set_s(t->g, n, "coordinate_transformation_mode", where[next() % 4]);
+  if (chance(3)) hn_set_i(t->g, n, "antialias", 1);
+  return with_epilogue(t, n);
+}
+
+static bool generate(trial *t) {
+  switch (t->op) {
+    case HN_Conv:
+    case HN_ConvTranspose: return make_conv(t);
+    case HN_MaxPool:
+    case HN_AveragePool:
+    case HN_GlobalMaxPool:
+    case HN_GlobalAveragePool: return make_pool(t);
+    case HN_MatMul:
+    case HN_Gemm: return make_matmul(t);
+    case HN_Concat: return make_concat(t);
+    case HN_Split: return make_split(t);
+    case HN_Slice: return make_slice(t);
+    case HN_Transpose: return make_transpose(t);
+    case HN_Expand: return make_expand(t);
+    case HN_Softmax:
+    case HN_LogSoftmax: return make_softmax(t);
+    case HN_LayerNormalization:
+    case HN_RMSNormalization:
+    case HN_InstanceNormalization: return make_norm(t);
+    case HN_Attention: return make_attention(t);
+    case HN_Resize: return make_resize(t);
+    default: break;
+  }
+  if (hn_op_is(t->op, HN_OP_REDUCE)) return make_reduce(t);
+  if (hn_op_is(t->op, HN_OP_UNARY | HN_OP_BINARY | HN_OP_VARIADIC)) return make_elementwise(t);
+  return false;
+}
+
+/* ---- running */
+
+static bool used(const hn_program *p, const hn_kernel *k) {
+  const hn_plan *plan = hn_program_plan(p);
+  for (size_t i = 0; i < plan->steps.n; i++)
+    if (plan->steps.p[i].task.kernel == k) return true;
+  return false;
+}
+
+static bool close_enough(float got, float want) {
+  if (isnan(want) || isnan(got)) return isnan(want) && isnan(got);
+  if (isinf(want) || isinf(got)) return want == got;
+  return fabsf(got - want) <= 2e-4f * (1 + fabsf(want));
+}
+
+static int compare(const trial *t, const hn_view *want, const hn_view *got, const char *what, uint32_t at) {
+  for (size_t o = 0; o < t->g->outputs.n; o++) {
+    CHECK_MSG(want[o].count == got[o].count, "%s, case %u: output %zu has another size", what, at, o);
+    if (want[o].count != got[o].count) return 1;
+    for (int64_t i = 0; i < want[o].count; i++) {
+      float a = ((const float *)got[o].data)[i], b = ((const float *)want[o].data)[i];
+      if (close_enough(a, b)) continue;
+      char *text = NULL;
+      if (hn_graph_print(t->g, &text)) text = NULL;
+      CHECK_MSG(false, "%s, case %u: output %zu[%lld] is %g, not %g\n%s", what, at, o, (long long)i, (double)a, (double)b, text ? text : "");
+      hn_free(text);
+      return 1;
+    }
+  }
+  return 0;
+}
+
+/* 1: the kernel took the case; 0: it did not; -1: a failure was reported. */
+static int run_trial(trial *t, const hn_kernel *k, hn_cpu *cpu, hn_layout layout, int threads, uint32_t at) {
+  hn_view in[MAX_INPUTS + 8] = {{0}}, want[4], got[4];
+  char what[128];
+  snprintf(what, sizeof what, "%s (%s) from %s, %s, %d threads", k->name, hn_op_name(k->op), hn_layout_name(layout), hn_isa_name(cpu->isa), threads);
+  for (size_t i = 0; i < t->g->inputs.n; i++) {
+    const hn_value *v = hn_value_at(t->g, t->g->inputs.p[i]);
+    in[i] = (hn_view){.dtype = HONE_DTYPE_F32, .rank = v->shape.rank, .count = 1};
+    memcpy(in[i].dims, v->shape.d, sizeof in[i].dims);
+    for (int32_t d = 0; d < v->shape.rank; d++) in[i].count *= v->shape.d[d];
+    in[i].data = hn_malloc_aligned(sizeof(float) * (size_t)(in[i].count + 1));
+    fill(in[i].data, in[i].count, t->odd_values);
+  }
+  hn_plan_options slow = {.threads = 1, .reference = true};
+  hn_plan_options fast = {.device = cpu, .threads = threads, .only = k, .inputs_as = layout};
+  hn_program *reference = NULL, *tried = NULL;
+  int result = -1;
+  hone_status st = hn_program_create(t->g, in, &slow, &reference);
+  if (!st) st = hn_program_create(t->g, in, &fast, &tried);
+  CHECK_MSG(!st, "%s, case %u: %s", what, at, hone_context_error(t->cx));
+  if (!st && !used(tried, k)) result = 0;
+  else if (!st) {
+    st = hn_program_run(reference, in, want);
+    for (int again = 0; again < 2 && !st; again++) st = hn_program_run(tried, in, got); /* twice: nothing may be left over */
+    CHECK_MSG(!st, "%s, case %u: %s", what, at, hone_context_error(t->cx));
+    if (!st) result = compare(t, want, got, what, at) ? -1 : 1;
+  }
+  hn_program_destroy(reference);
+  hn_program_destroy(tried);
+  for (size_t i = 0; i < t->g->inputs.n; i++) hn_free_aligned(in[i].data);
+  return result;
+}
+
+static void test_kernel(const hn_kernel *k, hn_isa isa, hn_layout layout, int threads) {
+  hone_context *cx;
+  hn_cpu *cpu = NULL;
+  int taken = 0;
+  REQUIRE(!hone_context_create(&cx));
+  REQUIRE(!hn_cpu_create(cx, isa, &cpu));
+  for (uint32_t at = 0; at < CASES; at++) {
+    seed = at * 7919u + (uint32_t)k->op * 104729u + (uint32_t)layout * 31u;
+    next();
+    trial t = {.cx = cx, .op = k->op};
+    t.g = hn_graph_create(cx, "case");
+    REQUIRE(t.g);
+    bool made = generate(&t) && !t.g->oom;
+    CHECK_MSG(made || at, "%s: there is no generator for %s", k->name, hn_op_name(k->op));
+    int r = made && !hn_infer_graph(t.g) ? run_trial(&t, k, cpu, layout, threads, at) : 0;
+    taken += r > 0;
+    hn_graph_destroy(t.g);
+    if (r < 0) break;
+  }
+  if (layout == HN_LAYOUT_PLAIN) CHECK_MSG(taken > 0, "%s (%s) took none of the cases", k->name, hn_op_name(k->op));
+  hn_cpu_destroy(cpu);
+  hone_context_destroy(&cx);
+}
+
+TEST(every_kernel_agrees_with_its_reference) {
+  for (uint32_t i = 0; hn_kernel_at(i); i++)
+    for (int l = 0; l < HN_LAYOUT_COUNT; l++) test_kernel(hn_kernel_at(i), hn_isa_best(), (hn_layout)l, 1);
+}
+
+TEST(every_instruction_set) {
+  for (int isa = 0; isa < (int)hn_isa_best(); isa++)
+    for (uint32_t i = 0; hn_kernel_at(i); i++) test_kernel(hn_kernel_at(i), (hn_isa)isa, HN_LAYOUT_PLAIN, 1);
+}
+
+TEST(several_threads) {
+  for (uint32_t i = 0; hn_kernel_at(i); i++) test_kernel(hn_kernel_at(i), hn_isa_best(), HN_LAYOUT_NHWC, 3);
+}
+
+TEST(every_operator_has_inference_and_a_reference) {
+  for (int op = HN_OP_NONE + 1; op < HN_OP_COUNT; op++) {
+    CHECK_MSG(hn_infer_knows((hn_op)op), "%s has no inference", hn_op_name((hn_op)op));
+    CHECK_MSG(hn_kernel_ref((hn_op)op) != NULL, "%s has no reference kernel", hn_op_name((hn_op)op));
+  }
+}

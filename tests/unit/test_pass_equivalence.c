@@ -1,0 +1,340 @@
+/* test_pass_equivalence.c - random graphs must compute the same before and after every pass, alone and all together,
+   and stay legal. Everything runs on the reference kernels. */
+#include <math.h>
+#include <stdint.h>
+
+#include "harness.h"
+#include "op/infer.h"
+#include "pass/pass.h"
+#include "run/eval.h"
+#include "run/program.h"
+
+enum { GRAPHS = 2000, STEPS = 20, MAX_IO = 24 };
+
+static uint32_t seed;
+static uint32_t next(void) {
+  seed = seed * 1664525u + 1013904223u;
+  return seed >> 8;
+}
+static int64_t between(int64_t lo, int64_t hi) { return lo + next() % (uint32_t)(hi - lo + 1); }
+static bool chance(int one_in) { return next() % (uint32_t)one_in == 0; }
+
+typedef struct builder {
+  hone_context *cx;
+  hn_graph *g;
+  hn_id pool[64]; /* values to build on */
+  int n;
+} builder;
+
+static hn_shape shape(const builder *b, hn_id v) { return hn_value_at(b->g, v)->shape; }
+
+static bool same_shape(const builder *b, hn_id x, hn_id y) {
+  hn_shape s = shape(b, x), t = shape(b, y);
+  return hn_shape_equal(&s, &t);
+}
+
+static hn_id constant(builder *b, int32_t rank, const int64_t *dims, double least) {
+  hn_tensor *t;
+  if (hn_tensor_create(b->cx, HONE_DTYPE_F32, rank, dims, &t)) abort();
+  for (int64_t i = 0; i < t->count; i++) ((float *)t->data)[i] = (float)(least + (next() % 1000) / 500.0 - (least > 0 ? 0 : 1));
+  return hn_graph_add_constant(b->g, NULL, t);
+}
+
+static hn_id scalar(builder *b, double v) {
+  hn_tensor *t;
+  if (hn_tensor_scalar_f(b->cx, HONE_DTYPE_F32, v, &t)) abort();
+  return hn_graph_add_constant(b->g, NULL, t);
+}
+
+static hn_id ints(builder *b, const int64_t *v, size_t n) {
+  hn_tensor *t;
+  if (hn_tensor_ints(b->cx, v, n, &t)) abort();
+  return hn_graph_add_constant(b->g, NULL, t);
+}
+
+static hn_id add(builder *b, hn_op op, const hn_id *in, uint32_t n) { return hn_graph_add_node(b->g, op, NULL, in, n, 1); }
+
+/* Infers the node and gives its result; HN_NONE drops it (a window too large, say). */
+static hn_id result(builder *b, hn_id node) {
+  if (hn_infer_node(b->g, node)) {
+    hn_remove_node(b->g, node);
+    return HN_NONE;
+  }
+  return hn_node_at(b->g, node)->out[0];
+}
+
+static hn_id unary(builder *b, hn_id x) {
+  static const hn_op ops[] = {HN_Relu, HN_Sigmoid, HN_Tanh, HN_HardSwish, HN_Identity, HN_Neg, HN_Abs, HN_LeakyRelu, HN_Softplus, HN_Erf};
+  return result(b, add(b, ops[next() % 10], &x, 1));
+}
+
+/* Pieces of activations and normalizations as exporters spell them. */
+static hn_id spelled(builder *b, hn_id x) {
+  hn_id in[3] = {x, HN_NONE, HN_NONE};
+  hn_shape s = shape(b, x);
+  switch (next() % 5) {
+    case 0: /* x * sigmoid(x) */
+      in[1] = result(b, add(b, HN_Sigmoid, &x, 1));
+      return result(b, add(b, HN_Mul, in, 2));
+    case 1: /* gelu */
+      in[1] = scalar(b, 1.41421356237309504880);
+      in[0] = result(b, add(b, HN_Div, in, 2));
+      in[0] = result(b, add(b, HN_Erf, in, 1));
+      in[1] = scalar(b, 1);
+      in[0] = result(b, add(b, HN_Add, in, 2));
+      in[1] = x;
+      in[0] = result(b, add(b, HN_Mul, in, 2));
+      in[1] = scalar(b, 0.5);
+      return result(b, add(b, HN_Mul, in, 2));
+    case 2: /* hard swish */
+      in[1] = scalar(b, 3);
+      in[0] = result(b, add(b, HN_Add, in, 2));
+      in[1] = scalar(b, 0), in[2] = scalar(b, 6);
+      in[0] = result(b, add(b, HN_Clip, in, 3));
+      in[1] = x;
+      in[0] = result(b, add(b, HN_Mul, in, 2));
+      in[1] = scalar(b, 6);
+      return result(b, add(b, HN_Div, in, 2));
+    case 3: { /* layer normalization over the last dimension */
+      int64_t last = -1, d = s.d[s.rank - 1];
+      hn_id mean[2] = {x, ints(b, &last, 1)}, m = result(b, add(b, HN_ReduceMean, mean, 2));
+      hn_id c = result(b, add(b, HN_Sub, (hn_id[]){x, m}, 2)), sq = result(b, add(b, HN_Mul, (hn_id[]){c, c}, 2));
+      hn_id var = result(b, add(b, HN_ReduceMean, (hn_id[]){sq, mean[1]}, 2));
+      hn_id e = result(b, add(b, HN_Add, (hn_id[]){var, scalar(b, 1e-3)}, 2)), root = result(b, add(b, HN_Sqrt, &e, 1));
+      hn_id y = result(b, add(b, HN_Div, (hn_id[]){c, root}, 2));
+      y = result(b, add(b, HN_Mul, (hn_id[]){y, constant(b, 1, &d, 0)}, 2));
+      return result(b, add(b, HN_Add, (hn_id[]){y, constant(b, 1, &d, 0)}, 2));
+    }
+    default: { /* squeeze and excite */
+      if (s.rank != 4) return HN_NONE;
+      int64_t w[4] = {s.d[1], s.d[1], 1, 1};
+      hn_id p = result(b, add(b, HN_GlobalAveragePool, &x, 1));
+      p = result(b, add(b, HN_Conv, (hn_id[]){p, constant(b, 4, w, 0)}, 2));
+      p = result(b, add(b, HN_HardSigmoid, &p, 1));
+      return result(b, add(b, HN_Mul, (hn_id[]){x, p}, 2));
+    }
+  }
+}
+
+static hn_id binary(builder *b, hn_id x) {
+  static const hn_op ops[] = {HN_Add, HN_Mul, HN_Sub, HN_Max, HN_Min, HN_Div};
+  hn_shape s = shape(b, x);
+  hn_op op = ops[next() % 6];
+  hn_id y = b->pool[next() % (uint32_t)b->n];
+  if (chance(2) || !same_shape(b, x, y)) {
+    int64_t d[4];
+    int32_t lead = (int32_t)between(0, s.rank);
+    int kind = (int)between(0, 2);
+    for (int32_t i = lead; i < s.rank; i++) d[i - lead] = kind == 0 ? 1 : kind == 1 && i != 1 ? 1 : s.d[i];
+    y = constant(b, s.rank - lead, d, op == HN_Div ? 0.5 : 0);
+  } else if (op == HN_Div) {
+    op = HN_Add;
+  }
+  return result(b, add(b, op, chance(3) && op != HN_Div ? (hn_id[]){y, x} : (hn_id[]){x, y}, 2));
+}
+
+static hn_id conv(builder *b, hn_id x) {
+  hn_shape s = shape(b, x);
+  if (s.rank != 4) return HN_NONE;
+  bool deep = chance(3), transposed = chance(6);
+  int64_t co = deep ? s.d[1] : between(1, 4), k = between(1, 2) * 2 - 1, pads[4] = {k / 2, k / 2, k / 2, k / 2};
+  int64_t w[4] = {deep ? co : co, deep ? 1 : s.d[1], k, k};
+  if (transposed) w[0] = s.d[1], w[1] = deep ? 1 : co;
+  hn_id in[3] = {x, constant(b, 4, w, 0), HN_NONE};
+  bool bias = chance(2);
+  if (bias) in[2] = constant(b, 1, &co, 0);
+  hn_id n = add(b, transposed ? HN_ConvTranspose : HN_Conv, in, bias ? 3 : 2);
+  if (deep) hn_set_i(b->g, n, "group", co);
+  if (chance(2)) hn_set_ints(b->g, n, "pads", pads, 4);
+  if (chance(4)) hn_set_ints(b->g, n, "strides", (int64_t[]){2, 2}, 2);
+  return result(b, n);
+}
+
+static hn_id batch_norm(builder *b, hn_id x) {
+  hn_shape s = shape(b, x);
+  if (s.rank < 2) return HN_NONE;
+  hn_id in[5] = {x};
+  for (int i = 1; i < 5; i++) in[i] = constant(b, 1, &s.d[1], i == 4 ? 0.5 : 0);
+  return result(b, add(b, HN_BatchNormalization, in, 5));
+}
+
+static hn_id product(builder *b, hn_id x) {
+  hn_shape s = shape(b, x);
+  int64_t w[2] = {s.d[s.rank - 1], between(1, 5)};
+  hn_id in[3] = {x, constant(b, 2, w, 0), HN_NONE};
+  if (s.rank == 2 && chance(2)) {
+    in[2] = constant(b, 1, &w[1], 0);
+    return result(b, add(b, HN_Gemm, in, 3));
+  }
+  return result(b, add(b, HN_MatMul, in, 2));
+}
+
+static hn_id move(builder *b, hn_id x) {
+  hn_shape s = shape(b, x);
+  int64_t v[8], total = 1;
+  for (int32_t i = 0; i < s.rank; i++) total *= s.d[i];
+  switch (next() % 7) {
+    case 0: { /* transpose */
+      for (int32_t i = 0; i < s.rank; i++) v[i] = i;
+      for (int32_t i = s.rank - 1; i > 0; i--) {
+        int32_t k = (int32_t)between(0, i);
+        int64_t t = v[i];
+        v[i] = v[k], v[k] = t;
+      }
+      hn_id n = add(b, HN_Transpose, &x, 1);
+      hn_set_ints(b->g, n, "perm", v, (size_t)s.rank);
+      return result(b, n);
+    }
+    case 1: /* reshape */
+      v[0] = chance(2) ? s.d[0] : 0, v[1] = -1;
+      return total ? result(b, add(b, HN_Reshape, (hn_id[]){x, ints(b, v, s.rank > 1 ? 2 : 1)}, 2)) : HN_NONE;
+    case 2: { /* pad */
+      if (s.rank != 4) return HN_NONE;
+      for (int i = 0; i < 8; i++) v[i] = i % 4 < 2 ? 0 : between(0, 1);
+      return result(b, add(b, HN_Pad, (hn_id[]){x, ints(b, v, 8)}, 2));
+    }
+    case 3: { /* slice */
+      int64_t from = between(0, 1), to = chance(2) ? INT64_MAX : 3, axis = between(0, s.rank - 1);
+      return result(b, add(b, HN_Slice, (hn_id[]){x, ints(b, &from, 1), ints(b, &to, 1), ints(b, &axis, 1)}, 4));
+    }
+    case 4: { /* unsqueeze */
+      int64_t axis = between(0, s.rank);
+      return s.rank < 4 ? result(b, add(b, HN_Unsqueeze, (hn_id[]){x, ints(b, &axis, 1)}, 2)) : HN_NONE;
+    }
+    case 5: { /* concat with itself or another */
+      hn_id n = add(b, HN_Concat, (hn_id[]){x, chance(2) ? x : b->pool[next() % (uint32_t)b->n]}, 2);
+      hn_set_i(b->g, n, "axis", between(0, s.rank - 1));
+      return result(b, n);
+    }
+    default: return result(b, add(b, HN_Flatten, &x, 1));
+  }
+}
+
+static hn_id pool(builder *b, hn_id x) {
+  if (shape(b, x).rank != 4) return HN_NONE;
+  hn_id n = add(b, chance(2) ? HN_MaxPool : HN_AveragePool, &x, 1);
+  hn_set_ints(b->g, n, "kernel_shape", (int64_t[]){2, 2}, 2);
+  if (chance(2)) hn_set_ints(b->g, n, "pads", (int64_t[]){1, 0, 0, 1}, 4);
+  if (hn_node_at(b->g, n)->op == HN_AveragePool && chance(2)) hn_set_i(b->g, n, "count_include_pad", 1);
+  return result(b, n);
+}
+
+static hn_graph *random_graph(hone_context *cx) {
+  builder b = {.cx = cx, .g = hn_graph_create(cx, "random")};
+  if (!b.g) return NULL;
+  for (int i = 0; i < 2; i++) {
+    int64_t d[4] = {between(1, 2), between(2, 4), between(3, 6), between(3, 6)};
+    hn_shape s = hn_shape_of(chance(3) ? 2 : 4, d);
+    b.pool[b.n++] = hn_graph_add_input(b.g, i ? "x1" : "x0", HONE_DTYPE_F32, &s);
+  }
+  for (int i = 0; i < STEPS; i++) {
+    hn_id x = b.pool[chance(3) ? next() % (uint32_t)b.n : (uint32_t)b.n - 1], y = HN_NONE;
+    hn_shape s = shape(&b, x);
+    int64_t count;
+    if (s.rank < 1 || !hn_shape_count(&s, &count) || count == 0 || count > 20000) continue;
+    switch (next() % 8) {
+      case 0: y = unary(&b, x); break;
+      case 1: y = spelled(&b, x); break;
+      case 2: y = binary(&b, x); break;
+      case 3: y = conv(&b, x); break;
+      case 4: y = batch_norm(&b, x); break;
+      case 5: y = product(&b, x); break;
+      case 6: y = move(&b, x); break;
+      default: y = pool(&b, x); break;
+    }
+    if (y != HN_NONE && b.n < 64) b.pool[b.n++] = y;
+  }
+  hn_graph_add_output(b.g, "y", b.pool[b.n - 1]);
+  if (chance(2)) hn_graph_add_output(b.g, "z", b.pool[next() % (uint32_t)b.n]);
+  hn_remove_dead(b.g);
+  return b.g;
+}
+
+/* ---- running */
+
+typedef struct run {
+  hn_program *p;
+  hn_view out[MAX_IO];
+} run;
+
+static hone_status evaluate(const hn_graph *g, const hn_view *in, run *r) {
+  hn_plan_options o = {.threads = 1, .reference = true};
+  r->p = NULL;
+  HN_TRY(hn_program_create(g, in, &o, &r->p));
+  return hn_program_run(r->p, in, r->out);
+}
+
+static bool same(const hn_view *a, const hn_view *b) {
+  if (a->rank != b->rank || memcmp(a->dims, b->dims, sizeof *a->dims * (size_t)a->rank) != 0) return false;
+  for (int64_t i = 0; i < a->count; i++) {
+    float x = ((const float *)a->data)[i], y = ((const float *)b->data)[i];
+    if (isnan(x) != isnan(y) || isinf(x) != isinf(y)) return false;
+    if (isfinite(x) && fabsf(x - y) > 2e-3f * (1 + fabsf(x))) return false;
+  }
+  return true;
+}
+
+static void complain(const hn_graph *before, const hn_graph *after, const char *what, uint32_t at) {
+  char *a = NULL, *b = NULL;
+  if (hn_graph_print(before, &a)) a = NULL;
+  if (hn_graph_print(after, &b)) b = NULL;
+  CHECK_MSG(false, "graph %u computes something else after %s\n%s\n%s", at, what, a ? a : "", b ? b : "");
+  hn_free(a);
+  hn_free(b);
+}
+
+static void try_passes(const hn_graph *g, const hn_view *in, const run *want, const char *passes, int level, uint32_t at) {
+  hone_optimize_options o;
+  hn_report report = {0};
+  hn_graph *copy = hn_graph_clone(g);
+  char what[64];
+  run got;
+  REQUIRE(copy);
+  snprintf(what, sizeof what, "%s %d", passes ? passes : "level", level);
+  hone_optimize_options_init(&o);
+  o.passes = passes;
+  o.level = level;
+  o.verify = true;
+  hone_status st = hn_passes_run(copy, &o, hn_eval_constant, &report);
+  if (!st) st = evaluate(copy, in, &got);
+  else got.p = NULL;
+  CHECK_MSG(!st, "graph %u, %s: %s", at, what, hone_context_error(g->cx));
+  for (size_t i = 0; i < g->outputs.n && !st; i++)
+    if (!same(&want->out[i], &got.out[i])) {
+      complain(g, copy, what, at);
+      break;
+    }
+  hn_program_destroy(got.p);
+  hn_report_free(&report);
+  hn_graph_destroy(copy);
+}
+
+TEST(passes_keep_what_a_graph_computes) {
+  for (uint32_t at = 0; at < GRAPHS && test_failures < 3; at++) {
+    hone_context *cx;
+    hn_view in[2];
+    run want;
+    const char *name, *doc;
+    int32_t level;
+    seed = at * 2654435761u + 17;
+    REQUIRE(!hone_context_create(&cx));
+    hn_graph *g = random_graph(cx);
+    REQUIRE(g && g->inputs.n == 2);
+    for (int i = 0; i < 2; i++) {
+      const hn_value *v = hn_value_at(g, g->inputs.p[i]);
+      in[i] = (hn_view){.dtype = HONE_DTYPE_F32, .rank = v->shape.rank, .count = 1};
+      memcpy(in[i].dims, v->shape.d, sizeof in[i].dims);
+      for (int32_t d = 0; d < v->shape.rank; d++) in[i].count *= v->shape.d[d];
+      in[i].data = hn_malloc_aligned(sizeof(float) * (size_t)in[i].count);
+      for (int64_t k = 0; k < in[i].count; k++) ((float *)in[i].data)[k] = (float)(next() % 2001) / 500.0f - 2.0f;
+    }
+    hone_status st = evaluate(g, in, &want);
+    CHECK_MSG(!st, "graph %u: %s", at, hone_context_error(cx));
+    for (uint32_t i = 0; !st && hn_pass_info(i, &name, &level, &doc); i++) try_passes(g, in, &want, name, 2, at);
+    for (int l = 1; l <= 3 && !st; l++) try_passes(g, in, &want, NULL, l, at);
+    hn_program_destroy(want.p);
+    for (int i = 0; i < 2; i++) hn_free_aligned(in[i].data);
+    hn_graph_destroy(g);
+    hone_context_destroy(&cx);
+  }
+}

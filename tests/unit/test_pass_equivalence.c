@@ -72,7 +72,16 @@ static hn_id unary(builder *b, hn_id x) {
 static hn_id spelled(builder *b, hn_id x) {
   hn_id in[3] = {x, HN_NONE, HN_NONE};
   hn_shape s = shape(b, x);
-  switch (next() % 5) {
+  switch (next() % 6) {
+    case 5: { /* two products of one source with biases, as Q and K */
+      hn_id y[2];
+      for (int i = 0; i < 2; i++) {
+        int64_t w[2] = {s.d[s.rank - 1], 3};
+        y[i] = result(b, add(b, HN_MatMul, (hn_id[]){x, constant(b, 2, w, 0)}, 2));
+        y[i] = result(b, add(b, HN_Add, (hn_id[]){y[i], constant(b, 1, &w[1], 0)}, 2));
+      }
+      return s.rank > 1 ? result(b, add(b, HN_Add, y, 2)) : HN_NONE;
+    }
     case 0: /* x * sigmoid(x) */
       in[1] = result(b, add(b, HN_Sigmoid, &x, 1));
       return result(b, add(b, HN_Mul, in, 2));

@@ -1,7 +1,7 @@
 /* feed.h - what goes into a model: files, pictures, random numbers, round by round. */
 #ifndef CLI_FEED_H
 #define CLI_FEED_H
-#include "file.h"
+#include "cli_file.h"
 #include "preprocess.h"
 
 typedef struct feed_options {

@@ -10,7 +10,7 @@
 #include <png.h>
 
 #include "bmp.h"
-#include "file.h"
+#include "cli_file.h"
 
 /* Checks the size and allocates the pixels. */
 static int make(const char *path, image *i, unsigned long width, unsigned long height, int channels) {

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "file.h"
+#include "cli_file.h"
 
 int lines_read(const char *path, lines *l) {
   unsigned char *data;

@@ -1,7 +1,7 @@
 /* labels.h - names of classes, and which class each picture is. */
 #ifndef CLI_LABELS_H
 #define CLI_LABELS_H
-#include "tensor.h"
+#include "cli_tensor.h"
 
 /* Lines of a file. */
 typedef struct lines {

@@ -1,7 +1,7 @@
 /* npy.h - NumPy's .npy files. */
 #ifndef CLI_NPY_H
 #define CLI_NPY_H
-#include "tensor.h"
+#include "cli_tensor.h"
 
 /* Reads versions 1 to 3, C order, little-endian. Fails with a line on stderr. */
 int npy_read(const char *path, tensor *t);

@@ -2,7 +2,7 @@
 #ifndef CLI_PREPROCESS_H
 #define CLI_PREPROCESS_H
 #include "image.h"
-#include "tensor.h"
+#include "cli_tensor.h"
 
 enum { LAYOUT_AUTO, LAYOUT_NCHW, LAYOUT_NHWC };
 enum { RESIZE_STRETCH, RESIZE_CROP, RESIZE_PAD };

@@ -1,7 +1,7 @@
 /* stats.h - figures of samples, and of the difference between tensors. */
 #ifndef CLI_STATS_H
 #define CLI_STATS_H
-#include "tensor.h"
+#include "cli_tensor.h"
 
 typedef struct samples {
   double *p;

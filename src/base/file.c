@@ -142,3 +142,12 @@ void hn_writer_abort(hn_writer **w) {
   unlink((*w)->temporary);
   writer_free(w);
 }
+
+bool hn_path_within(const char *dir, const char *path) {
+  char *real_dir = realpath(dir, NULL), *real_path = realpath(path, NULL);
+  size_t n = real_dir ? strlen(real_dir) : 0;
+  bool ok = !real_path || (real_dir && strncmp(real_dir, real_path, n) == 0 && (real_path[n] == '/' || n == 1));
+  free(real_dir);
+  free(real_path);
+  return ok;
+}

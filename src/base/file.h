@@ -15,6 +15,9 @@ size_t hn_mapping_size(const hn_mapping *m);
 hn_mapping *hn_mapping_ref(hn_mapping *m);
 void hn_mapping_unref(hn_mapping *m); /* accepts NULL */
 
+/* Does `path`, links followed, lie in folder `dir` or below? True also for a file that is not there. */
+bool hn_path_within(const char *dir, const char *path);
+
 /* Atomic writing: bytes go to a temporary file beside `path`; commit renames it, abort removes it. */
 typedef struct hn_writer hn_writer;
 hone_status hn_writer_open(hone_context *cx, const char *path, hn_writer **out);

@@ -1,5 +1,5 @@
-/* tensor.c - dense tensors of the program. */
-#include "tensor.h"
+/* cli_tensor.c - dense tensors of the program. */
+#include "cli_tensor.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* file.h - whole files in, whole files out, lists of files. */
+/* cli_file.h - whole files in, whole files out, lists of files. */
 #ifndef CLI_FILE_H
 #define CLI_FILE_H
 #include "cli.h"

@@ -1,4 +1,4 @@
-/* tensor.h - dense tensors of the program: making, converting, describing. */
+/* cli_tensor.h - dense tensors of the program: making, converting, describing. */
 #ifndef CLI_TENSOR_H
 #define CLI_TENSOR_H
 #include "cli.h"

@@ -1,6 +1,6 @@
-/* file.c - whole files in, whole files out, lists of files. */
+/* cli_file.c - whole files in, whole files out, lists of files. */
 #define _GNU_SOURCE
-#include "file.h"
+#include "cli_file.h"
 
 #include <dirent.h>
 #include <errno.h>

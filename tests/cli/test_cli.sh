@@ -1,0 +1,79 @@
+#!/bin/sh
+# test_cli.sh SOURCE BUILD: the program as a user meets it.
+set -u
+source=$1 build=$2
+. "$source/tests/cli/count.sh"
+hone=$build/hone
+model=$source/models/digits.onnx
+images=$source/models/digits
+
+# what a model is
+prints "show: signature" 'image +f32 +Nx1x28x28' "$hone" show "$model"
+prints "show: operators" '11 +BatchNormalization' "$hone" show "$model"
+prints "show: layers" 'BatchNormalization' "$hone" show "$model" --layers
+prints "show: JSON" '"parameters": *179' "$hone" show "$model" --json
+for command in show optimize run bench compare eval operators passes; do
+  prints "$command: help has examples" 'Examples:|hone '"$command" "$hone" help $command
+done
+prints "operators" 'Conv' "$hone" operators
+prints "passes" 'fold-batchnorm' "$hone" passes
+prints "operators: JSON" '"name": *"Conv"' "$hone" operators --json
+prints "passes: JSON" '"name": *"dead"' "$hone" passes --json
+
+# optimizing
+prints "optimize: reports rules" 'fold-batchnorm +batchnorm-affine +11' "$hone" optimize "$model" -o "$work/m.hone"
+check "optimize: ONNX" "$hone" optimize "$model" -o "$work/m.onnx"
+check "optimize: its ONNX loads" "$hone" show "$work/m.onnx"
+for level in 0 1 2 3; do check "optimize: level $level" "$hone" optimize "$model" -O$level -o "$work/l$level.hone"; done
+prints "optimize: chosen passes, graph after one" '# after dead' "$hone" optimize "$model" --passes=dead --print-after=dead -o "$work/p.hone"
+check "optimize: fixed shape" "$hone" optimize "$model" --shape=image=4x1x28x28 -o "$work/s.hone"
+prints "optimize: the shape is in the result" '4x1x28x28' "$hone" show "$work/s.hone"
+prints "optimize: JSON" '"rules"|"report"|"passes"' "$hone" optimize "$model" -o "$work/j.hone" --json
+
+# running
+prints "run: classes" '^ *[0-9.]+ +1' "$hone" run "$work/m.hone" --input="$images/000_1.png" --top=1
+check "run: a folder" "$hone" run "$work/m.hone" --input="$images" --batch=8 --top=1
+check "run: a glob" "$hone" run "$work/m.hone" --input="$images/00*.png" --top=2
+check "run: random, outputs to files" "$hone" run "$work/m.hone" --input=random --output-dir="$work/out"
+check "run: the output is there" test -s "$work/out/logits.npy"
+check "run: an array" "$hone" run "$work/m.hone" --input=zeros --output-dir="$work/out" --json
+printf '%s\n' zero one two three four five six seven eight nine >"$work/labels"
+prints "run: labels" 'one' "$hone" run "$work/m.hone" --input="$images/000_1.png" --top=1 --labels="$work/labels"
+prints "eval" 'top-1 99\.33%' "$hone" eval "$work/m.hone" --images="$images" --labels="$images/labels.txt"
+prints "eval: the original on the references" 'top-1 99\.33%' "$hone" eval "$model" --images="$images/*.png" --labels="$images/labels.txt" --reference
+
+# comparing and measuring
+prints "compare: two files" 'within the tolerance' "$hone" compare "$model" "$work/m.onnx"
+prints "compare: layers" 'logits' "$hone" compare "$model" "$work/m.onnx" --layers
+prints "compare: before and after" 'within the tolerance' "$hone" compare "$model" --optimize
+check "bench" "$hone" bench "$work/m.hone" --runs=20 --warmup=2
+prints "bench: layers" 'conv_onednn|Conv' "$hone" bench "$work/m.hone" --runs=5 --warmup=1 --layers
+prints "bench: against another" 'run by run' "$hone" bench "$work/m.hone" --vs="$model" --runs=10 --warmup=1
+prints "bench: JSON" '"median"' "$hone" bench "$work/m.hone" --runs=5 --warmup=1 --json
+check "bench: images and predictions" "$hone" bench "$work/m.hone" --images="$images/00*.png" --runs=10 --warmup=1 --batch=2 --save-predictions="$work/predictions"
+check "bench: predictions are right" grep -qE '000_1.png 1 ' "$work/predictions"
+
+# what can go wrong: one line, a status, nothing left behind
+fails "no command" 2 'COMMAND|command' "$hone" nonsense
+fails "unknown option" 2 'unknown option' "$hone" show "$model" --nonsense
+fails "missing file" 1 'absent.onnx' "$hone" show "$work/absent.onnx"
+fails "a folder for a file" 1 'out' "$hone" show "$work/out"
+head -c 5000 "$model" >"$work/cut.onnx"
+fails "truncated model" 1 'truncated or damaged' "$hone" show "$work/cut.onnx"
+head -c 3000 "$work/m.hone" >"$work/cut.hone"
+fails "truncated engine" 1 'cut.hone' "$hone" show "$work/cut.hone"
+: >"$work/empty.onnx"
+fails "empty file" 1 'empty.onnx' "$hone" show "$work/empty.onnx"
+fails "not a model" 1 'README.md' "$hone" show "$source/README.md"
+fails "unknown pass" 2 'unknown optimization pass' "$hone" optimize "$model" --passes=ded -o "$work/x.hone"
+fails "unknown format" 2 'must end in' "$hone" optimize "$model" -o "$work/x.tflite"
+fails "folder that is not there" 1 'nowhere' "$hone" optimize "$model" -o "$work/nowhere/x.hone"
+check "nothing is left behind" test -z "$(find "$work" -name 'x.*')"
+if [ -w /dev/full ]; then fails "full disk" 1 'full' "$hone" optimize "$model" -o /dev/full/x.hone; fi
+fails "wrong shape" 2 'image' "$hone" run "$work/m.hone" --input=random --shape=image=1x3x28x28
+fails "unknown input" 2 'no input' "$hone" run "$work/m.hone" --input=nose=random
+head -c 60 "$images/000_1.png" >"$work/cut.png"
+fails "truncated image" 1 'cut.png' "$hone" run "$work/m.hone" --input="$work/cut.png"
+fails "no image" 1 'labels.txt' "$hone" run "$work/m.hone" --input="$images/labels.txt"
+fails "labels without a file" 1 'absent' "$hone" eval "$work/m.hone" --images="$images" --labels="$work/absent"
+summary

@@ -11,7 +11,7 @@
 #endif
 
 static const struct {
-  hone_dtype dtype;
+  hone_dtype dtype = HONE_DTYPE_UNDEFINED;
   const char *descr; /* without the byte order */
 } types[] = {
     {HONE_DTYPE_F32, "f4"}, {HONE_DTYPE_F64, "f8"}, {HONE_DTYPE_F16, "f2"}, {HONE_DTYPE_I8, "i1"},  {HONE_DTYPE_I16, "i2"},
@@ -80,7 +80,7 @@ static int split(const char *path, const unsigned char *data, size_t size, char 
 }
 
 static int read_header(const char *path, const char *header, tensor *t) {
-  hone_dtype dtype;
+  hone_dtype dtype = HONE_DTYPE_UNDEFINED;
   int32_t rank;
   int64_t dims[HONE_MAX_RANK];
   int code = read_type(path, header, &dtype);

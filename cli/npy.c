@@ -11,7 +11,7 @@
 #endif
 
 static const struct {
-  hone_dtype dtype = HONE_DTYPE_UNDEFINED;
+  hone_dtype dtype;
   const char *descr; /* without the byte order */
 } types[] = {
     {HONE_DTYPE_F32, "f4"}, {HONE_DTYPE_F64, "f8"}, {HONE_DTYPE_F16, "f2"}, {HONE_DTYPE_I8, "i1"},  {HONE_DTYPE_I16, "i2"},

@@ -1,4 +1,6 @@
 /* print.c - graphs as text, one line a value or node, in execution order. */
+#include <string.h>
+
 #include "ir/graph.h"
 
 static void print_tensor(const hn_tensor *t, hn_str *s) {
@@ -38,7 +40,12 @@ static void print_attr(const hn_attr *a, hn_str *s) {
       }
       hn_str_add(s, "]");
       break;
-    case HN_ATTR_TENSOR: print_tensor(a->v.tensor, s); break;
+    case HN_ATTR_TENSOR:
+      hn_str_printf(s, "%s[", hone_dtype_name(a->v.tensor->dtype));
+      for (int32_t i = 0; i < a->v.tensor->rank; i++) hn_str_printf(s, "%s%lld", i ? ", " : "", (long long)a->v.tensor->dims[i]);
+      hn_str_add(s, "] ");
+      print_tensor(a->v.tensor, s);
+      break;
     case HN_ATTR_GRAPH: break;
   }
 }
@@ -58,9 +65,15 @@ static void indent(hn_str *s, int depth) {
   for (int i = 0; i < depth; i++) hn_str_add(s, "  ");
 }
 
+/* A name that holds what ends names is quoted. */
+static void print_name(const char *name, hn_str *s) {
+  bool plain = *name && !strpbrk(name, " \t\n\r,()[]{}\"");
+  hn_str_printf(s, plain ? "%%%s" : "%%\"%s\"", name);
+}
+
 static void print_ref(const hn_graph *g, hn_id v, hn_str *s) {
   if (v == HN_NONE) hn_str_add(s, "_");
-  else hn_str_printf(s, "%%%s", hn_value_at(g, v)->name);
+  else print_name(hn_value_at(g, v)->name, s);
 }
 
 static void print_graph(const hn_graph *g, const hn_id *order, uint32_t n, int depth, hn_str *s);
@@ -126,7 +139,9 @@ static void print_graph(const hn_graph *g, const hn_id *order, uint32_t n, int d
   for (size_t i = 0; i < g->inputs.n; i++) {
     const hn_value *v = hn_value_at(g, g->inputs.p[i]);
     indent(s, depth + 1);
-    hn_str_printf(s, "input %%%s : ", v->name);
+    hn_str_add(s, "input ");
+    print_name(v->name, s);
+    hn_str_add(s, " : ");
     print_type(g, v->dtype, &v->shape, s);
     hn_str_add(s, "\n");
   }
@@ -134,7 +149,9 @@ static void print_graph(const hn_graph *g, const hn_id *order, uint32_t n, int d
     const hn_value *v = &g->values.p[i];
     if (!v->data || (!v->n_users && !hn_is_output(g, (hn_id)i))) continue;
     indent(s, depth + 1);
-    hn_str_printf(s, "const %%%s : ", v->name);
+    hn_str_add(s, "const ");
+    print_name(v->name, s);
+    hn_str_add(s, " : ");
     print_type(g, v->dtype, &v->shape, s);
     hn_str_add(s, " = ");
     print_tensor(v->data, s);

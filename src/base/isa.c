@@ -2,7 +2,7 @@
 
 hn_isa hn_isa_best(void) {
 #if defined(__x86_64__) || defined(__i386__)
-  bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+  bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); /* whatever has these has F16C */
   bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                 __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
   return avx2 && avx512 ? HN_ISA_AVX512 : avx2 ? HN_ISA_AVX2 : HN_ISA_PORTABLE;

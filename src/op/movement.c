@@ -165,6 +165,9 @@ FAMILY(concat) {
   int32_t axis;
   hn_dim all[64];
   bool known = true;
+  for (uint32_t i = 1; i < n; i++)
+    if (hn_idtype(x, 0) && hn_idtype(x, i) && hn_idtype(x, i) != hn_idtype(x, 0))
+      return hn_ierror(x, "input %u is %s, input 0 is %s", i, hone_dtype_name(hn_idtype(x, i)), hone_dtype_name(hn_idtype(x, 0)));
   for (uint32_t i = 0; i < n; i++)
     if (hn_ishape(x, i).rank < 0) return unknown_output(x);
   if (!hn_axis(hn_attr_i(hn_ino(x), "axis", 0), out.rank, &axis)) return hn_ierror(x, "its axis is out of range");

@@ -122,7 +122,8 @@ hone_status hk_concat_ref(hn_exec *x) {
   memcpy(dims, x->in[0].dims, sizeof dims);
   dims[axis] = 0;
   for (uint32_t i = 0; i < hn_xnode(x)->n_main; i++) {
-    if (x->in[i].rank != rank) return hn_xfail(x, HONE_BAD_GRAPH, "input %u has another number of dimensions", i);
+    if (x->in[i].rank != rank || x->in[i].dtype != x->in[0].dtype)
+      return hn_xfail(x, HONE_BAD_GRAPH, "input %u has another type or number of dimensions", i);
     for (int32_t k = 0; k < rank; k++)
       if (k != axis && x->in[i].dims[k] != dims[k]) return hn_xfail(x, HONE_BAD_GRAPH, "input %u differs in dimension %d", i, k);
     dims[axis] += x->in[i].dims[axis];

@@ -6,7 +6,12 @@
 
 #include "device/cpu/vec/float_runs.h"
 
-#define LOOP _Pragma("GCC ivdep") for (size_t i = 0; i < n; i++)
+#if defined(__clang__)
+#define INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define INDEPENDENT _Pragma("GCC ivdep")
+#endif
+#define LOOP INDEPENDENT for (size_t i = 0; i < n; i++)
 
 static inline float from_bits(int32_t i) {
   float f;

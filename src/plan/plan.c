@@ -115,6 +115,14 @@ static hone_status append_step(builder *b, hn_planned *s) {
   return st;
 }
 
+/* Do two layouts of these dimensions have the same bytes? Row-major and channels-last do with one channel or one pixel. */
+static bool same_bytes(const hn_slot *s, hn_layout other) {
+  int64_t pixels = 1;
+  if (s->rank < 3 || s->layout > HN_LAYOUT_NHWC || other > HN_LAYOUT_NHWC) return false;
+  for (int32_t i = 2; i < s->rank; i++) pixels *= s->dims[i];
+  return pixels == 1 || s->dims[1] == 1;
+}
+
 /* The value in a given layout: as it is, converted before, or converted now. */
 static hone_status in_layout(builder *b, hn_id v, hn_layout want, uint32_t *out) {
   uint32_t have;
@@ -126,6 +134,12 @@ static hone_status in_layout(builder *b, hn_id v, hn_layout want, uint32_t *out)
   }
   if (b->converted[v][want] != HN_NONE) {
     *out = b->converted[v][want];
+    return HONE_OK;
+  }
+  if (same_bytes(&from, want)) {
+    from.layout = want;
+    HN_TRY(add_slot(b, &from, out));
+    b->converted[v][want] = *out;
     return HONE_OK;
   }
   hn_planned s;

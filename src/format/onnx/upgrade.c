@@ -247,6 +247,14 @@ static hone_status resize_10(hn_graph *g, hn_id node) {
   return done(g);
 }
 
+/* Opset 20 names the modes without the number of dimensions. */
+static hone_status grid_sample(hn_graph *g, hn_id node) {
+  const char *mode = hn_attr_s(hn_node_at(g, node), "mode", "bilinear");
+  if (hn_streq(mode, "bilinear")) hn_set_s(g, node, "mode", "linear");
+  if (hn_streq(mode, "bicubic")) hn_set_s(g, node, "mode", "cubic");
+  return done(g);
+}
+
 /* One row an operator that is not simply itself in every opset. Rows of one name: the first that applies. */
 static const upgrade rows[] = {
     {"Add", HN_Add, 7, old_broadcast, NULL},
@@ -266,6 +274,7 @@ static const upgrade rows[] = {
     {"DFT", HN_DFT, 20, dft, NULL},
     {"Dropout", HN_Identity, 0, NULL, dropout},
     {"Gemm", HN_Gemm, 7, gemm, NULL},
+    {"GridSample", HN_GridSample, 20, grid_sample, NULL},
     {"Hardmax", HN_Hardmax, 13, softmax, NULL},
     {"LogSoftmax", HN_LogSoftmax, 13, softmax, NULL},
     {"PRelu", HN_PRelu, 7, prelu, NULL},

@@ -86,8 +86,8 @@ static bool open_sampler(const hn_exec *x, sampler *s) {
   const char *mode = hn_attr_s(n, "mode", "linear"), *pad = hn_attr_s(n, "padding_mode", "zeros");
   *s = (sampler){.in = &x->in[0], .n = x->in[0].rank - 2, .size = x->in[0].dims + 2, .corners = hn_attr_i(n, "align_corners", 0) != 0};
   if (hn_streq(mode, "nearest")) s->taps = 1;
-  else if (hn_streq(mode, "linear") || hn_streq(mode, "bilinear")) s->taps = 2;
-  else if (hn_streq(mode, "cubic") || hn_streq(mode, "bicubic")) s->taps = 4;
+  else if (hn_streq(mode, "linear")) s->taps = 2;
+  else if (hn_streq(mode, "cubic")) s->taps = 4;
   if (hn_streq(pad, "border")) s->border = BORDER_EDGE;
   else if (hn_streq(pad, "reflection")) s->border = BORDER_REFLECTION;
   else if (!hn_streq(pad, "zeros")) s->taps = 0;

@@ -4,16 +4,7 @@
 #include "device/cpu/onednn/dnnl_util.h"
 #include "op/infer.h"
 
-static bool is_constant_f32(const hn_arg *a) { return a->present && a->constant && a->dtype == HONE_DTYPE_F32; }
-
-static bool has_bias(const hn_task *t) { return t->node->n_main > 2 && t->in[2].present; }
-
-bool conv_onednn_supports(const hn_task *t) {
-  if (!t->device || t->in[0].dtype != HONE_DTYPE_F32 || t->in[0].rank < 3 || t->in[0].rank > 5) return false;
-  for (int32_t i = 0; i < t->out[0].rank; i++)
-    if (t->out[0].dims[i] == 0) return false;
-  return is_constant_f32(&t->in[1]) && (!has_bias(t) || is_constant_f32(&t->in[2]));
-}
+bool conv_onednn_supports(const hn_task *t) { return hn_dnnl_is_convolution(t); }
 
 /* dims with the group in front, as oneDNN wants grouped weights */
 static int weight_dims(const hn_task *t, int64_t group, dnnl_dims_t dims) {
@@ -30,7 +21,7 @@ static bool describe(hn_task *t, dnnl_primitive_desc_t *pd, dnnl_memory_desc_t *
   static const dnnl_format_tag_t plain[] = {0, 0, 0, dnnl_abc, dnnl_abcd, dnnl_abcde, dnnl_abcdef};
   const hn_cpu *cpu = t->device;
   const hn_arg *in = &t->in[0], *out = &t->out[0];
-  bool bias = has_bias(t);
+  bool bias = hn_dnnl_has_bias(t);
   hn_window w;
   dnnl_dims_t w_dims, dilation, stride, begin, end;
   dnnl_memory_desc_t src, weights, b, dst;
@@ -57,29 +48,12 @@ static bool describe(hn_task *t, dnnl_primitive_desc_t *pd, dnnl_memory_desc_t *
   return ok;
 }
 
-static hone_status prepare(hn_task *t, hn_dnnl_run *r, dnnl_primitive_desc_t pd, const dnnl_memory_desc_t *stored) {
-  const dnnl_memory_desc_t *src = dnnl_primitive_desc_query_md(pd, dnnl_query_src_md, 0);
-  const dnnl_memory_desc_t *dst = dnnl_primitive_desc_query_md(pd, dnnl_query_dst_md, 0);
-  if (!hn_dnnl_layout(src, &t->in[0], &t->in[0].layout) || !hn_dnnl_layout(dst, &t->out[0], &t->out[0].layout))
-    return HONE_UNSUPPORTED;
-  HN_TRY(hn_dnnl_bind(t, r, DNNL_ARG_SRC, src, 0, NULL));
-  HN_TRY(hn_dnnl_bind(t, r, DNNL_ARG_DST, dst, HN_DNNL_OUTPUT, NULL));
-  HN_TRY(hn_dnnl_pack(t, r, DNNL_ARG_WEIGHTS, t->in[1].constant, stored, dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0)));
-  t->in[1].unused = true;
-  if (has_bias(t))
-    HN_TRY(hn_dnnl_bind(t, r, DNNL_ARG_BIAS, dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 1), HN_DNNL_FIXED,
-                        t->in[2].constant->data));
-  return hn_dnnl_create(t, r, pd);
-}
-
 hone_status conv_onednn_plan(hn_task *t) {
   dnnl_primitive_desc_t pd = NULL;
   dnnl_memory_desc_t stored;
   uint32_t residual;
   if (!describe(t, &pd, &stored, &residual)) return HONE_UNSUPPORTED;
-  hn_dnnl_run *r = hn_calloc(1, sizeof *r);
-  t->state = r;
-  hone_status st = r ? prepare(t, r, pd, &stored) : hn_nomem(t->cx);
+  hone_status st = hn_dnnl_prepare_convolution(t, pd, &stored);
   dnnl_primitive_desc_destroy(pd);
   if (!st) hn_dnnl_take_residual(t, residual);
   return st;

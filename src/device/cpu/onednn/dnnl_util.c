@@ -178,6 +178,40 @@ void hn_dnnl_destroy(hn_dnnl_run *r) {
   hn_free_aligned(r->packed);
 }
 
+static bool is_constant_f32(const hn_arg *a) { return a->present && a->constant && a->dtype == HONE_DTYPE_F32; }
+
+bool hn_dnnl_has_bias(const hn_task *t) { return t->node->n_main > 2 && t->in[2].present; }
+
+bool hn_dnnl_is_convolution(const hn_task *t) {
+  if (!t->device || t->in[0].dtype != HONE_DTYPE_F32 || t->in[0].rank < 3 || t->in[0].rank > 5) return false;
+  for (int32_t i = 0; i < t->out[0].rank; i++)
+    if (t->out[0].dims[i] == 0 || t->in[0].dims[i] == 0) return false;
+  return is_constant_f32(&t->in[1]) && (!hn_dnnl_has_bias(t) || is_constant_f32(&t->in[2]));
+}
+
+static hone_status bind_convolution(hn_task *t, hn_dnnl_run *r, const_dnnl_primitive_desc_t pd, const dnnl_memory_desc_t *stored) {
+  const dnnl_memory_desc_t *src = dnnl_primitive_desc_query_md(pd, dnnl_query_src_md, 0);
+  const dnnl_memory_desc_t *dst = dnnl_primitive_desc_query_md(pd, dnnl_query_dst_md, 0);
+  if (!hn_dnnl_layout(src, &t->in[0], &t->in[0].layout) || !hn_dnnl_layout(dst, &t->out[0], &t->out[0].layout))
+    return HONE_UNSUPPORTED;
+  HN_TRY(hn_dnnl_bind(t, r, DNNL_ARG_SRC, src, 0, NULL));
+  HN_TRY(hn_dnnl_bind(t, r, DNNL_ARG_DST, dst, HN_DNNL_OUTPUT, NULL));
+  HN_TRY(hn_dnnl_pack(t, r, DNNL_ARG_WEIGHTS, t->in[1].constant, stored, dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0)));
+  t->in[1].unused = true;
+  if (hn_dnnl_has_bias(t)) {
+    HN_TRY(hn_dnnl_bind(t, r, DNNL_ARG_BIAS, dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 1), HN_DNNL_FIXED,
+                        t->in[2].constant->data));
+    t->in[2].unused = true;
+  }
+  return hn_dnnl_create(t, r, pd);
+}
+
+hone_status hn_dnnl_prepare_convolution(hn_task *t, const_dnnl_primitive_desc_t pd, const dnnl_memory_desc_t *stored) {
+  hn_dnnl_run *r = hn_calloc(1, sizeof *r);
+  t->state = r;
+  return r ? bind_convolution(t, r, pd, stored) : hn_nomem(t->cx);
+}
+
 hone_status hn_dnnl_state_run(hn_exec *x) { return hn_dnnl_execute(x->task->state, x); }
 
 void hn_dnnl_state_destroy(hn_task *t) {

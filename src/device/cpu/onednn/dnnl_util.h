@@ -45,6 +45,12 @@ hone_status hn_dnnl_create(hn_task *t, hn_dnnl_run *r, const_dnnl_primitive_desc
 hone_status hn_dnnl_execute(const hn_dnnl_run *r, hn_exec *x);
 void hn_dnnl_destroy(hn_dnnl_run *r);
 
+/* ---- what Conv and ConvTranspose share: images of floats, constant weights (input 1), perhaps a constant bias (input 2) */
+bool hn_dnnl_is_convolution(const hn_task *t);
+bool hn_dnnl_has_bias(const hn_task *t);
+/* Packs the weights, which are stored as `stored` says, binds everything, creates the primitive as the task's state. */
+hone_status hn_dnnl_prepare_convolution(hn_task *t, const_dnnl_primitive_desc_t pd, const dnnl_memory_desc_t *stored);
+
 /* ---- for kernels whose state is a hn_dnnl_run: their run() and destroy() */
 hone_status hn_dnnl_state_run(hn_exec *x);
 void hn_dnnl_state_destroy(hn_task *t);

@@ -1,4 +1,5 @@
 /* main.c - hone: one program, a table of subcommands. */
+#include <signal.h>
 #include <errno.h>
 #include <string.h>
 
@@ -88,6 +89,7 @@ static int dispatch(int argc, char **argv) {
 }
 
 int main(int argc, char **argv) {
+  signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is then an error of the write, and the file is removed */
   int code = dispatch(argc, argv);
   bool lost = ferror(stdout) != 0; /* output that never arrived is a failure */
   if ((fflush(stdout) != 0 || lost) && code == CLI_OK) code = cli_fail("standard output: %s", strerror(errno ? errno : EIO));

@@ -70,6 +70,8 @@ fails "unknown format" 2 'must end in' "$hone" optimize "$model" -o "$work/x.tfl
 fails "folder that is not there" 1 'nowhere' "$hone" optimize "$model" -o "$work/nowhere/x.hone"
 check "nothing is left behind" test -z "$(find "$work" -name 'x.*')"
 if [ -w /dev/full ]; then fails "full disk" 1 'full' "$hone" optimize "$model" -o /dev/full/x.hone; fi
+fails "limit on file sizes" 1 'x.onnx' sh -c 'ulimit -f 100; exec "$@"' - "$hone" optimize "$model" -o "$work/x.onnx"
+check "nothing is left behind then either" test -z "$(find "$work" -name 'x.*')"
 fails "wrong shape" 2 'image' "$hone" run "$work/m.hone" --input=random --shape=image=1x3x28x28
 fails "unknown input" 2 'no input' "$hone" run "$work/m.hone" --input=nose=random
 head -c 60 "$images/000_1.png" >"$work/cut.png"

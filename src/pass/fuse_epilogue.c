@@ -5,7 +5,8 @@
 #include "op/scalar.h"
 #include "pass/pass.h"
 
-static const hn_op anchors[] = {HN_Conv, HN_ConvTranspose, HN_Gemm, HN_MatMul, HN_OP_NONE};
+/* Layers that take steps in: the linear ones, and element-wise ones, so that a chain of them is one pass over memory. */
+static const hn_op anchors[] = {HN_Conv, HN_ConvTranspose, HN_Gemm, HN_MatMul, HN_Mul, HN_Add, HN_Sub, HN_Div, HN_OP_NONE};
 
 static const hn_op unary[] = {HN_Relu,     HN_Sigmoid, HN_Tanh,     HN_HardSwish, HN_HardSigmoid, HN_LeakyRelu,
                               HN_Gelu,     HN_Elu,     HN_Swish,    HN_Mish,      HN_Selu,        HN_Celu,

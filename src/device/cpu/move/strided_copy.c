@@ -72,6 +72,24 @@ static void run_line(void *arg, const int64_t *at, int64_t n) {
   copy_line(r->to + at[0] * size, r->from + at[1] * size, r->c->size, n, r->to_step, r->from_step);
 }
 
+/* Rows of bytes that are contiguous on both sides. Short ones, as a few channels of a pixel are, are copied in place
+   rather than by a call each. */
+static void run_rows(void *arg, const int64_t *at, int64_t rows) {
+  const copy_run *r = arg;
+  const hn_nd *nd = &r->c->nd;
+  int32_t last = nd->rank - 1;
+  int64_t size = (int64_t)r->c->size, bytes = nd->dims[last] * size;
+  int64_t to_step = nd->stride[0][last - 1] * size, from_step = nd->stride[1][last - 1] * size;
+  unsigned char *to = r->to + at[0] * size;
+  const unsigned char *from = r->from + at[1] * size;
+  if (bytes > 1024 || bytes % 16) {
+    for (int64_t i = 0; i < rows; i++) memcpy(to + i * to_step, from + i * from_step, (size_t)bytes);
+    return;
+  }
+  for (int64_t i = 0; i < rows; i++, to += to_step, from += from_step)
+    for (int64_t b = 0; b < bytes; b += 16) memcpy(to + b, from + b, 16);
+}
+
 /* A rectangle of columns x rows, read along its columns and written along its rows, in tiles that stay in the cache. */
 static void run_tiles(void *arg, const int64_t *at, int64_t rows) {
   const copy_run *r = arg;
@@ -91,12 +109,13 @@ void hn_copy_run(const hn_copy *c, int threads, void *to, const void *from) {
   int32_t last = nd->rank - 1;
   copy_run r = {c, (unsigned char *)to + c->to * (int64_t)c->size, (const unsigned char *)from + c->from * (int64_t)c->size,
                 nd->stride[0][last], nd->stride[1][last]};
-  if (!c->turn) {
+  bool in_rows = !c->turn && last > 0 && r.to_step == 1 && r.from_step == 1;
+  if (!c->turn && !in_rows) {
     hn_nd_for(nd, threads, GRAIN, run_line, &r);
     return;
   }
-  hn_nd outer = *nd; /* the rows are the run, the columns are walked by run_tiles */
+  hn_nd outer = *nd; /* the rows are the run, the columns are walked by the function */
   outer.rank--;
   int64_t columns = nd->dims[last];
-  if (columns > 0) hn_nd_for(&outer, threads, GRAIN / columns + TILE, run_tiles, &r);
+  if (columns > 0) hn_nd_for(&outer, threads, GRAIN / columns + TILE, in_rows ? run_rows : run_tiles, &r);
 }

@@ -30,6 +30,7 @@ typedef struct hn_arg {
   bool unused;               /* plan() sets it when the input is not read in run() (packed or folded into state) */
 } hn_arg;
 
+enum { HN_TASK_PACKS = 4 };
 typedef struct hn_task hn_task;
 typedef struct hn_exec hn_exec;
 
@@ -58,7 +59,14 @@ struct hn_task {
   int inplace;           /* input whose buffer output 0 takes (only with may_overwrite), or -1 */
   void *state;
   const hn_kernel *kernel;
+  /* weights in the form the kernel wants, in the order of hn_task_pack() calls; freed after destroy() */
+  struct { void *data; size_t bytes; } pack[HN_TASK_PACKS];
+  uint32_t n_packs;
 };
+/* For plan(): room for `bytes` of prepared constants that live as long as the task, 64-byte aligned. *fill: the kernel
+   must write them now. */
+hone_status hn_task_pack(hn_task *t, size_t bytes, void **data, bool *fill);
+void hn_task_unpack(hn_task *t); /* frees them */
 
 /* A tensor at run time. */
 typedef struct hn_view {

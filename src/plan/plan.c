@@ -103,6 +103,7 @@ static void abandon(hn_planned *s) {
   hn_task *t = &s->task;
   if (t->kernel && t->kernel->destroy) t->kernel->destroy(t);
   t->state = NULL;
+  hn_task_unpack(t);
   hn_chain_destroy(s->tail);
   s->tail = NULL;
 }

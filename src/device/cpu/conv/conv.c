@@ -1,0 +1,88 @@
+#include "device/cpu/conv/conv.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "op/infer.h"
+
+static bool constant_f32(const hn_arg *a) { return a->present && a->constant && a->dtype == HONE_DTYPE_F32; }
+
+bool hn_conv_supported(const hn_task *t) {
+  if (!t->device || t->in[0].dtype != HONE_DTYPE_F32 || t->in[0].rank < 3 || t->in[0].rank > 4) return false;
+  for (int32_t i = 0; i < t->out[0].rank; i++)
+    if (t->out[0].dims[i] == 0 || t->in[0].dims[i] == 0) return false;
+  return constant_f32(&t->in[1]) && (!hn_conv_has_bias(t) || constant_f32(&t->in[2]));
+}
+
+hone_status hn_conv_resolve(hn_task *t, hn_conv *c) {
+  const hn_arg *in = &t->in[0], *out = &t->out[0];
+  hn_window w;
+  if (hn_window_resolve(t->cx, t->g->dims, t->node, in->rank - 2, in->dims + 2, t->in[1].dims + 2, false, &w)) return HONE_UNSUPPORTED;
+  bool flat = in->rank == 3;
+  int x = flat ? 0 : 1;
+  *c = (hn_conv){.images = in->dims[0], .in_c = in->dims[1], .out_c = out->dims[1], .group = hn_attr_i(t->node, "group", 1),
+                 .in_h = 1, .out_h = 1, .kernel_h = 1, .stride_h = 1, .dilation_h = 1};
+  if (!flat) {
+    c->in_h = in->dims[2], c->out_h = out->dims[2];
+    c->kernel_h = w.kernel[0], c->stride_h = w.stride[0], c->dilation_h = w.dilation[0], c->pad_top = w.pad_begin[0];
+  }
+  c->in_w = in->dims[2 + x], c->out_w = out->dims[2 + x];
+  c->kernel_w = w.kernel[x], c->stride_w = w.stride[x], c->dilation_w = w.dilation[x], c->pad_left = w.pad_begin[x];
+  return HONE_OK;
+}
+
+hone_status hn_conv_pack_bias(hn_task *t, int64_t extra, const float **out) {
+  *out = NULL;
+  if (!hn_conv_has_bias(t)) return HONE_OK;
+  int64_t n = t->in[2].dims[0], padded = n + extra;
+  float *b;
+  bool fill;
+  HN_TRY(hn_task_pack(t, sizeof *b * (size_t)padded, (void **)&b, &fill));
+  if (fill) {
+    memset(b, 0, sizeof *b * (size_t)padded);
+    memcpy(b, t->in[2].constant->data, sizeof *b * (size_t)n);
+  }
+  t->in[2].unused = true;
+  *out = b;
+  return HONE_OK;
+}
+
+static bool is_residual(const hn_task *t, const hn_step *s) {
+  if (s->op != HN_Add || s->operand == HN_NONE) return false;
+  const hn_arg *a = &t->in[s->operand], *o = &t->out[0];
+  return a->present && !a->dynamic && a->dtype == o->dtype && a->rank == o->rank &&
+         memcmp(a->dims, o->dims, sizeof *a->dims * (size_t)a->rank) == 0;
+}
+
+static float clamped(float v, float lo, float hi) { return v < lo ? lo : v > hi ? hi : v; }
+
+void hn_ending_take(hn_task *t, hn_layout l, hn_ending *e) {
+  const hn_cpu *cpu = t->device;
+  const hn_node *n = t->node;
+  *e = (hn_ending){.residual = HN_NONE, .lo = -INFINITY, .hi = INFINITY, .vec = cpu->vec};
+  uint32_t i = t->fused;
+  if (i < n->n_post && is_residual(t, &n->post[i])) {
+    e->residual = n->post[i++].operand;
+    t->in[e->residual].layout = l;
+    if (t->in[e->residual].may_overwrite) t->inplace = (int)e->residual;
+  }
+  for (; i < n->n_post && n->post[i].operand == HN_NONE; i++) {
+    const hn_step *s = &n->post[i];
+    bool bounds = s->op == HN_Relu || s->op == HN_Clip;
+    if (bounds && !e->n) {
+      float lo = s->op == HN_Relu ? 0 : s->alpha, hi = s->op == HN_Relu ? INFINITY : s->beta;
+      e->lo = clamped(e->lo, lo, hi);
+      e->hi = clamped(e->hi, lo, hi);
+    } else if (e->n < sizeof e->unary / sizeof *e->unary && e->vec->unary[s->op]) {
+      e->unary[e->n++] = *s;
+    } else {
+      break;
+    }
+  }
+  t->fused = i;
+}
+
+void hn_ending_run(const hn_ending *e, float *d, int64_t n) {
+  for (uint32_t i = 0; i < e->n; i++)
+    e->vec->unary[e->unary[i].op](d, d, (size_t)n, e->unary[i].alpha, e->unary[i].beta);
+}

@@ -1,0 +1,37 @@
+/* conv.h - what our convolutions share: the geometry of the node, images channels last, and the part of its epilogue that
+   is done while the result is at hand. */
+#ifndef HN_CONV_H
+#define HN_CONV_H
+#include "device/cpu/cpu.h"
+#include "device/cpu/gemm/tile.h"
+#include "device/cpu/vec/float_runs.h"
+
+/* A convolution over two dimensions; over one it has height 1. */
+typedef struct hn_conv {
+  int64_t images, in_h, in_w, in_c, out_h, out_w, out_c, group;
+  int64_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
+} hn_conv;
+
+/* float32, one or two spatial dimensions, all shapes fixed, weights and bias constant. */
+bool hn_conv_supported(const hn_task *t);
+/* Only where supported. UNSUPPORTED: the attributes make no sense. */
+hone_status hn_conv_resolve(hn_task *t, hn_conv *c);
+static inline bool hn_conv_has_bias(const hn_task *t) { return t->node->n_main > 2 && t->in[2].present; }
+/* The weight of output channel m, input channel k of its group, at tap (y, x) is w[((m * in_c/group + k) * kernel_h + y) *
+   kernel_w + x]. Bias followed by `extra` zeros, packed with the task; NULL without bias. */
+hone_status hn_conv_pack_bias(hn_task *t, int64_t extra, const float **out);
+
+/* The leading steps of an epilogue that suit a kernel which holds its result in registers or in cache: a residual of the
+   output's shape, bounds (Relu, Clip), then other unary steps. */
+typedef struct hn_ending {
+  uint32_t residual; /* the input, or HN_NONE */
+  float lo, hi;
+  uint32_t n;
+  hn_step unary[4];
+  const hn_vec *vec;
+} hn_ending;
+/* Takes what it can, in t->fused too, and asks for the residual in layout l, in place where possible. */
+void hn_ending_take(hn_task *t, hn_layout l, hn_ending *e);
+/* The unary steps over n numbers. */
+void hn_ending_run(const hn_ending *e, float *d, int64_t n);
+#endif

@@ -136,12 +136,19 @@ static bool make_conv(trial *t) {
   x[0] = between(1, 2), x[1] = ci * group;
   w[0] = transposed ? ci * group : co * group, w[1] = transposed ? co : ci;
   for (int32_t i = 0; i < spatial; i++) x[2 + i] = between(5, spatial == 3 ? 7 : 13), w[2 + i] = between(1, 3);
+  bool winograd = !transposed && chance(4); /* what those kernels ask for */
+  if (winograd) {
+    spatial = 2, group = 1;
+    x[1] = w[1] = 16 * between(1, 3), w[0] = 16 * between(1, 3);
+    for (int32_t i = 2; i < 4; i++) x[i] = between(5, 13), w[i] = 3;
+  }
   hn_id in[3] = {input(t, spatial + 2, x), constant(t, spatial + 2, w), HN_NONE};
   bool bias = chance(2);
-  if (bias) in[2] = constant(t, 1, &(int64_t){co * group});
+  if (bias) in[2] = constant(t, 1, transposed ? &(int64_t){co * group} : w);
   hn_id n = node(t, in, bias ? 3 : 2, 1);
   hn_set_i(t->g, n, "group", group);
-  window_attributes(t, n, spatial, w + 2, true);
+  if (winograd) hn_set_ints(t->g, n, "pads", (int64_t[]){between(0, 2), between(0, 2), between(0, 2), between(0, 2)}, 4);
+  else window_attributes(t, n, spatial, w + 2, true);
   return with_epilogue(t, n);
 }
 

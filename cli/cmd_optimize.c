@@ -5,6 +5,7 @@
 
 #include "commands.h"
 #include "json.h"
+#include "progress.h"
 
 typedef struct optimize_options {
   common_options common;
@@ -12,7 +13,7 @@ typedef struct optimize_options {
   image_options image;
   session_options session;
   level_options level;
-  const char *output, *print_after;
+  const char *output, *print_after, *tune, *cache;
   bool verify, check_graph;
   int64_t runs;
   double tolerance;
@@ -25,6 +26,9 @@ typedef struct outcome {
   difference *apart; /* of each */
   uint64_t bytes_before, bytes_after;
   double seconds;
+  bool tuned;
+  hone_tune_result tune;
+  double tune_seconds;
 } outcome;
 
 static uint64_t file_size(const char *path) {
@@ -96,6 +100,50 @@ static int verify(cli *c, const hone_model *before, const hone_model *after, out
   return code;
 }
 
+static bool show_progress(void *user, uint32_t done, uint32_t expected) {
+  progress_step(user, done, expected);
+  return true;
+}
+
+/* 0: off, 1: quick, 2: full; what is not said is quick where the file can hold the choice. */
+static int tune_effort(const optimize_options *o) {
+  const char *dot = strrchr(o->output, '.');
+  if (!o->tune) return dot && strcmp(dot, ".hone") == 0;
+  return strcmp(o->tune, "off") == 0 ? 0 : strcmp(o->tune, "quick") == 0 ? 1 : 2;
+}
+
+static int tune(cli *c, hone_model *m, outcome *r) {
+  const optimize_options *o = c->options;
+  hone_tune_options to;
+  hone_tune_options_init(&to);
+  to.effort = tune_effort(o);
+  if (!to.effort) return CLI_OK;
+  if (!o->feed.inputs.n && any_open_shape(m)) {
+    cli_warn("not tuned: the model has dynamic shapes; give --shape or --input");
+    return CLI_OK;
+  }
+  progress p;
+  feed f = {0};
+  hone_session *s = NULL;
+  double start = cli_seconds();
+  to.cache = o->cache;
+  to.progress = show_progress;
+  to.user = &p;
+  progress_begin(&p, "trying kernels");
+  int code = feed_open(c, m, &o->feed, &o->image, &f);
+  if (!code) code = session_open(c, m, &o->session, &s);
+  if (!code) code = feed_load(&f, 0);
+  if (!code) code = feed_set(c, &f, NULL, s);
+  hone_status st = code ? HONE_OK : hone_session_tune(s, m, &to, &r->tune);
+  progress_end(&p);
+  if (st) code = cli_fail_hone(c->cx, st);
+  r->tuned = !code;
+  r->tune_seconds = cli_seconds() - start;
+  hone_session_destroy(&s);
+  feed_close(&f);
+  return code;
+}
+
 static difference worst(const outcome *r) {
   difference w = {0};
   for (uint32_t i = 0; i < r->n; i++)
@@ -153,6 +201,10 @@ static void print_outcome(const optimize_options *o, const hone_model *m, const 
            difference_cosine(&w));
   else
     printf("outputs not compared\n");
+  if (r->tuned)
+    printf("kernels tuned in %.1f s: %u layers with a choice, %u times measured%s; a run %.3g ms, by fixed priorities %.3g ms\n",
+           r->tune_seconds, r->tune.layers, r->tune.measured, r->tune.recalled ? ", others recalled" : "", r->tune.after_ms,
+           r->tune.before_ms);
   printf("written: %s\n", o->output);
 }
 
@@ -164,7 +216,12 @@ static int print_json(const optimize_options *o, const hone_model *m, const outc
                                             json_text(row_.rule), "doc", json_text(row_.doc), "hits", (int)row_.hits, "exact",
                                             (int)row_.exact));
   difference w = worst(r);
-  return json_print(json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "output", json_text(o->output), "before",
+  json_t *tuned = r->tuned ? json_pack("{s:i, s:i, s:i, s:o, s:o, s:o}", "layers", (int)r->tune.layers, "measured",
+                                       (int)r->tune.measured, "recalled", (int)r->tune.recalled, "before_ms",
+                                       json_number(r->tune.before_ms), "after_ms", json_number(r->tune.after_ms), "seconds",
+                                       json_number(r->tune_seconds))
+                           : json_null();
+  return json_print(json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "tuned", tuned, "output", json_text(o->output), "before",
                               json_stats(&r->before), "after", json_stats(&r->after), "report", report, "verified",
                               json_boolean(r->verified), "difference", r->verified ? json_difference(&w) : json_null(),
                               "bytes_before", json_count(r->bytes_before), "bytes_after", json_count(r->bytes_after),
@@ -173,9 +230,15 @@ static int print_json(const optimize_options *o, const hone_model *m, const outc
 
 /* ------------------------------------------------------------------------------------------------- command */
 
-static int check_name(const char *output) {
+static int check_call(const optimize_options *o) {
+  const char *output = o->output;
   const char *dot = output ? strrchr(output, '.') : NULL;
   if (!output) return cli_usage("optimize: where to? give -o OUT.onnx or -o OUT.hone");
+  if (o->tune && strcmp(o->tune, "off") != 0 && strcmp(o->tune, "quick") != 0 && strcmp(o->tune, "full") != 0)
+    return cli_usage("--tune=%s: choose off, quick or full", o->tune);
+  if (dot && strcmp(dot, ".onnx") == 0 && tune_effort(o))
+    return cli_usage("--tune: an .onnx file cannot hold the kernels chosen; write an engine, -o OUT.hone");
+  if (o->cache && !tune_effort(o)) return cli_usage("--timing-cache: nothing is timed without --tune");
   if (dot && (strcmp(dot, ".onnx") == 0 || strcmp(dot, ".hone") == 0)) return CLI_OK;
   return cli_usage("%s: the name must end in .onnx or .hone to say which format to write", output);
 }
@@ -184,13 +247,14 @@ static int run_optimize(cli *c) {
   const optimize_options *o = c->options;
   hone_model *before = NULL, *after = NULL;
   outcome r = {0};
-  int code = check_name(o->output);
+  int code = check_call(o);
   if (!code) code = model_open(c, c->args[0], &o->feed, &before);
   if (code) return code;
   hone_status st = hone_model_clone(before, &after);
   if (st) code = cli_fail_hone(c->cx, st);
   if (!code) code = optimize(c, after, &r);
-  if (!code && o->verify) code = verify(c, before, after, &r);
+  if (!code) code = tune(c, after, &r);
+  if (!code && o->verify) code = verify(c, before, after, &r); /* with the kernels chosen */
   if (!code && (st = hone_model_save(after, o->output))) code = cli_fail_hone(c->cx, st);
   if (!code) {
     r.bytes_before = file_size(c->args[0]);
@@ -217,6 +281,11 @@ static const arg_option rows[] = {
     {"runs", 0, ARG_INT, offsetof(optimize_options, runs), "N", "How many random inputs to compare with (default 1).", 1, 1000000},
     {"tolerance", 0, ARG_REAL, offsetof(optimize_options, tolerance), "T",
      "Largest difference, absolute or relative to the output's largest value, with which the result is written (default 1e-3).", 0, 1e30},
+    {"tune", 0, ARG_TEXT, offsetof(optimize_options, tune), "off|quick|full",
+     "Time the kernels that may run each layer and keep the fastest: each once (quick, default for .hone), or kinds of layers "
+     "changed together too (full).", 0, 0},
+    {"timing-cache", 0, ARG_TEXT, offsetof(optimize_options, cache), "FILE",
+     "Times already taken, to be used and added to: tuning is quick then and comes out the same again.", 0, 0},
     {"check-graph", 0, ARG_FLAG, offsetof(optimize_options, check_graph), "", "Check the graph's legality after every pass.", 0, 0},
     {0}};
 static const arg_group groups[] = {{"Options", rows, 0},
@@ -231,6 +300,7 @@ const command command_optimize = {
     .about = "Optimizes a model, compares its outputs before and after, and writes it. Nothing is written if the outputs differ "
              "by more than the tolerance.",
     .examples = "  hone optimize model.onnx -o fast.onnx\n  hone optimize model.onnx -o fast.hone -O3 --runs=10\n"
+                "  hone optimize model.onnx -o fast.hone --threads=1 --tune=full --timing-cache=times.txt\n"
                 "  hone optimize model.onnx -o out.onnx --passes=fold_constants,dead --print-after=all\n",
     .groups = groups, .min_args = 1, .max_args = 1, .options_size = sizeof(optimize_options), .defaults = &defaults,
     .common = offsetof(optimize_options, common), .run = run_optimize};

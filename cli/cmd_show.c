@@ -64,7 +64,8 @@ static json_t *layer_json(hone_model *m, uint32_t i, const hone_layer_info *l) {
     json_array_append_new(in, json_tensor(&info));
   for (uint32_t k = 0; k < l->output_count && hone_model_layer_output(m, i, k, &info) == HONE_OK; k++)
     json_array_append_new(out, json_tensor(&info));
-  return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "name", json_text(l->name), "op", json_text(l->op), "detail",
+  return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "tactic", json_text(l->tactic), "tactic_ms",
+                   json_number(l->tactic_ms), "name", json_text(l->name), "op", json_text(l->op), "detail",
                    json_text(l->detail), "inputs", in, "outputs", out, "parameters", json_count(l->parameters),
                    "weight_bytes", json_count(l->weight_bytes), "macs", json_count(l->macs));
 }
@@ -155,11 +156,26 @@ static void print_operators(hone_model *m) {
   free_counts(&c);
 }
 
+/* The kernel, its time and its speed, where tuning has left them. */
+static void print_tactic(table *t, const hone_layer_info *l) {
+  table_cell(t, "%s", l->tactic);
+  if (*l->tactic) table_cell(t, "%.4f", l->tactic_ms);
+  else table_cell(t, "%s", "");
+  if (l->tactic_ms > 0 && l->macs) table_cell(t, "%.1f", 2e-6 * (double)l->macs / l->tactic_ms);
+  else table_cell(t, "%s", "");
+}
+
 static void print_layers(hone_model *m, bool detail) {
-  static const char *const heads[] = {"#", "LAYER", "OPERATOR", "INPUT", "OUTPUT", "PARAMETERS", "MACS", "DETAIL"};
-  table *t = table_make(detail ? "rlllrrrl" : "rlllrrr");
+  static const char *const heads[] = {"#", "LAYER", "OPERATOR", "INPUT", "OUTPUT", "PARAMETERS", "MACS"};
+  bool tuned = hone_model_metadata(m, "tuned") != NULL;
+  char columns[12] = "rlllrrr";
   hone_layer_info l;
-  for (int i = 0; i < 7 + detail; i++) table_cell(t, "%s", heads[i]);
+  if (tuned) strcat(columns, "lrr");
+  if (detail) strcat(columns, "l");
+  table *t = table_make(columns);
+  for (int i = 0; i < 7; i++) table_cell(t, "%s", heads[i]);
+  if (tuned) table_cell(t, "TACTIC"), table_cell(t, "MS"), table_cell(t, "GFLOP/S");
+  if (detail) table_cell(t, "DETAIL");
   for (uint32_t i = 0; i < hone_model_layer_count(m) && hone_model_layer_info(m, i, &l) == HONE_OK; i++) {
     hone_tensor_info in = {0}, out = {0};
     bool has_in = l.input_count && hone_model_layer_input(m, i, 0, &in) == HONE_OK;
@@ -171,6 +187,7 @@ static void print_layers(hone_model *m, bool detail) {
     table_cell(t, "%s", has_out ? info_shape_text(&out).s : "");
     table_cell(t, "%s", human_count(l.parameters).s);
     table_cell(t, "%s", human_count(l.macs).s);
+    if (tuned) print_tactic(t, &l);
     if (detail) table_cell(t, "%s", l.detail);
   }
   printf("\nlayers:\n");

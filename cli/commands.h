@@ -12,6 +12,7 @@ extern const arg_option common_option_rows[];
 typedef struct session_options {
   int64_t threads;
   bool reference;
+  const char *sources;
 } session_options;
 extern const arg_option session_option_rows[];
 

@@ -15,6 +15,8 @@ const arg_option session_option_rows[] = {
     {"threads", 't', ARG_INT, offsetof(session_options, threads), "N",
      "Threads to compute with (default: all processors).", 1, 1024},
     {"reference", 0, ARG_FLAG, offsetof(session_options, reference), "", "Only the plain reference kernels: slow, to compare with.", 0, 0},
+    {"tactic-sources", 0, ARG_TEXT, offsetof(session_options, sources), "A,B",
+     "Whose fast kernels may be chosen: hone, onednn (default: both).", 0, 0},
     {0}};
 
 const arg_option level_option_rows[] = {
@@ -29,6 +31,7 @@ int session_open(cli *c, const hone_model *m, const session_options *o, hone_ses
   hone_session_options_init(&so);
   so.threads = (int32_t)o->threads;
   so.reference = o->reference;
+  so.sources = o->sources;
   hone_status st = hone_session_create(m, &so, s);
   return st ? cli_fail_hone(c->cx, st) : CLI_OK;
 }

@@ -15,7 +15,8 @@ void progress_step(progress *p, size_t done, size_t total) {
   double now = cli_seconds();
   if (now - p->begun < 2 || now - p->drawn < 0.1) return;
   p->drawn = now;
-  fprintf(stderr, "\r%s: %zu of %zu\x1b[K", p->what, done, total);
+  double left = done ? (now - p->begun) / (double)done * (double)(total > done ? total - done : 0) : 0;
+  fprintf(stderr, "\r%s: %zu of %zu, about %.0f s left\x1b[K", p->what, done, total, left);
   fflush(stderr);
 }
 

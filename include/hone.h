@@ -143,6 +143,8 @@ typedef struct hone_layer_info {
   const char *detail; /**< attributes on one line */
   uint32_t input_count, output_count;
   uint64_t parameters, weight_bytes, macs;
+  const char *tactic; /**< the kernel that tuning chose, "" if none was */
+  double tactic_ms;   /**< what it took then, with the changes of layout before it */
 } hone_layer_info;
 
 /** Reads a model file. The format is recognized by content: ONNX or a hone engine (.hone).
@@ -241,6 +243,8 @@ typedef struct hone_session_options {
   int32_t threads;      /**< worker threads; 0 (default): all processors of the process */
   bool reference;       /**< only the plain reference kernels: slow and obvious, to compare with */
   bool keep_all;        /**< every tensor keeps memory of its own to the end of the run */
+  const char *sources;  /**< whose fast kernels may be chosen: "hone", "onednn" or both with a comma between; NULL: all.
+                             Layers that these have no kernel for run on the references. Read by hone_session_create() */
 } hone_session_options;
 HONE_API void hone_session_options_init(hone_session_options *options);
 
@@ -286,6 +290,38 @@ HONE_API uint32_t hone_session_step_count(const hone_session *session);
 HONE_API hone_status hone_session_step_info(const hone_session *session, uint32_t index, hone_step_info *info);
 /** Turns per-step timing on or off. */
 HONE_API void hone_session_set_profile(hone_session *session, bool on);
+
+/* --------------------------------------------------------------------------------------------- tuning */
+
+/** Called after each plan that was tried; false stops the tuning. `expected` is an estimate that may grow. */
+typedef bool (*hone_tune_progress_fn)(void *user, uint32_t done, uint32_t expected);
+
+typedef struct hone_tune_options {
+  uint32_t size;
+  int32_t effort;       /**< 1 (default): each kernel once, then the fastest for each layer; 2: then also layers of one
+                             kind changed together, kept if the whole becomes faster */
+  int32_t runs;         /**< timed runs of each plan, of which the fastest counts; default 5 */
+  const char *cache;    /**< timing cache file: read if it is there, added to, written; NULL: none */
+  hone_tune_progress_fn progress; /**< may be NULL */
+  void *user;
+} hone_tune_options;
+HONE_API void hone_tune_options_init(hone_tune_options *options);
+
+typedef struct hone_tune_result {
+  uint32_t layers;   /**< that more than one kernel was tried for */
+  uint32_t measured; /**< times taken, of a kernel for a kind of layer */
+  uint32_t recalled; /**< plans all of whose times came from the cache */
+  double before_ms, after_ms; /**< a run by the kernels' fixed priorities, and by the choice made */
+} hone_tune_result;
+
+/** Kernel auto-tuning: times the kernels that may run each layer, in their places in the whole graph, with the shapes,
+    data, threads and sources of `session`, and notes the choice in `model`: the model the session was created from, not
+    changed since. Sessions created from `model` afterwards, and engines saved, use the choice where it applies. With a
+    complete cache nothing is timed and the choice is the same again. `options` and `result` may be NULL.
+    Errors: BAD_ARG (an input has no data, another model), those of running, of the cache: IO, BAD_FORMAT, NOMEM. The
+    model is unchanged then. */
+HONE_API hone_status hone_session_tune(hone_session *session, hone_model *model, const hone_tune_options *options,
+                                       hone_tune_result *result);
 
 #ifdef __cplusplus
 }

@@ -1,5 +1,10 @@
 #include "base/isa.h"
 
+#include <string.h>
+#if defined(__x86_64__) || defined(__i386__)
+#include <cpuid.h>
+#endif
+
 hn_isa hn_isa_best(void) {
 #if defined(__x86_64__) || defined(__i386__)
   bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); /* whatever has these has F16C */
@@ -14,4 +19,16 @@ hn_isa hn_isa_best(void) {
 const char *hn_isa_name(hn_isa isa) {
   static const char *const names[HN_ISA_COUNT] = {"portable", "avx2", "avx512"};
   return (unsigned)isa < HN_ISA_COUNT ? names[isa] : "?";
+}
+
+void hn_cpu_name(char name[HN_CPU_NAME]) {
+  memset(name, 0, HN_CPU_NAME);
+#if defined(__x86_64__) || defined(__i386__)
+  unsigned words[12] = {0};
+  for (unsigned i = 0; i < 3; i++)
+    if (!__get_cpuid(0x80000002U + i, &words[4 * i], &words[4 * i + 1], &words[4 * i + 2], &words[4 * i + 3])) break;
+  memcpy(name, words, sizeof words);
+  for (size_t n = strlen(name); n && name[n - 1] == ' '; n--) name[n - 1] = 0; /* padded by some */
+#endif
+  if (!name[0]) strcpy(name, "unknown processor");
 }

@@ -12,4 +12,6 @@ typedef enum hn_isa {
 
 hn_isa hn_isa_best(void); /* the best this processor runs; each set includes those before it */
 const char *hn_isa_name(hn_isa isa);
+enum { HN_CPU_NAME = 49 };
+void hn_cpu_name(char name[HN_CPU_NAME]); /* as the processor calls itself, or its architecture */
 #endif

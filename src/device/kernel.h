@@ -110,6 +110,11 @@ hone_status hn_xfail(const hn_exec *x, hone_status st, const char *fmt, ...) __a
 hone_status hn_xbad_dtype(const hn_exec *x, hn_dtype t);
 
 /* ---- the table: kernels.def rows of this build, best first for an operator. */
-const hn_kernel *hn_kernel_at(uint32_t i); /* the faster kernels, by falling priority; NULL past the end */
+const hn_kernel *hn_kernel_at(uint32_t i); /* the faster kernels, in the table's order; NULL past the end */
 const hn_kernel *hn_kernel_ref(hn_op op);  /* NULL if the operator has none */
+
+/* Whose code a fast kernel is: what --tactic-sources selects from. */
+typedef enum hn_source { HN_SOURCE_HONE, HN_SOURCE_ONEDNN, HN_SOURCE_COUNT } hn_source;
+hn_source hn_kernel_source(const hn_kernel *k); /* by the end of its name */
+const char *hn_source_name(hn_source s);        /* "hone", "onednn" */
 #endif

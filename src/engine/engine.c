@@ -4,7 +4,7 @@
 
 #include "base/checked.h"
 
-enum { VERSION = 1, HEADER = 64, ALIGN = 64, MAX_NESTING = 16 };
+enum { VERSION = 2, OLDEST = 1, HEADER = 64, ALIGN = 64, MAX_NESTING = 16 };
 static const char magic[8] = {'H', 'O', 'N', 'E', '\r', '\n', 0x1a, '\n'};
 
 bool hn_engine_probe(const void *data, size_t size) {
@@ -141,6 +141,8 @@ static hone_status put_node(sink *s, const hn_node *n, const uint32_t *number) {
   }
   put_u32(s, n->n_attr);
   for (uint32_t i = 0; i < n->n_attr; i++) HN_TRY(put_attr(s, &n->attr[i]));
+  put_text(s, n->tactic);
+  put_f64(s, n->tactic_ms);
   return HONE_OK;
 }
 
@@ -221,6 +223,7 @@ typedef struct source {
   size_t file_size;
   hn_mapping *mapping;
   int nesting;
+  uint32_t version;
 } source;
 
 static const unsigned char *take(source *s, size_t n) {
@@ -424,6 +427,11 @@ static hone_status get_node(source *s, hn_graph *g, pending *values, uint32_t n_
   }
   uint32_t n_attr = get_count(s, 8);
   for (uint32_t i = 0; i < n_attr; i++) HN_TRY(get_attr(s, g, id));
+  if (s->version >= 2) {
+    const char *tactic = get_text(s, g);
+    hn_node_at(g, id)->tactic = *tactic ? tactic : NULL;
+    hn_node_at(g, id)->tactic_ms = get_f64(s);
+  }
   return s->failed ? bad(s, "a layer is cut short") : HONE_OK;
 }
 
@@ -457,19 +465,20 @@ hone_status hn_engine_read(hone_context *cx, const char *path, const void *data,
   if (!hn_engine_probe(data, size) || size < HEADER) return bad(&head, "the header is cut short");
   uint32_t version = get_u32(&head), flags = get_u32(&head);
   uint64_t at = get(&head, 8), n = get(&head, 8), hash = get(&head, 8), whole = get(&head, 8);
-  if (version != VERSION || flags)
-    return hn_fail(cx, HONE_UNSUPPORTED, "%s: engine version %u; this build reads version %d: make it anew from the model",
-                   head.path, version, VERSION);
+  if (version < OLDEST || version > VERSION || flags)
+    return hn_fail(cx, HONE_UNSUPPORTED, "%s: engine version %u; this build reads versions %d to %d: make it anew from the "
+                   "model", head.path, version, OLDEST, VERSION);
   if (whole != size) return bad(&head, "its size is not what its header says; it is cut short");
   if (at > size || n > size - at) return bad(&head, "the graph section is outside the file");
   source s = head;
   s.p = (const unsigned char *)data + at;
   s.n = (size_t)n;
   s.at = 0;
+  s.version = version;
   s.file = data;
   s.file_size = size;
   s.mapping = m;
-  if (hn_hash(s.p, s.n, VERSION) != hash) return bad(&head, "the checksum of the graph does not match");
+  if (hn_hash(s.p, s.n, version) != hash) return bad(&head, "the checksum of the graph does not match");
   hn_graph *g = hn_graph_create(cx, "");
   if (!g) return hn_nomem(cx);
   hone_status st = get_graph(&s, g);

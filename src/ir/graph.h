@@ -53,6 +53,8 @@ typedef struct hn_node {
   hn_id *in, *out;    /* HN_NONE: absent optional */
   hn_attr *attr;
   hn_step *post;
+  const char *tactic; /* the kernel that timing chose; NULL: none has. A preference: planning checks that it applies */
+  double tactic_ms;   /* what it took then */
 } hn_node;
 
 typedef struct hn_value {

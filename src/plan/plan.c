@@ -4,7 +4,10 @@
 
 #include <string.h>
 
+#include "base/str.h"
 #include "base/vec.h"
+
+enum { MAX_TACTICS = 16 }; /* kernels of one operator */
 
 typedef struct builder {
   hn_plan *p;
@@ -220,21 +223,39 @@ static hone_status try_kernel(const hn_kernel *k, hn_planned *s) {
   return st == HONE_UNSUPPORTED && !k->plan ? HONE_OK : st; /* after a reference the references can do it */
 }
 
+/* The fast kernels that may do the node, best first: the one timing chose for it, then by falling priority from the
+   round's on; those passed over come last. */
+static uint32_t candidates(const builder *b, const hn_task *t, const hn_kernel **list) {
+  const hn_kernel *by_priority[MAX_TACTICS];
+  uint32_t n = 0, first = 0, filled = 0;
+  if (b->o->reference || !all_fixed(t)) return 0;
+  for (uint32_t i = 0; hn_kernel_at(i) && n < MAX_TACTICS; i++) {
+    const hn_kernel *k = hn_kernel_at(i);
+    if (k->op != t->node->op || (b->o->only && b->o->only->op == k->op && b->o->only != k)) continue;
+    if (b->o->sources && !(b->o->sources & 1U << hn_kernel_source(k))) continue;
+    if (!k->supports(t)) continue;
+    uint32_t at = n++;
+    for (; at && by_priority[at - 1]->priority < k->priority; at--) by_priority[at] = by_priority[at - 1];
+    by_priority[at] = k;
+  }
+  if (!n) return 0;
+  first = b->o->round < n ? b->o->round : n - 1;
+  for (uint32_t i = 0; i < n && !b->o->untuned; i++)
+    if (hn_streq(by_priority[i]->name, t->node->tactic)) first = i;
+  list[filled++] = by_priority[first];
+  for (uint32_t i = first + 1; i < n; i++) list[filled++] = by_priority[i];
+  for (uint32_t i = 0; i < first; i++) list[filled++] = by_priority[i];
+  if (n > b->p->alternatives) b->p->alternatives = n;
+  return n;
+}
+
 static hone_status choose_kernel(builder *b, hn_planned *s) {
   hn_task *t = &s->task;
+  const hn_kernel *list[MAX_TACTICS];
   HN_TRY(describe(b, s));
-  int limit = INT32_MAX;
-  while (!b->o->reference && all_fixed(t)) { /* by falling priority, until one takes it */
-    const hn_kernel *best = NULL;
-    for (uint32_t i = 0; hn_kernel_at(i); i++) {
-      const hn_kernel *k = hn_kernel_at(i);
-      if (k->op != t->node->op || k->priority >= limit || (best && best->priority >= k->priority)) continue;
-      if (b->o->only && b->o->only->op == k->op && b->o->only != k) continue;
-      if (k->supports(t)) best = k;
-    }
-    if (!best) break;
-    limit = best->priority;
-    hone_status st = try_kernel(best, s);
+  uint32_t n = candidates(b, t, list);
+  for (uint32_t i = 0; i < n; i++) {
+    hone_status st = try_kernel(list[i], s);
     if (!st) return HONE_OK;
     abandon(s);
     if (st != HONE_UNSUPPORTED) return st;

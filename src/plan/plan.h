@@ -50,6 +50,7 @@ typedef struct hn_plan {
   uint32_t *outputs; /* slot of each graph output, in plain layout */
   uint32_t *value_slot; /* slot of each value in the layout its producer leaves; HN_NONE if none */
   size_t arena_bytes, packed_bytes, lower_bound; /* lower_bound: the largest live set */
+  uint32_t alternatives; /* the largest number of fast kernels that may do one node */
 } hn_plan;
 
 typedef struct hn_plan_options {
@@ -57,6 +58,9 @@ typedef struct hn_plan_options {
   int threads;
   bool reference; /* reference kernels only */
   bool keep_all;  /* every value keeps a block of its own to the end */
+  uint32_t sources; /* set of 1 << hn_source whose kernels may be chosen; 0: all */
+  bool untuned;   /* the nodes' tactics are not looked at */
+  uint32_t round; /* how many of a node's kernels to pass over, as long as another is left: how tuning visits all */
   /* For tests: of its operator's kernels no other is tried; inputs of images are brought into a layout first. */
   const hn_kernel *only;
   hn_layout inputs_as;

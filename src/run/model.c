@@ -226,7 +226,8 @@ hone_status hone_model_layer_info(hone_model *m, uint32_t index, hone_layer_info
   hn_node_kind_text(n, &kind);
   hn_attrs_text(m->g, n, &detail);
   hone_layer_info r = {.name = n->name, .op = keep_text(m, &kind), .detail = keep_text(m, &detail),
-                       .input_count = n->n_in, .output_count = n->n_out};
+                       .input_count = n->n_in, .output_count = n->n_out,
+                       .tactic = n->tactic ? n->tactic : "", .tactic_ms = n->tactic_ms};
   for (uint32_t i = 0; i < n->n_in; i++)
     if (n->in[i] != HN_NONE) count_constant(hn_value_at(m->g, n->in[i]), &r.parameters, &r.weight_bytes);
   bool symbolic = false;

@@ -46,6 +46,8 @@ struct hn_program {
 };
 
 const hn_plan *hn_program_plan(const hn_program *p) { return p->plan; }
+const hn_graph *hn_program_graph(const hn_program *p) { return p->g; }
+double hn_program_step_seconds(const hn_program *p, uint32_t step) { return p->steps[step].seconds; }
 void hn_program_profile(hn_program *p, bool on) { p->profile = on; }
 
 /* ------------------------------------------------------------------------------------ views of slots */

@@ -22,7 +22,9 @@ hone_status hn_check_call(const hn_exec *x, const hn_graph *sub, uint32_t n, uin
 void hn_program_profile(hn_program *p, bool on);
 /* Texts go to the arena. */
 hone_status hn_program_step_info(const hn_program *p, uint32_t step, hn_arena *texts, hone_step_info *info);
+double hn_program_step_seconds(const hn_program *p, uint32_t step); /* of the last run, when profiled */
 const hn_plan *hn_program_plan(const hn_program *p);
+const hn_graph *hn_program_graph(const hn_program *p); /* the specialized copy; nodes of the original keep their ids */
 /* Whether the program may be run with these input shapes. */
 bool hn_program_fits(const hn_program *p, const hn_view *inputs, uint32_t n);
 #endif

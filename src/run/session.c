@@ -5,6 +5,7 @@
 #include "device/cpu/cpu.h"
 #include "run/model.h"
 #include "run/program.h"
+#include "run/tune.h"
 
 struct hone_session {
   hone_context *cx;
@@ -34,6 +35,22 @@ static hone_status read_options(hone_context *cx, const hone_session_options *gi
   return HONE_OK;
 }
 
+/* "hone,onednn" as a set of bits. */
+static hone_status read_sources(hone_context *cx, const char *text, uint32_t *set) {
+  *set = 0;
+  for (const char *p = text; p && *p;) {
+    size_t n = strcspn(p, ",");
+    int s = 0;
+    while (s < HN_SOURCE_COUNT && (strlen(hn_source_name((hn_source)s)) != n || strncmp(p, hn_source_name((hn_source)s), n) != 0)) s++;
+    if (s == HN_SOURCE_COUNT)
+      return hn_fail(cx, HONE_BAD_ARG, "no kernels come from '%.*s'; there are hone and onednn", (int)n, p);
+    *set |= 1U << s;
+    p += n + (p[n] == ',');
+  }
+  if (text && !*set) return hn_fail(cx, HONE_BAD_ARG, "no source of kernels is named; there are hone and onednn");
+  return HONE_OK;
+}
+
 static bool shape_known(const hn_graph *g, uint32_t i, hn_view *v) {
   const hn_value *val = hn_value_at(g, g->inputs.p[i]);
   v->dtype = val->dtype;
@@ -46,7 +63,9 @@ static bool shape_known(const hn_graph *g, uint32_t i, hn_view *v) {
 
 hone_status hone_session_create(const hone_model *model, const hone_session_options *options, hone_session **session) {
   hone_session_options o;
+  uint32_t sources;
   HN_TRY(read_options(model->cx, options, &o));
+  HN_TRY(read_sources(model->cx, o.sources, &sources));
   hone_session *s = hn_calloc(1, sizeof *s);
   if (!s) return hn_nomem(model->cx);
   s->cx = model->cx;
@@ -56,7 +75,7 @@ hone_status hone_session_create(const hone_model *model, const hone_session_opti
   s->outputs = hn_calloc(model->g->outputs.n, sizeof *s->outputs);
   s->copies = hn_calloc(model->g->outputs.n, sizeof *s->copies);
   s->options = (hn_plan_options){.threads = o.threads ? o.threads : hn_cpu_count(), .reference = o.reference,
-                                 .keep_all = o.keep_all};
+                                 .keep_all = o.keep_all, .sources = sources};
   hone_status st = s->g && s->strings && s->inputs && s->outputs && s->copies ? HONE_OK : hn_nomem(s->cx);
   if (!st && !o.reference) st = hn_cpu_create(s->cx, hn_isa_best(), &s->options.device);
   if (st) {
@@ -160,11 +179,16 @@ static hone_status own_passed_through(hone_session *s) {
   return HONE_OK;
 }
 
-hone_status hone_session_run(hone_session *s) {
+static hone_status check_data(const hone_session *s) {
   for (uint32_t i = 0; i < s->g->inputs.n; i++)
     if (!s->inputs[i].data)
       return hn_fail(s->cx, HONE_BAD_ARG, "input '%s' has no data: set it before running",
                      hn_value_at(s->g, s->g->inputs.p[i])->name);
+  return HONE_OK;
+}
+
+hone_status hone_session_run(hone_session *s) {
+  HN_TRY(check_data(s));
   HN_TRY(hone_session_prepare(s));
   s->ran = false;
   hn_use_threads(s->options.threads);
@@ -214,4 +238,38 @@ hone_status hone_session_step_info(const hone_session *s, uint32_t index, hone_s
 void hone_session_set_profile(hone_session *s, bool on) {
   s->profile = on;
   if (s->program) hn_program_profile(s->program, on);
+}
+
+void hone_tune_options_init(hone_tune_options *options) {
+  *options = (hone_tune_options){.size = sizeof *options, .effort = 1, .runs = 5};
+}
+
+/* Is the session's graph still a copy of the model's? */
+static bool same_layers(const hn_graph *a, const hn_graph *b) {
+  bool same = a->nodes.n == b->nodes.n && a->inputs.n == b->inputs.n && a->outputs.n == b->outputs.n;
+  for (size_t i = 0; i < a->nodes.n && same; i++)
+    same = a->nodes.p[i].op == b->nodes.p[i].op && a->nodes.p[i].dead == b->nodes.p[i].dead &&
+           a->nodes.p[i].n_post == b->nodes.p[i].n_post;
+  return same;
+}
+
+hone_status hone_session_tune(hone_session *s, hone_model *m, const hone_tune_options *options, hone_tune_result *result) {
+  hone_tune_options o;
+  hone_tune_result r = {0};
+  hone_tune_options_init(&o);
+  if (options) {
+    if (options->size < sizeof options->size || options->size > sizeof o)
+      return hn_fail(s->cx, HONE_BAD_ARG, "hone_tune_options: call hone_tune_options_init() first");
+    memcpy(&o, options, options->size);
+  }
+  if (o.effort < 1 || o.effort > 2 || o.runs < 1)
+    return hn_fail(s->cx, HONE_BAD_ARG, "tuning with effort %d and %d runs; choose effort 1 or 2, at least 1 run", o.effort, o.runs);
+  if (!same_layers(s->g, m->g)) return hn_fail(s->cx, HONE_BAD_ARG, "the session was not created from this model as it is now");
+  if (s->options.reference) return hn_fail(s->cx, HONE_BAD_ARG, "a session of reference kernels has nothing to choose from");
+  HN_TRY(check_data(s));
+  hn_use_threads(s->options.threads);
+  HN_TRY(hn_tune(m->g, s->inputs, &s->options, &o, &r));
+  hn_model_changed(m);
+  if (result) *result = r;
+  return HONE_OK;
 }

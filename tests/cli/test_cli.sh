@@ -30,6 +30,27 @@ check "optimize: fixed shape" "$hone" optimize "$model" --shape=image=4x1x28x28 
 prints "optimize: the shape is in the result" '4x1x28x28' "$hone" show "$work/s.hone"
 prints "optimize: JSON" '"rules"|"report"|"passes"' "$hone" optimize "$model" -o "$work/j.hone" --json
 
+# tuning
+tune() { "$hone" optimize "$model" --threads=1 --timing-cache="$work/times" -o "$1" "$2"; }
+prints "tune: says what it chose from" 'layers with a choice' tune "$work/t1.hone" --tune=full
+prints "tune: the cache names machine, layer and kernel" '1 thread	Conv.*	conv_[a-z]+	[0-9.]+$' cat "$work/times"
+cp "$work/times" "$work/times.before"
+prints "tune: with a cache nothing is timed" ' 0 times measured' tune "$work/t2.hone" --tune=full
+check "tune: with a cache the engine is the same" cmp "$work/t1.hone" "$work/t2.hone"
+check "tune: a complete cache is left as it is" cmp "$work/times" "$work/times.before"
+prints "tune: show tells the kernels" 'TACTIC' "$hone" show "$work/t1.hone" --layers
+prints "tune: the engine runs with them" 'within the tolerance' "$hone" compare "$model" "$work/t1.hone"
+prints "tune: an engine can be tuned again" 'layers with a choice' "$hone" optimize "$work/t1.hone" -o "$work/t3.hone"
+prints "tune: sources" 'reorder_onednn|conv_onednn' "$hone" bench "$model" --runs=1 --layers --tactic-sources=onednn
+fails "tune: unknown source" 2 'there are hone and onednn' "$hone" bench "$model" --tactic-sources=cudnn
+fails "tune: unknown effort" 2 'off, quick or full' "$hone" optimize "$model" -o "$work/x.hone" --tune=max
+fails "tune: ONNX holds no kernels" 2 'engine' "$hone" optimize "$model" -o "$work/x.onnx" --tune=quick
+printf 'hone timing cache 1\nx\ty\n' >"$work/bad"
+fails "tune: damaged cache" 1 'line 2' "$hone" optimize "$model" -o "$work/x.hone" --timing-cache="$work/bad"
+fails "tune: no cache at all" 1 'not a timing cache' "$hone" optimize "$model" -o "$work/x.hone" --timing-cache="$model"
+fails "tune: cache nowhere" 1 'nowhere' "$hone" optimize "$model" -o "$work/x.hone" --timing-cache="$work/nowhere/times"
+check "tune: a failure writes no engine" test ! -e "$work/x.hone"
+
 # running
 prints "run: classes" '^ *[0-9.]+ +1' "$hone" run "$work/m.hone" --input="$images/000_1.png" --top=1
 check "run: a folder" "$hone" run "$work/m.hone" --input="$images" --batch=8 --top=1

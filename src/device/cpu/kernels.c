@@ -1,6 +1,7 @@
 /* kernels.c - the table of CPU kernels, made of kernels.def. */
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/checked.h"
 #include "device/cpu/cpu.h"
@@ -39,6 +40,16 @@ const hn_kernel *hn_kernel_at(uint32_t i) {
 
 const hn_kernel *hn_kernel_ref(hn_op op) {
   return (unsigned)op < HN_OP_COUNT && references[op].run ? &references[op] : NULL;
+}
+
+hn_source hn_kernel_source(const hn_kernel *k) {
+  const char *last = strrchr(k->name, '_');
+  return last && strcmp(last, "_onednn") == 0 ? HN_SOURCE_ONEDNN : HN_SOURCE_HONE;
+}
+
+const char *hn_source_name(hn_source s) {
+  static const char *const names[HN_SOURCE_COUNT] = {"hone", "onednn"};
+  return (unsigned)s < HN_SOURCE_COUNT ? names[s] : "?";
 }
 
 const char *hn_layout_name(hn_layout l) {

@@ -1,0 +1,338 @@
+#include "run/tune.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/isa.h"
+#include "base/parallel.h"
+#include "base/str.h"
+#include "run/timing_cache.h"
+
+enum { MAX_TRIED = 16, MACHINE = 96 };
+
+/* One kernel's time for one layer, the changes of layout before it included. */
+typedef struct timing {
+  const hn_kernel *kernel;
+  double seconds;
+} timing;
+
+typedef struct layer {
+  const char *text;       /* what is timed: operator, attributes, shapes; layers of one text share their times */
+  timing tried[MAX_TRIED];
+  uint32_t n;
+  const hn_kernel *last, *uniform; /* of the last plan; of the best one in which no layer's kernel was chosen */
+} layer;
+
+typedef struct tuner {
+  hn_graph *g;            /* a copy of the model's, whose tactics are being tried */
+  const hn_view *inputs;
+  const hone_tune_options *how;
+  hn_plan_options plan;
+  hn_timing_cache *cache;
+  hn_arena *texts;
+  layer *layers;          /* by node id */
+  hn_view *outputs;
+  hone_tune_result result;
+  char machine[MACHINE];
+  uint32_t done, expected; /* plans, for the progress */
+} tuner;
+
+/* ----------------------------------------------------------------------------------- what is timed */
+
+static void add_tensor(const hn_graph *g, hn_id v, hn_str *s) {
+  if (v == HN_NONE) {
+    hn_str_add(s, " -");
+    return;
+  }
+  const hn_value *val = hn_value_at(g, v);
+  hn_str_printf(s, " %s%s[", val->data ? "const " : "", hone_dtype_name(val->dtype));
+  for (int32_t k = 0; k < val->shape.rank; k++) {
+    if (k) hn_str_add(s, ",");
+    hn_str_add(s, hn_dim_text(g->dims, val->shape.d[k]));
+  }
+  hn_str_add(s, "]");
+}
+
+/* One line without tabs; from the specialized graph, whose shapes are fixed. */
+static const char *layer_text(tuner *t, const hn_graph *g, const hn_node *n) {
+  hn_str s = {0};
+  hn_node_kind_text(n, &s);
+  for (uint32_t i = 0; i < n->n_in; i++) add_tensor(g, n->in[i], &s);
+  hn_str_add(&s, " ");
+  hn_attrs_text(g, n, &s);
+  for (size_t i = 0; i < s.n; i++)
+    if ((unsigned char)s.p[i] < ' ') s.p[i] = ' ';
+  const char *text = s.failed ? NULL : hn_arena_strdup(t->texts, s.p);
+  hn_str_free(&s);
+  return text;
+}
+
+/* The plan as a whole: its layers and their kernels, as a number. */
+static const char *plan_text(tuner *t, const hn_program *p) {
+  const hn_plan *plan = hn_program_plan(p);
+  uint64_t h = 1;
+  for (size_t i = 0; i < plan->steps.n; i++) {
+    const hn_planned *s = &plan->steps.p[i];
+    const char *text = s->node == HN_NONE || s->node >= t->g->nodes.n ? "" : t->layers[s->node].text;
+    h = hn_hash(text, strlen(text), h);
+    h = hn_hash(s->task.kernel->name, strlen(s->task.kernel->name), h);
+  }
+  return hn_arena_printf(t->texts, "plan of %zu steps %016llx", plan->steps.n, (unsigned long long)h);
+}
+
+/* The layer that step i belongs to; a reorder belongs to the one it is made for. HN_NONE: to none that is timed. */
+static hn_id layer_of(const tuner *t, const hn_plan *plan, size_t i) {
+  while (i < plan->steps.n && plan->steps.p[i].node == HN_NONE) {
+    if (plan->steps.p[i].once) return HN_NONE;
+    i++;
+  }
+  hn_id node = i < plan->steps.n ? plan->steps.p[i].node : HN_NONE;
+  return node < t->g->nodes.n ? node : HN_NONE; /* specialization may have appended others */
+}
+
+static hone_status name_layers(tuner *t, const hn_program *p) {
+  const hn_plan *plan = hn_program_plan(p);
+  for (size_t i = 0; i < plan->steps.n; i++) {
+    hn_id id = plan->steps.p[i].node;
+    if (id >= t->g->nodes.n || t->layers[id].text) continue;
+    t->layers[id].text = layer_text(t, hn_program_graph(p), plan->steps.p[i].task.node);
+    if (!t->layers[id].text) return hn_nomem(t->g->cx);
+  }
+  return HONE_OK;
+}
+
+/* --------------------------------------------------------------------------------------- measuring */
+
+static bool all_known(const tuner *t, const hn_plan *plan, const char *whole) {
+  double unused;
+  for (size_t i = 0; i < plan->steps.n; i++) {
+    hn_id id = plan->steps.p[i].node;
+    if (id < t->g->nodes.n &&
+        !hn_timing_cache_get(t->cache, t->machine, t->layers[id].text, plan->steps.p[i].task.kernel->name, &unused))
+      return false;
+  }
+  return hn_timing_cache_get(t->cache, t->machine, whole, "all", &unused);
+}
+
+/* Layers of one text and kernel share the mean of their times. */
+typedef struct shared {
+  const char *text;
+  const hn_kernel *kernel;
+  double sum;
+  uint32_t n;
+} shared;
+
+static hone_status remember(tuner *t, const hn_plan *plan, const double *seconds) {
+  HN_VEC(shared) all = {0};
+  hone_status st = HONE_OK;
+  for (size_t i = 0; i < plan->steps.n && !st; i++) {
+    hn_id id = layer_of(t, plan, i);
+    if (id == HN_NONE) continue;
+    size_t of = i; /* the step the time is charged to */
+    while (plan->steps.p[of].node == HN_NONE) of++;
+    const hn_kernel *k = plan->steps.p[of].task.kernel;
+    size_t at = 0;
+    while (at < all.n && (all.p[at].kernel != k || strcmp(all.p[at].text, t->layers[id].text) != 0)) at++;
+    if (at == all.n && !hn_push(&all, ((shared){t->layers[id].text, k, 0, 0}))) st = hn_nomem(t->g->cx);
+    if (st) break;
+    all.p[at].sum += seconds[i];
+    all.p[at].n += of == i;
+  }
+  for (size_t i = 0; i < all.n && !st; i++) {
+    const shared *a = &all.p[i];
+    double known; /* a time once taken stays, so that the choice from the file is the choice made now */
+    if (hn_timing_cache_get(t->cache, t->machine, a->text, a->kernel->name, &known)) continue;
+    st = hn_timing_cache_put(t->cache, t->machine, a->text, a->kernel->name, a->sum / a->n);
+    t->result.measured++;
+  }
+  hn_vec_free(&all);
+  return st;
+}
+
+/* The smallest time of each step and of a whole run: what disturbs a run only adds to it. */
+static hone_status time_program(tuner *t, hn_program *p, const char *whole) {
+  const hn_plan *plan = hn_program_plan(p);
+  double *least = hn_calloc(plan->steps.n, sizeof *least), total = 0;
+  hone_status st = least ? hn_program_run(p, t->inputs, t->outputs) : hn_nomem(t->g->cx); /* warm-up */
+  hn_program_profile(p, true);
+  for (int32_t r = 0; r < t->how->runs && !st; r++) {
+    double sum = 0;
+    st = hn_program_run(p, t->inputs, t->outputs);
+    for (size_t i = 0; i < plan->steps.n && !st; i++) {
+      double s = plan->steps.p[i].once ? 0 : hn_program_step_seconds(p, (uint32_t)i);
+      sum += s;
+      if (!r || s < least[i]) least[i] = s;
+    }
+    if (!r || sum < total) total = sum;
+  }
+  if (!st) st = remember(t, plan, least);
+  if (!st) st = hn_timing_cache_put(t->cache, t->machine, whole, "all", total);
+  hn_free(least);
+  return st;
+}
+
+static void note(layer *l, const hn_kernel *k, double seconds) {
+  uint32_t i = 0;
+  l->last = k;
+  while (i < l->n && l->tried[i].kernel != k) i++;
+  if (i == MAX_TRIED) return;
+  if (i == l->n) l->n++;
+  l->tried[i] = (timing){k, seconds};
+}
+
+/* Plans the graph, takes the times of its steps from the cache or by running, and notes them; *seconds: the whole. */
+static hone_status try_plan(tuner *t, uint32_t round, bool untuned, uint32_t *alternatives, double *seconds) {
+  hn_plan_options o = t->plan;
+  hn_program *p;
+  o.round = round;
+  o.untuned = untuned;
+  HN_TRY(hn_program_create(t->g, t->inputs, &o, &p));
+  const hn_plan *plan = hn_program_plan(p);
+  hone_status st = name_layers(t, p);
+  const char *whole = st ? NULL : plan_text(t, p);
+  if (!st && !whole) st = hn_nomem(t->g->cx);
+  if (!st && !all_known(t, plan, whole)) st = time_program(t, p, whole);
+  else if (!st) t->result.recalled++;
+  for (size_t i = 0; i < plan->steps.n && !st; i++) {
+    hn_id id = plan->steps.p[i].node;
+    double s;
+    const hn_kernel *k = plan->steps.p[i].task.kernel;
+    if (id < t->g->nodes.n && hn_timing_cache_get(t->cache, t->machine, t->layers[id].text, k->name, &s))
+      note(&t->layers[id], k, s);
+  }
+  if (!st) hn_timing_cache_get(t->cache, t->machine, whole, "all", seconds);
+  if (alternatives) *alternatives = plan->alternatives;
+  hn_program_destroy(p);
+  t->done++;
+  if (!st && t->how->progress && !t->how->progress(t->how->user, t->done, t->expected > t->done ? t->expected : t->done))
+    st = hn_fail(t->g->cx, HONE_BAD_ARG, "tuning was stopped");
+  return st;
+}
+
+/* ---------------------------------------------------------------------------------------- choosing */
+
+static const timing *best_of(const layer *l) {
+  const timing *best = NULL;
+  for (uint32_t i = 0; i < l->n; i++)
+    if (!best || l->tried[i].seconds < best->seconds) best = &l->tried[i];
+  return best;
+}
+
+static const timing *tried_with(const layer *l, const char *kernel) {
+  for (uint32_t i = 0; i < l->n; i++)
+    if (kernel && strcmp(l->tried[i].kernel->name, kernel) == 0) return &l->tried[i];
+  return NULL;
+}
+
+static void choose(tuner *t, hn_id id, const timing *with) {
+  hn_node *n = hn_node_at(t->g, id);
+  n->tactic = with->kernel->name;
+  n->tactic_ms = with->seconds * 1e3;
+}
+
+/* Layers of one text change their kernel together, and the change stays if the whole graph becomes faster: what a
+   layer's own time cannot show, the layouts and caches it leaves to others, decides here. */
+static hone_status descend(tuner *t, double *total) {
+  const double worth = 1.3, gain = 0.995;
+  uint32_t n = (uint32_t)t->g->nodes.n;
+  for (hn_id id = 0; id < n; id++) {
+    const layer *l = &t->layers[id];
+    const timing *now = tried_with(l, hn_node_at(t->g, id)->tactic);
+    bool first = now != NULL;
+    for (hn_id before = 0; before < id && first; before++)
+      first = !t->layers[before].text || strcmp(t->layers[before].text, l->text) != 0;
+    for (uint32_t i = 0; first && i < l->n; i++) {
+      const timing other = l->tried[i], was = *now;
+      double seconds;
+      if (other.kernel == was.kernel || other.seconds > was.seconds * worth) continue;
+      for (hn_id k = id; k < n; k++)
+        if (t->layers[k].text && strcmp(t->layers[k].text, l->text) == 0) choose(t, k, &other);
+      HN_TRY(try_plan(t, 0, false, NULL, &seconds));
+      if (seconds < *total * gain) {
+        *total = seconds;
+        now = tried_with(l, other.kernel->name);
+        continue;
+      }
+      for (hn_id k = id; k < n; k++)
+        if (t->layers[k].text && strcmp(t->layers[k].text, l->text) == 0) choose(t, k, &was);
+    }
+  }
+  return HONE_OK;
+}
+
+/* How many plans descend() will try at most, for the progress. */
+static uint32_t count_close(const tuner *t) {
+  uint32_t n = 0;
+  for (hn_id id = 0; id < t->g->nodes.n; id++) {
+    const layer *l = &t->layers[id];
+    const timing *best = best_of(l);
+    bool first = best != NULL;
+    for (hn_id before = 0; before < id && first; before++)
+      first = !t->layers[before].text || strcmp(t->layers[before].text, l->text) != 0;
+    for (uint32_t i = 0; first && i < l->n; i++) n += &l->tried[i] != best && l->tried[i].seconds < best->seconds * 1.3;
+  }
+  return n;
+}
+
+static hone_status search(tuner *t) {
+  uint32_t rounds = 1, alternatives = 1;
+  double total, least = 0, mixed;
+  for (uint32_t r = 0; r < rounds; r++) {
+    HN_TRY(try_plan(t, r, true, &alternatives, &total));
+    if (!r) {
+      t->result.before_ms = total * 1e3;
+      rounds = alternatives ? alternatives : 1;
+      t->expected = rounds + 1;
+    }
+    if (r && total >= least) continue;
+    least = total;
+    for (hn_id id = 0; id < t->g->nodes.n; id++) t->layers[id].uniform = t->layers[id].last;
+  }
+  for (hn_id id = 0; id < t->g->nodes.n; id++) {
+    const timing *best = best_of(&t->layers[id]);
+    hn_node *n = hn_node_at(t->g, id);
+    n->tactic = NULL;
+    if (best) choose(t, id, best);
+    t->result.layers += t->layers[id].n > 1;
+  }
+  HN_TRY(try_plan(t, 0, false, NULL, &mixed));
+  if (t->how->effort > 1) {
+    t->expected = t->done + count_close(t);
+    HN_TRY(descend(t, &mixed));
+  }
+  t->result.after_ms = mixed * 1e3;
+  if (mixed <= least) return HONE_OK;
+  t->result.after_ms = least * 1e3; /* no mixture beats the plain order of the table, begun further down */
+  for (hn_id id = 0; id < t->g->nodes.n; id++)
+    if (t->layers[id].uniform) choose(t, id, tried_with(&t->layers[id], t->layers[id].uniform->name));
+  return HONE_OK;
+}
+
+hone_status hn_tune(hn_graph *g, const hn_view *inputs, const hn_plan_options *o, const hone_tune_options *how,
+                    hone_tune_result *result) {
+  char cpu[HN_CPU_NAME];
+  tuner t = {.inputs = inputs, .how = how, .plan = *o, .g = hn_graph_clone(g), .texts = hn_arena_create()};
+  t.layers = hn_calloc(g->nodes.n, sizeof *t.layers);
+  t.outputs = hn_calloc(g->outputs.n, sizeof *t.outputs);
+  t.expected = 1;
+  hn_cpu_name(cpu);
+  snprintf(t.machine, sizeof t.machine, "%s, %s, %d thread%s", cpu, hn_isa_name(hn_isa_best()), o->threads,
+           o->threads == 1 ? "" : "s");
+  hone_status st = t.g && t.texts && t.layers && t.outputs ? HONE_OK : hn_nomem(g->cx);
+  if (!st) st = hn_timing_cache_open(g->cx, how->cache, &t.cache);
+  if (!st) st = search(&t);
+  if (!st) st = hn_timing_cache_save(t.cache);
+  for (hn_id id = 0; id < g->nodes.n && !st; id++) {
+    hn_node_at(g, id)->tactic = hn_node_at(t.g, id)->tactic;
+    hn_node_at(g, id)->tactic_ms = hn_node_at(t.g, id)->tactic_ms;
+  }
+  if (!st) hn_meta_set(g, "tuned", t.machine);
+  if (!st && g->oom) st = hn_nomem(g->cx);
+  if (!st) *result = t.result;
+  hn_timing_cache_close(t.cache);
+  hn_graph_destroy(t.g);
+  hn_arena_destroy(t.texts);
+  hn_free(t.layers);
+  hn_free(t.outputs);
+  return st;
+}

@@ -15,4 +15,5 @@ bool hn_map_put(hn_map *m, const char *key, uint32_t value); /* replaces; false 
 bool hn_map_get(const hn_map *m, const char *key, uint32_t *value);
 void hn_map_free(hn_map *m);
 uint64_t hn_hash(const void *p, size_t n, uint64_t seed); /* not cryptographic; stable across runs and machines */
+uint64_t hn_digest(const void *p, size_t n, uint64_t seed); /* the same for megabytes: as fast as memory is read */
 #endif

@@ -31,6 +31,11 @@ typedef struct hn_arg {
 } hn_arg;
 
 enum { HN_TASK_PACKS = 4 };
+typedef struct hn_pack {
+  void *data;
+  size_t bytes;
+  uint64_t key; /* under which the graph's store has it */
+} hn_pack;
 typedef struct hn_task hn_task;
 typedef struct hn_exec hn_exec;
 
@@ -60,12 +65,16 @@ struct hn_task {
   void *state;
   const hn_kernel *kernel;
   /* weights in the form the kernel wants, in the order of hn_task_pack() calls; freed after destroy() */
-  struct { void *data; size_t bytes; } pack[HN_TASK_PACKS];
+  hn_pack pack[HN_TASK_PACKS];
   uint32_t n_packs;
 };
 /* For plan(): room for `bytes` of prepared constants that live as long as the task, 64-byte aligned. *fill: the kernel
-   must write them now. */
-hone_status hn_task_pack(hn_task *t, size_t bytes, void **data, bool *fill);
+   must write them now; else they are there already, made by another session of the model or found in its engine, and
+   must not be written. What they hold may depend on the kernel, the node (operator, attributes, epilogue, constant
+   inputs, types, layouts so far) and the instruction set; `form` is a number for everything else it depends on
+   (the shapes of activations, threads), 0 if nothing. They hold numbers to compute with, never offsets to follow: a
+   damaged file must not lead outside. */
+hone_status hn_task_pack(hn_task *t, size_t bytes, uint64_t form, void **data, bool *fill);
 void hn_task_unpack(hn_task *t); /* frees them */
 
 /* A tensor at run time. */
@@ -112,6 +121,9 @@ hone_status hn_xbad_dtype(const hn_exec *x, hn_dtype t);
 /* ---- the table: kernels.def rows of this build, best first for an operator. */
 const hn_kernel *hn_kernel_at(uint32_t i); /* the faster kernels, in the table's order; NULL past the end */
 const hn_kernel *hn_kernel_ref(hn_op op);  /* NULL if the operator has none */
+
+extern const char hn_kernels_id[]; /* changes whenever the sources of the kernels do: prepared constants of another build do
+                                      not fit */
 
 /* Whose code a fast kernel is: what --tactic-sources selects from. */
 typedef enum hn_source { HN_SOURCE_HONE, HN_SOURCE_ONEDNN, HN_SOURCE_COUNT } hn_source;

@@ -22,7 +22,11 @@ static hn_graph *create(hone_context *cx, const char *name, hn_dims *shared) {
 }
 
 hn_graph *hn_graph_create(hone_context *cx, const char *name) { return create(cx, name, NULL); }
-hn_graph *hn_graph_create_nested(hn_graph *parent, const char *name) { return create(parent->cx, name, parent->dims); }
+hn_graph *hn_graph_create_nested(hn_graph *parent, const char *name) {
+  hn_graph *g = create(parent->cx, name, parent->dims);
+  if (g) g->store = hn_store_ref(parent->store);
+  return g;
+}
 
 static void attr_release(hn_attr *a) {
   if (a->type == HN_ATTR_TENSOR) hn_tensor_unref(a->v.tensor);
@@ -41,6 +45,7 @@ void hn_graph_destroy(hn_graph *g) {
   hn_vec_free(&g->outputs);
   hn_vec_free(&g->meta);
   hn_map_free(&g->names);
+  hn_store_unref(g->store);
   if (g->owns_dims) hn_dims_destroy(g->dims);
   hn_arena_destroy(g->arena);
   hn_free(g);
@@ -405,15 +410,18 @@ static hn_graph *clone(hn_graph *c, const hn_graph *g) {
   return c;
 }
 
-hn_graph *hn_graph_clone(const hn_graph *g) {
+hn_graph *hn_graph_clone(const hn_graph *g) { return hn_graph_clone_for(g, g->cx); }
+
+hn_graph *hn_graph_clone_for(const hn_graph *g, hone_context *cx) {
   hn_dims *dims = hn_dims_clone(g->dims);
   if (!dims) return NULL;
-  hn_graph *c = create(g->cx, g->name, dims);
+  hn_graph *c = create(cx, g->name, dims);
   if (!c) {
     hn_dims_destroy(dims);
     return NULL;
   }
   c->owns_dims = true;
+  c->store = hn_store_ref(g->store);
   return clone(c, g);
 }
 

@@ -7,6 +7,7 @@
 #define HN_GRAPH_H
 #include "base/map.h"
 #include "base/status.h"
+#include "base/store.h"
 #include "base/vec.h"
 #include "ir/dim.h"
 #include "ir/opcode.h"
@@ -94,6 +95,7 @@ struct hn_graph {
   HN_VEC(hn_meta) meta;  /* format, producer, opset, ... */
   hn_map names;          /* value name -> id */
   uint32_t fresh;        /* counter for fresh names */
+  hn_store *store;       /* what kernels made of its constants; shared with clones and nested graphs; NULL: each plan its own */
 };
 
 /* ---- life */
@@ -101,6 +103,7 @@ hn_graph *hn_graph_create(hone_context *cx, const char *name); /* NULL: memory *
 hn_graph *hn_graph_create_nested(hn_graph *parent, const char *name);
 void hn_graph_destroy(hn_graph *g); /* accepts NULL */
 hn_graph *hn_graph_clone(const hn_graph *g); /* deep, ids kept, tensors shared; NULL: memory */
+hn_graph *hn_graph_clone_for(const hn_graph *g, hone_context *cx); /* the clone belongs to another context */
 hn_graph *hn_graph_clone_nested(hn_graph *parent, const hn_graph *g);
 
 /* ---- building. Ids are stable; pointers from hn_node_at/hn_value_at last until the next node/value is added.

@@ -80,12 +80,17 @@ void hn_tensor_unref(hn_tensor *t) {
 }
 
 uint64_t hn_tensor_hash(hn_tensor *t) {
-  if (!t->hash) {
-    t->hash = hn_hash(t->data, t->bytes, (uint64_t)t->dtype) ^
-              hn_hash(t->dims, sizeof(int64_t) * (size_t)t->rank, (uint64_t)t->rank);
-    if (!t->hash) t->hash = 1;
-  }
-  return t->hash;
+  uint64_t h = __atomic_load_n(&t->hash, __ATOMIC_RELAXED); /* threads that share it come to the same */
+  if (h) return h;
+  h = hn_tensor_digest(t);
+  __atomic_store_n(&t->hash, h, __ATOMIC_RELAXED);
+  return h;
+}
+
+uint64_t hn_tensor_digest(const hn_tensor *t) {
+  uint64_t h = hn_digest(t->data, t->bytes, (uint64_t)t->dtype) ^
+               hn_hash(t->dims, sizeof(int64_t) * (size_t)t->rank, (uint64_t)t->rank);
+  return h ? h : 1;
 }
 
 bool hn_tensor_equal(const hn_tensor *a, const hn_tensor *b) {

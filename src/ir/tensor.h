@@ -27,7 +27,8 @@ hone_status hn_tensor_map(hone_context *cx, hn_dtype dtype, int32_t rank, const 
                           size_t offset, hn_tensor **out);
 hn_tensor *hn_tensor_ref(const hn_tensor *t); /* returns t, one reference more */
 void hn_tensor_unref(hn_tensor *t);           /* accepts NULL */
-uint64_t hn_tensor_hash(hn_tensor *t);
+uint64_t hn_tensor_hash(hn_tensor *t);         /* of type, dimensions and content; kept, or as a file said */
+uint64_t hn_tensor_digest(const hn_tensor *t); /* the same, computed now */
 bool hn_tensor_equal(const hn_tensor *a, const hn_tensor *b); /* dtype, dims and bytes */
 hone_status hn_tensor_scalar_f(hone_context *cx, hn_dtype dtype, double v, hn_tensor **out);
 hone_status hn_tensor_scalar_i(hone_context *cx, hn_dtype dtype, int64_t v, hn_tensor **out);

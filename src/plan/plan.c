@@ -413,7 +413,9 @@ hone_status hn_plan_create(hn_graph *g, const hn_plan_options *o, hn_plan **out)
     memset(p->value_slot, 0xff, sizeof *p->value_slot * nv);
     memset(b.converted, 0xff, sizeof *b.converted * nv);
     prepare_groups(&b);
+    if (g->store) hn_store_lock(g->store); /* what kernels pack is there for others when it is whole */
     st = plan_graph(&b);
+    if (g->store) hn_store_unlock(g->store);
   }
   if (!st) st = hn_plan_memory(g->cx, p->blocks.p, p->blocks.n, &p->arena_bytes, &p->lower_bound);
   hn_free(b.group);

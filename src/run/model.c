@@ -13,7 +13,9 @@
 hone_status hn_model_wrap(hone_context *cx, hn_graph *g, hone_model **out) {
   hone_model *m = hn_calloc(1, sizeof *m);
   if (m) m->strings = hn_arena_create();
-  if (!m || !m->strings) {
+  if (!g->store) g->store = hn_store_create();
+  if (!m || !m->strings || !g->store) {
+    if (m) hn_arena_destroy(m->strings);
     hn_free(m);
     hn_graph_destroy(g);
     return hn_nomem(cx);

@@ -71,21 +71,6 @@ bool hn_layout_bytes(hn_layout l, hn_dtype t, int32_t rank, const int64_t *dims,
   return hn_dtype_bytes(t, (uint64_t)n, bytes);
 }
 
-hone_status hn_task_pack(hn_task *t, size_t bytes, void **data, bool *fill) {
-  if (t->n_packs == HN_TASK_PACKS) return HONE_UNSUPPORTED;
-  void *p = hn_malloc_aligned(bytes);
-  if (!p) return hn_nomem(t->cx);
-  t->pack[t->n_packs].data = *data = p;
-  t->pack[t->n_packs++].bytes = bytes;
-  t->packed += bytes;
-  *fill = true;
-  return HONE_OK;
-}
-
-void hn_task_unpack(hn_task *t) {
-  while (t->n_packs) hn_free_aligned(t->pack[--t->n_packs].data);
-}
-
 hone_status hn_xfail(const hn_exec *x, hone_status st, const char *fmt, ...) {
   char text[1024];
   va_list ap;

@@ -37,7 +37,7 @@ hone_status hn_conv_pack_bias(hn_task *t, int64_t extra, const float **out) {
   int64_t n = t->in[2].dims[0], padded = n + extra;
   float *b;
   bool fill;
-  HN_TRY(hn_task_pack(t, sizeof *b * (size_t)padded, (void **)&b, &fill));
+  HN_TRY(hn_task_pack(t, sizeof *b * (size_t)padded, 0, (void **)&b, &fill));
   if (fill) {
     memset(b, 0, sizeof *b * (size_t)padded);
     memcpy(b, t->in[2].constant->data, sizeof *b * (size_t)n);

@@ -44,7 +44,7 @@ static hone_status pack_weights(hn_task *t, conv_gemm *s) {
   const float *w = t->in[1].constant->data;
   float *p;
   bool fill;
-  HN_TRY(hn_task_pack(t, sizeof *p * each * (size_t)c->group, (void **)&p, &fill));
+  HN_TRY(hn_task_pack(t, sizeof *p * each * (size_t)c->group, 0, (void **)&p, &fill));
   for (int64_t g = 0; g < c->group && fill; g++)
     for (int64_t tap = 0; tap < area; tap++)
       hn_tile_pack(s->tile, s->k, tap * in_c, in_c, s->n, w + g * s->n * s->k + tap, area, s->k, p + (size_t)g * each);

@@ -36,7 +36,7 @@ static hone_status pack_weights(hn_task *t, conv_winograd *s) {
   int64_t cols = s->tile->cols, panel = WINOGRAD_POINTS * c->in_c * cols;
   float *p;
   bool fill;
-  HN_TRY(hn_task_pack(t, sizeof *p * (size_t)(s->panels * panel), (void **)&p, &fill));
+  HN_TRY(hn_task_pack(t, sizeof *p * (size_t)(s->panels * panel), 0, (void **)&p, &fill));
   s->weights = p;
   if (fill) {
     if (c->out_c % cols) memset(p, 0, sizeof *p * (size_t)(s->panels * panel));
@@ -48,7 +48,7 @@ static hone_status pack_weights(hn_task *t, conv_winograd *s) {
       }
   }
   t->in[1].unused = true;
-  HN_TRY(hn_task_pack(t, sizeof *p * (size_t)c->in_c, (void **)&p, &fill));
+  HN_TRY(hn_task_pack(t, sizeof *p * (size_t)c->in_c, 0, (void **)&p, &fill));
   if (fill) memset(p, 0, sizeof *p * (size_t)c->in_c);
   s->zeros = p;
   return hn_conv_pack_bias(t, cols, &s->bias);

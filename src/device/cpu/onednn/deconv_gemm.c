@@ -10,7 +10,7 @@
 
 typedef struct deconv_state {
   int64_t n, ic, oc, ih, iw, oh, ow, kh, kw, sh, sw, dh, dw, ph, pw;
-  float *weights; /* kernel row, input channel, kernel column, output channel */
+  const float *weights; /* kernel row, input channel, kernel column, output channel */
   const float *bias;
   size_t scratch; /* of a thread */
   bool direct;    /* products go straight into output rows */
@@ -46,14 +46,15 @@ hone_status deconv_gemm_plan(hn_task *t) {
   t->state = s;
   if (!s) return hn_nomem(t->cx);
   if (!describe(t, s)) return HONE_UNSUPPORTED;
-  t->packed = sizeof(float) * (size_t)t->in[1].constant->count;
-  s->weights = hn_malloc_aligned(t->packed);
-  if (!s->weights) return hn_nomem(t->cx);
+  float *packed;
+  bool fill;
+  HN_TRY(hn_task_pack(t, sizeof *packed * (size_t)t->in[1].constant->count, 0, (void **)&packed, &fill));
+  s->weights = packed;
   const float *w = t->in[1].constant->data; /* input channel, output channel, kernel row, kernel column */
-  for (int64_t i = 0; i < s->ic; i++)
+  for (int64_t i = 0; i < s->ic && fill; i++)
     for (int64_t o = 0; o < s->oc; o++)
       for (int64_t y = 0; y < s->kh; y++)
-        for (int64_t x = 0; x < s->kw; x++) s->weights[((y * s->ic + i) * s->kw + x) * s->oc + o] = *w++;
+        for (int64_t x = 0; x < s->kw; x++) packed[((y * s->ic + i) * s->kw + x) * s->oc + o] = *w++;
   if (t->node->n_main > 2 && t->in[2].present) {
     s->bias = t->in[2].constant->data;
     t->in[2].unused = true;
@@ -119,8 +120,6 @@ hone_status deconv_gemm_run(hn_exec *x) {
 }
 
 void deconv_gemm_destroy(hn_task *t) {
-  deconv_state *s = t->state;
-  if (s) hn_free_aligned(s->weights);
-  hn_free(s);
+  hn_free(t->state);
   t->state = NULL;
 }

@@ -120,6 +120,19 @@ hone_status hn_dnnl_bind(hn_task *t, hn_dnnl_run *r, int arg, const dnnl_memory_
   return HONE_OK;
 }
 
+/* A number for how oneDNN lays out a tensor, which depends on more than the tensor. */
+static uint64_t form_of(const dnnl_memory_desc_t *m) {
+  const dnnl_blocking_desc_t *b = &m->format_desc.blocking;
+  size_t n = sizeof(dnnl_dim_t) * (size_t)m->ndims, blocks = sizeof(dnnl_dim_t) * (size_t)b->inner_nblks;
+  uint64_t h = hn_hash(&m->data_type, sizeof m->data_type, (uint64_t)m->format_kind);
+  if (m->format_kind != dnnl_blocked) return hn_hash(m, sizeof *m, h);
+  h = hn_hash(m->padded_dims, n, h);
+  h = hn_hash(b->strides, n, h);
+  h = hn_hash(b->inner_blks, blocks, h);
+  h = hn_hash(b->inner_idxs, blocks, h);
+  return hn_hash(&m->extra.flags, sizeof m->extra.flags, h);
+}
+
 hone_status hn_dnnl_pack(hn_task *t, hn_dnnl_run *r, int arg, const hn_tensor *w, const dnnl_memory_desc_t *from,
                          const dnnl_memory_desc_t *want) {
   const hn_cpu *cpu = t->device;
@@ -127,11 +140,11 @@ hone_status hn_dnnl_pack(hn_task *t, hn_dnnl_run *r, int arg, const hn_tensor *w
   dnnl_primitive_t reorder = NULL;
   dnnl_memory_t src = NULL;
   if (dnnl_memory_desc_equal(from, want)) return hn_dnnl_bind(t, r, arg, want, HN_DNNL_FIXED, w->data);
-  size_t bytes = dnnl_memory_desc_get_size(want);
-  r->packed = hn_malloc_aligned(bytes);
-  if (!r->packed) return hn_nomem(t->cx);
-  t->packed = bytes;
-  HN_TRY(hn_dnnl_bind(t, r, arg, want, HN_DNNL_FIXED, r->packed));
+  void *packed;
+  bool fill;
+  HN_TRY(hn_task_pack(t, dnnl_memory_desc_get_size(want), form_of(want), &packed, &fill));
+  HN_TRY(hn_dnnl_bind(t, r, arg, want, HN_DNNL_FIXED, packed));
+  if (!fill) return HONE_OK;
   bool ok = dnnl_memory_create(&src, from, cpu->engine, w->data) == dnnl_success &&
             dnnl_reorder_primitive_desc_create(&pd, from, cpu->engine, want, cpu->engine, NULL) == dnnl_success &&
             dnnl_primitive_create(&reorder, pd) == dnnl_success;
@@ -175,7 +188,6 @@ hone_status hn_dnnl_execute(const hn_dnnl_run *r, hn_exec *x) {
 void hn_dnnl_destroy(hn_dnnl_run *r) {
   for (int i = 0; i < r->n; i++) dnnl_memory_destroy(r->args[i].memory);
   if (r->primitive) dnnl_primitive_destroy(r->primitive);
-  hn_free_aligned(r->packed);
 }
 
 static bool is_constant_f32(const hn_arg *a) { return a->present && a->constant && a->dtype == HONE_DTYPE_F32; }

@@ -31,13 +31,12 @@ typedef struct hn_dnnl_run {
   int n;
   dnnl_exec_arg_t args[HN_DNNL_ARGS];
   int source[HN_DNNL_ARGS];    /* where an argument's data is: input i, or one of the HN_DNNL_* below */
-  void *packed;                /* weights in oneDNN's layout */
 } hn_dnnl_run;
 enum { HN_DNNL_OUTPUT = -1, HN_DNNL_SCRATCH = -2, HN_DNNL_FIXED = -3 };
 
 /* One more argument: data from input/output/scratch at run time, or fixed at `data` now. */
 hone_status hn_dnnl_bind(hn_task *t, hn_dnnl_run *r, int arg, const dnnl_memory_desc_t *md, int source, void *data);
-/* Copies constant `w`, described by `from`, into a buffer of r's in layout `want`, and binds it. */
+/* Copies constant `w`, described by `from`, into a pack of the task in layout `want`, and binds it. */
 hone_status hn_dnnl_pack(hn_task *t, hn_dnnl_run *r, int arg, const hn_tensor *w, const dnnl_memory_desc_t *from,
                          const dnnl_memory_desc_t *want);
 /* Creates the primitive and binds its scratchpad. UNSUPPORTED where oneDNN would use its slow reference code. */

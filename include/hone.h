@@ -147,9 +147,25 @@ typedef struct hone_layer_info {
   double tactic_ms;   /**< what it took then, with the changes of layout before it */
 } hone_layer_info;
 
-/** Reads a model file. The format is recognized by content: ONNX or a hone engine (.hone).
+/** Which part of a file is the model, where the format leaves a choice (TensorFlow). NULL: what the format says. */
+typedef struct hone_load_options {
+  uint32_t size;
+  const char *tag_set;   /**< tags of the MetaGraph, as in "serve" or "serve,gpu"; NULL: "serve", or the only one */
+  const char *signature; /**< key of the SignatureDef; NULL: "serving_default", or the only one */
+  const char *inputs;    /**< comma-separated tensors ("x:0") to feed in place of the signature's inputs or those found */
+  const char *outputs;   /**< comma-separated tensors to fetch in place of the signature's outputs or those found */
+  bool where_known;      /**< formats that have no such choice ignore these options instead of refusing them */
+} hone_load_options;
+HONE_API void hone_load_options_init(hone_load_options *options);
+
+/** Reads a model from a file or a directory. The format is recognized by content: ONNX or a hone engine (.hone).
     Errors: IO, BAD_FORMAT, UNSUPPORTED (lists every unsupported operator with a node name), BAD_GRAPH, NOMEM. */
 HONE_API hone_status hone_model_load(hone_context *context, const char *path, hone_model **model);
+
+/** As hone_model_load() with a choice. `options` may be NULL. Errors also: BAD_ARG (no such tag set, signature or
+    tensor: the message lists the known ones; or the format leaves no choice). */
+HONE_API hone_status hone_model_load_with(hone_context *context, const char *path, const hone_load_options *options,
+                                          hone_model **model);
 
 /** As hone_model_load() from memory. `data` must outlive the call only. External data files are refused. */
 HONE_API hone_status hone_model_load_memory(hone_context *context, const void *data, size_t size, hone_model **model);

@@ -50,6 +50,11 @@ hone_status hn_map_file(hone_context *cx, const char *path, hn_mapping **out) {
   return HONE_OK;
 }
 
+bool hn_is_directory(const char *path) {
+  struct stat st;
+  return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
 const void *hn_mapping_data(const hn_mapping *m) { return m->data; }
 size_t hn_mapping_size(const hn_mapping *m) { return m->size; }
 

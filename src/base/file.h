@@ -15,6 +15,7 @@ size_t hn_mapping_size(const hn_mapping *m);
 hn_mapping *hn_mapping_ref(hn_mapping *m);
 void hn_mapping_unref(hn_mapping *m); /* accepts NULL */
 
+bool hn_is_directory(const char *path);
 /* Does `path`, links followed, lie in folder `dir` or below? True also for a file that is not there. */
 bool hn_path_within(const char *dir, const char *path);
 

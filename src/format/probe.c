@@ -22,32 +22,46 @@ static const char *looks_like(const unsigned char *p, size_t size) {
   return size ? "unknown" : "empty";
 }
 
-static hone_status read_any(hone_context *cx, const hn_format *formats, const char *path, const void *data, size_t size,
-                            hn_mapping *m, hn_graph **out) {
+static bool has_wishes(const hone_load_options *o) {
+  return (o->tag_set || o->signature || o->inputs || o->outputs) && !o->where_known;
+}
+
+static hone_status read_any(hone_context *cx, const hn_format *formats, const hn_source *s, hn_graph **out) {
   hn_str known = {0};
   for (const hn_format *f = formats; f->name; f++) {
-    if (f->probe(data, size)) {
+    if (f->probe(s)) {
       hn_str_free(&known);
-      return f->read(cx, path, data, size, m, out);
+      if (has_wishes(s->options) && !f->chooses)
+        return hn_fail(cx, HONE_BAD_ARG, "%s: %s have no tag sets or signatures to choose from, nor tensors to cut at", s->path,
+                       f->name);
+      return f->read(cx, s, out);
     }
     hn_str_printf(&known, "%s%s", f == formats ? "" : ", ", f->name);
   }
-  hone_status st = hn_fail(cx, HONE_BAD_FORMAT, "%s: not a model this build reads (it looks %s); it reads %s", path,
-                           looks_like(data, size), known.p ? known.p : "nothing");
+  hone_status st = hn_fail(cx, HONE_BAD_FORMAT, "%s: not a model this build reads (it looks %s); it reads %s", s->path,
+                           s->directory ? "like a directory without a saved_model.pb" : looks_like(s->data, s->size),
+                           known.p ? known.p : "nothing");
   hn_str_free(&known);
   return st;
 }
 
-hone_status hn_format_read(hone_context *cx, const hn_format *formats, const char *path, hn_graph **out) {
-  hn_mapping *m;
-  HN_TRY(hn_map_file(cx, path, &m));
-  hone_status st = read_any(cx, formats, path, hn_mapping_data(m), hn_mapping_size(m), m, out);
-  hn_mapping_unref(m);
+hone_status hn_format_read(hone_context *cx, const hn_format *formats, const char *path, const hone_load_options *o,
+                           hn_graph **out) {
+  hone_load_options none = {.size = sizeof none};
+  hn_source s = {.path = path, .options = o ? o : &none, .directory = hn_is_directory(path)};
+  if (s.directory) return read_any(cx, formats, &s, out);
+  HN_TRY(hn_map_file(cx, path, &s.m));
+  s.data = hn_mapping_data(s.m);
+  s.size = hn_mapping_size(s.m);
+  hone_status st = read_any(cx, formats, &s, out);
+  hn_mapping_unref(s.m);
   return st;
 }
 
 hone_status hn_format_read_memory(hone_context *cx, const hn_format *formats, const void *data, size_t size, hn_graph **out) {
-  return read_any(cx, formats, "(memory)", data, size, NULL, out);
+  hone_load_options none = {.size = sizeof none};
+  hn_source s = {.path = "(memory)", .data = data, .size = size, .options = &none};
+  return read_any(cx, formats, &s, out);
 }
 
 hone_status hn_format_write(const hn_graph *g, const hn_format *formats, const char *path) {

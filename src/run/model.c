@@ -31,17 +31,36 @@ void hn_model_changed(hone_model *m) {
   m->order = NULL;
 }
 
+/* The engine's room knows nothing of formats. */
+static bool engine_probe(const hn_source *s) { return !s->directory && hn_engine_probe(s->data, s->size); }
+static hone_status engine_read(hone_context *cx, const hn_source *s, hn_graph **out) {
+  return hn_engine_read(cx, s->path, s->data, s->size, s->m, out);
+}
+
 /* Every format this build reads, most particular first. */
 static const hn_format formats[] = {
-    {"hone engines", hn_engine_probe, hn_engine_read, ".hone", hn_engine_write},
-    {"ONNX", hn_onnx_probe, hn_onnx_read, ".onnx", hn_onnx_write},
+    {"hone engines", engine_probe, engine_read, false, ".hone", hn_engine_write},
+    {"ONNX", hn_onnx_probe, hn_onnx_read, false, ".onnx", hn_onnx_write},
     {.name = NULL},
 };
 
-hone_status hone_model_load(hone_context *cx, const char *path, hone_model **model) {
+void hone_load_options_init(hone_load_options *options) { *options = (hone_load_options){.size = sizeof *options}; }
+
+hone_status hone_model_load_with(hone_context *cx, const char *path, const hone_load_options *given, hone_model **model) {
+  hone_load_options o;
   hn_graph *g;
-  HN_TRY(hn_format_read(cx, formats, path, &g));
+  hone_load_options_init(&o);
+  if (given) { /* of an older, smaller version perhaps: what it lacks keeps its default */
+    if (given->size < sizeof given->size || given->size > sizeof o)
+      return hn_fail(cx, HONE_BAD_ARG, "hone_load_options: call hone_load_options_init() first");
+    memcpy(&o, given, given->size);
+  }
+  HN_TRY(hn_format_read(cx, formats, path, &o, &g));
   return hn_model_wrap(cx, g, model);
+}
+
+hone_status hone_model_load(hone_context *cx, const char *path, hone_model **model) {
+  return hone_model_load_with(cx, path, NULL, model);
 }
 
 hone_status hone_model_load_memory(hone_context *cx, const void *data, size_t size, hone_model **model) {

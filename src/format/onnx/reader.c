@@ -6,65 +6,19 @@
 
 #include "format/onnx/tensor_onnx.h"
 #include "format/onnx/upgrade.h"
+#include "format/wire/nesting.h"
 #include "op/infer.h"
 
 enum {
-  MAX_NESTING = 100,
+  MAX_NESTING = 200,
   MAX_CALLS = 64,             /* functions within functions */
   ABSENT = (int)(HN_NONE - 1) /* the value of a function's input that the call leaves out */
 };
 
-bool hn_onnx_probe(const void *data, size_t size) {
+bool hn_onnx_probe(const hn_source *s) {
   /* A model begins with ir_version (field 1, varint) or one of the other early fields of ModelProto. */
-  const unsigned char *p = data;
-  return size >= 2 && (p[0] == 0x08 || p[0] == 0x12 || p[0] == 0x1a || p[0] == 0x22 || p[0] == 0x3a || p[0] == 0x42);
-}
-
-/* ------------------------------------------------------------------------------ nesting before unpacking */
-
-static bool varint(const unsigned char *p, size_t n, size_t *at, uint64_t *v) {
-  *v = 0;
-  for (int shift = 0; shift < 64 && *at < n; shift += 7) {
-    unsigned char b = p[(*at)++];
-    *v |= (uint64_t)(b & 127) << shift;
-    if (!(b & 128)) return true;
-  }
-  return false;
-}
-
-/* How deep the messages nest that the unpacker would recurse into: graph -> node -> attribute -> graph ... Only
-   the fields that lead to a graph are followed (7 model/graph, 1 node, 5 attribute, 6 and 11 graph, 25 functions). */
-static int nesting(const unsigned char *p, size_t n, int kind, int depth) {
-  enum { MODEL, GRAPH, NODE, ATTRIBUTE, FUNCTION };
-  static const struct { int kind, field, to; } ways[] = {
-      {MODEL, 7, GRAPH}, {MODEL, 25, FUNCTION}, {GRAPH, 1, NODE}, {FUNCTION, 7, NODE}, {FUNCTION, 11, ATTRIBUTE},
-      {NODE, 5, ATTRIBUTE}, {ATTRIBUTE, 6, GRAPH}, {ATTRIBUTE, 11, GRAPH}};
-  int deepest = depth;
-  if (depth > MAX_NESTING) return depth;
-  for (size_t at = 0; at < n;) {
-    uint64_t key, len;
-    if (!varint(p, n, &at, &key)) return -1;
-    switch (key & 7) {
-      case 0:
-        if (!varint(p, n, &at, &len)) return -1;
-        continue;
-      case 1: len = 8; break;
-      case 5: len = 4; break;
-      case 2:
-        if (!varint(p, n, &at, &len)) return -1;
-        break;
-      default: return -1;
-    }
-    if (len > n - at) return -1;
-    for (size_t i = 0; (key & 7) == 2 && i < sizeof ways / sizeof *ways; i++)
-      if (ways[i].kind == kind && (uint64_t)ways[i].field == key >> 3) {
-        int d = nesting(p + at, (size_t)len, ways[i].to, depth + 1);
-        if (d < 0) return d;
-        if (d > deepest) deepest = d;
-      }
-    at += (size_t)len;
-  }
-  return deepest;
+  const unsigned char *p = s->data;
+  return !s->directory && s->size >= 2 && (p[0] == 0x08 || p[0] == 0x12 || p[0] == 0x1a || p[0] == 0x22 || p[0] == 0x3a || p[0] == 0x42);
 }
 
 /* ----------------------------------------------------------------------------------------- the reader */
@@ -571,16 +525,17 @@ static hone_status read_model(reader *r, hn_graph **out) {
   return st;
 }
 
-hone_status hn_onnx_read(hone_context *cx, const char *path, const void *data, size_t size, hn_mapping *m, hn_graph **out) {
-  int depth = nesting(data, size, 0, 0);
+hone_status hn_onnx_read(hone_context *cx, const hn_source *s, hn_graph **out) {
+  const char *path = s->path;
+  int depth = hn_wire_nesting(&onnx__model_proto__descriptor, s->data, s->size, MAX_NESTING);
   if (depth < 0) return hn_fail(cx, HONE_BAD_FORMAT, "%s: not a readable ONNX model: it is truncated or damaged", path);
   if (depth > MAX_NESTING) return hn_fail(cx, HONE_BAD_FORMAT, "%s: graphs are nested more than %d deep", path, MAX_NESTING);
-  Onnx__ModelProto *model = onnx__model_proto__unpack(NULL, size, data);
+  Onnx__ModelProto *model = onnx__model_proto__unpack(NULL, s->size, s->data);
   if (!model) return hn_fail(cx, HONE_BAD_FORMAT, "%s: not a readable ONNX model: it is truncated or damaged", path);
   reader r = {.cx = cx, .path = path, .model = model};
   hn_arena *a = hn_arena_create();
   const char *slash = strrchr(path, '/');
-  if (a && m) r.dir = slash ? hn_arena_strndup(a, path, (size_t)(slash - path) + (slash == path)) : hn_arena_strdup(a, ".");
+  if (a && s->m) r.dir = slash ? hn_arena_strndup(a, path, (size_t)(slash - path) + (slash == path)) : hn_arena_strdup(a, ".");
   hone_status st = a ? read_model(&r, out) : hn_nomem(cx);
   if (st) hn_fail_within(cx, st, "%s", path);
   hn_vec_free(&r.missing);

@@ -1,10 +1,10 @@
 /* reader.h - ONNX files to graphs. */
 #ifndef HN_ONNX_READER_H
 #define HN_ONNX_READER_H
-#include "ir/graph.h"
+#include "format/probe.h"
 
 /* Could this be a serialized ModelProto? By its first fields. */
-bool hn_onnx_probe(const void *data, size_t size);
+bool hn_onnx_probe(const hn_source *s);
 /* Errors: BAD_FORMAT, UNSUPPORTED (all unsupported operators at once), BAD_GRAPH, NOMEM. */
-hone_status hn_onnx_read(hone_context *cx, const char *path, const void *data, size_t size, hn_mapping *m, hn_graph **out);
+hone_status hn_onnx_read(hone_context *cx, const hn_source *s, hn_graph **out);
 #endif

@@ -339,6 +339,92 @@ typedef struct hone_tune_result {
 HONE_API hone_status hone_session_tune(hone_session *session, hone_model *model, const hone_tune_options *options,
                                        hone_tune_result *result);
 
+/* ------------------------------------------------------------------------------------------ profiling */
+
+/** What a session does, slice by slice: steps on every thread, ranges of the caller, memory. A profile belongs to a
+    context and may record several sessions of it, one after the other. */
+typedef struct hone_profile hone_profile;
+
+HONE_API hone_status hone_profile_create(hone_context *context, hone_profile **profile);
+HONE_API void hone_profile_destroy(hone_profile **profile);
+
+/** Runs of `session` are recorded in `profile` from now on; NULL: no longer. The profile must outlive the recording.
+    Room for what is recorded is made between runs; a session that is not recorded pays nothing. Errors: NOMEM. */
+HONE_API hone_status hone_session_record(hone_session *session, hone_profile *profile);
+
+/** What the runs that follow are for. */
+typedef enum hone_profile_phase {
+  HONE_PROFILE_TIMED,   /**< they count (the state a profile begins in) */
+  HONE_PROFILE_WARMUP,  /**< they are in the trace, marked, and in no figure */
+  HONE_PROFILE_COUNTED, /**< events of the processor are counted for every step, which takes time: as for a warm-up */
+  HONE_PROFILE_PAUSED   /**< they are not recorded */
+} hone_profile_phase;
+/** Errors: UNSUPPORTED (COUNTED, and the system lets nothing be counted: the error says why). */
+HONE_API hone_status hone_profile_set_phase(hone_profile *profile, hone_profile_phase phase);
+
+/** Opens a named range in the trace, around runs or within whatever the caller does; ranges nest. Errors: NOMEM,
+    BAD_ARG (deeper than 64). */
+HONE_API hone_status hone_profile_range_push(hone_profile *profile, const char *name);
+/** Closes the range opened last. Errors: BAD_ARG (none is open), NOMEM. */
+HONE_API hone_status hone_profile_range_pop(hone_profile *profile);
+
+/** Measures what this machine can do at most on `threads` threads (0: all), which figures are then related to: single-precision
+    operations and bytes read from memory per second. Any out pointer may be NULL. Takes some tenths of a second. */
+HONE_API hone_status hone_profile_measure_peak(hone_profile *profile, int32_t threads, double *flops, double *bandwidth);
+
+/** What may be counted: cycles, instructions, cache misses, task clock, page faults, context switches. */
+enum { HONE_PROFILE_COUNTERS = 6 };
+/** Name of a counter; false past the last. `reason` is why it is not available, "" if it is or no COUNTED phase was asked
+    for. Any out pointer may be NULL. */
+HONE_API bool hone_profile_counter_at(const hone_profile *profile, uint32_t index, const char **name, const char **reason);
+
+typedef enum hone_slice_kind {
+  HONE_SLICE_LAYER,
+  HONE_SLICE_REORDER, /**< a change of layout between layers */
+  HONE_SLICE_TRANSFER /**< a copy from one device to another */
+} hone_slice_kind;
+
+/** All timed runs of one step. Times are its own: those of layers in a nested graph are not in them. Strings live as
+    long as the profile. */
+typedef struct hone_profile_layer {
+  const char *name;    /**< node's name; of a reorder or transfer: the tensor's */
+  const char *op;      /**< as hone_layer_info.op, "Reorder", "Transfer" */
+  const char *kernel, *layout;
+  const char *source;  /**< nodes of the original model that it came from, "+" between */
+  const char *device;
+  const char *inputs, *outputs; /**< types and shapes, comma-separated: "f32[1,3,224,224]" */
+  hone_dtype dtype;    /**< of the first output */
+  hone_slice_kind kind;
+  uint32_t calls;      /**< timed */
+  double total_ms, mean_ms, min_ms, max_ms;
+  double flops;        /**< arithmetic operations of one call, a multiply-accumulate being two */
+  uint64_t bytes;      /**< read and written in one call: inputs, weights, outputs */
+  uint64_t live_bytes; /**< planned activations alive while it runs */
+  double counters[HONE_PROFILE_COUNTERS]; /**< mean of the counted calls; negative: not counted */
+} hone_profile_layer;
+HONE_API uint32_t hone_profile_layer_count(const hone_profile *profile);
+HONE_API hone_status hone_profile_layer_at(const hone_profile *profile, uint32_t index, hone_profile_layer *layer);
+/** The layer that produces what `layer` reads first, second, ...; false past the end. */
+HONE_API bool hone_profile_layer_from(const hone_profile *profile, uint32_t layer, uint32_t index, uint32_t *producer);
+
+/** Timed runs as a whole. */
+typedef struct hone_profile_totals {
+  uint32_t runs, warmups, counted;
+  double run_ms, min_ms, max_ms;                /**< of a run: mean, fastest, slowest */
+  double layers_ms, reorders_ms, transfers_ms;  /**< of a run, mean */
+  double between_ms;                            /**< of a run, mean, spent in no step */
+  uint64_t transfers, transfer_bytes;           /**< of a run, rounded */
+  double peak_flops, peak_bandwidth;            /**< as measured; 0: not measured */
+  uint64_t dropped;                             /**< slices that found no room */
+} hone_profile_totals;
+HONE_API hone_status hone_profile_totals_get(const hone_profile *profile, hone_profile_totals *totals);
+
+/** The trace as text in Chrome's trace event format, which chrome://tracing and Perfetto open: a lane a thread and stream, a slice
+    a step, transfers with flow arrows, memory as counters. `*text` is freed with hone_text_free(). */
+HONE_API hone_status hone_profile_trace(const hone_profile *profile, char **text);
+/** Writes the same to a file, which appears when it is complete. Errors: IO, NOMEM. */
+HONE_API hone_status hone_profile_save(const hone_profile *profile, const char *path);
+
 #ifdef __cplusplus
 }
 #endif

@@ -3,20 +3,30 @@
 #include <omp.h>
 #include <time.h>
 
+static _Thread_local hn_watch *watch;
+void hn_parallel_watch(hn_watch *w) { watch = w; }
+
+static void run_chunk(hn_watch *w, int thread, hn_range_fn fn, void *arg, int64_t begin, int64_t end) {
+  double start = w ? hn_now() : 0;
+  fn(arg, begin, end);
+  if (w) w->chunk(w, thread, start, hn_now());
+}
+
 void hn_parallel_for(int threads, int64_t n, int64_t grain, hn_range_fn fn, void *arg) {
   if (n <= 0) return;
   if (grain < 1) grain = 1;
   int64_t chunks = (n + grain - 1) / grain;
   int t = chunks < threads ? (int)chunks : threads;
   if (t <= 1) {
-    fn(arg, 0, n);
+    run_chunk(watch, 0, fn, arg, 0, n);
     return;
   }
+  hn_watch *w = watch;
 #pragma omp parallel num_threads(t)
   {
     int64_t k = omp_get_thread_num(), all = omp_get_num_threads();
     int64_t begin = n * k / all, end = n * (k + 1) / all;
-    if (begin < end) fn(arg, begin, end);
+    if (begin < end) run_chunk(w, (int)k, fn, arg, begin, end);
   }
 }
 

@@ -52,3 +52,21 @@ uint64_t hn_node_macs(const hn_graph *g, const hn_node *n, bool *symbolic) {
     default: return 0;
   }
 }
+
+uint64_t hn_node_flops(const hn_graph *g, const hn_node *n, bool *symbolic) {
+  hn_shape none = hn_shape_unknown(), x = none, y = none;
+  if (hn_in(n, 0) != HN_NONE) x = hn_value_at(g, n->in[0])->shape;
+  if (hn_out(n, 0) != HN_NONE) y = hn_value_at(g, n->out[0])->shape;
+  uint64_t out = y.rank >= 0 ? product(&y, 0, y.rank, symbolic) : 0, in = x.rank >= 0 ? product(&x, 0, x.rank, symbolic) : 0;
+  uint64_t sum = 2 * hn_node_macs(g, n, symbolic) + out * n->n_post;
+  uint32_t flags = hn_op_info(n->op)->flags;
+  const int64_t *window;
+  if (flags & HN_OP_REDUCE || n->op == HN_GlobalAveragePool || n->op == HN_GlobalMaxPool) return sum + in;
+  if (flags & (HN_OP_UNARY | HN_OP_BINARY | HN_OP_VARIADIC)) return sum + out;
+  if (n->op == HN_MaxPool || n->op == HN_AveragePool) {
+    uint64_t each = 1;
+    for (uint32_t k = 0, dims = hn_attr_ints(n, "kernel_shape", &window); k < dims; k++) each *= (uint64_t)window[k];
+    return sum + out * each;
+  }
+  return sum;
+}

@@ -62,6 +62,8 @@ hone_status hn_window_resolve(hone_context *cx, hn_dims *t, const hn_node *n, in
 
 /* Multiply-accumulates of a node (op/cost.c); symbolic dimensions count as 1 and set *symbolic. */
 uint64_t hn_node_macs(const hn_graph *g, const hn_node *n, bool *symbolic);
+/* All arithmetic operations: two a multiply-accumulate, one an element and element-wise step, reduction or pooling window. */
+uint64_t hn_node_flops(const hn_graph *g, const hn_node *n, bool *symbolic);
 /* Default values of alpha/beta of activation-like operators (Elu 1, LeakyRelu 0.01, HardSigmoid 0.2/0.5, ...). */
 float hn_default_alpha(hn_op op);
 float hn_default_beta(hn_op op);

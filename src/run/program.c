@@ -8,6 +8,7 @@
 #include "op/infer.h"
 #include "pass/pass.h"
 #include "run/eval.h"
+#include "run/sites.h"
 
 /* What fixed shapes make possible. */
 #define HN_SPECIALIZE_PASSES "fold-constants,dead"
@@ -43,12 +44,23 @@ struct hn_program {
   const hn_view *inputs; /* of the run in progress */
   nested *nested;
   bool ran_once, profile;
+  hone_profile *recorder; /* NULL: nobody records */
+  uint32_t first_site;
 };
 
 const hn_plan *hn_program_plan(const hn_program *p) { return p->plan; }
 const hn_graph *hn_program_graph(const hn_program *p) { return p->g; }
 double hn_program_step_seconds(const hn_program *p, uint32_t step) { return p->steps[step].seconds; }
 void hn_program_profile(hn_program *p, bool on) { p->profile = on; }
+
+hone_status hn_program_record(hn_program *p, hone_profile *recorder) {
+  if (recorder == p->recorder) return HONE_OK;
+  if (recorder) HN_TRY(hn_sites_add(recorder, p->plan, &p->first_site));
+  p->recorder = recorder;
+  for (nested *e = p->nested; e; e = e->next)
+    if (e->program) HN_TRY(hn_program_record(e->program, recorder));
+  return HONE_OK;
+}
 
 /* ------------------------------------------------------------------------------------ views of slots */
 
@@ -115,7 +127,10 @@ static hone_status program_of(hn_program *p, const hn_graph *g, const hn_view *i
     hn_program_destroy(e->program);
     e->program = NULL;
   }
-  if (!e->program) HN_TRY(hn_program_create(g, in, &p->options, &e->program));
+  if (!e->program) {
+    HN_TRY(hn_program_create(g, in, &p->options, &e->program));
+    HN_TRY(hn_program_record(e->program, p->recorder));
+  }
   *out = e->program;
   return HONE_OK;
 }
@@ -269,12 +284,15 @@ static hone_status run_step(prepared_step *s) {
 }
 
 hone_status hn_program_run(hn_program *p, const hn_view *inputs, hn_view *outputs) {
+  bool recording = hn_recording(p->recorder);
   p->inputs = inputs;
   for (size_t i = 0; i < p->plan->steps.n; i++) {
     prepared_step *s = &p->steps[i];
     if (s->planned->once && p->ran_once) continue;
     double begin = p->profile ? hn_now() : 0;
+    if (recording) hn_profile_enter(p->recorder, p->first_site + (uint32_t)i);
     hone_status st = run_step(s);
+    if (recording) hn_profile_leave(p->recorder);
     if (st) return st;
     if (p->profile) s->seconds = hn_now() - begin;
   }

@@ -20,6 +20,8 @@ hone_status hn_program_call(hn_program *p, const hn_view *inputs, hn_view *outpu
 void hn_release_results(hn_exec *x, hn_view *out, uint32_t n); /* x is not used */
 hone_status hn_check_call(const hn_exec *x, const hn_graph *sub, uint32_t n, uint32_t n_out);
 void hn_program_profile(hn_program *p, bool on);
+/* Steps of the runs to come are recorded, in nested graphs too; NULL: no longer. */
+hone_status hn_program_record(hn_program *p, hone_profile *recorder);
 /* Texts go to the arena. */
 hone_status hn_program_step_info(const hn_program *p, uint32_t step, hn_arena *texts, hone_step_info *info);
 double hn_program_step_seconds(const hn_program *p, uint32_t step); /* of the last run, when profiled */

@@ -4,6 +4,7 @@
 #include "base/parallel.h"
 #include "device/cpu/cpu.h"
 #include "run/model.h"
+#include "run/profile.h"
 #include "run/program.h"
 #include "run/tune.h"
 
@@ -16,6 +17,7 @@ struct hone_session {
   hn_view *outputs;
   void **copies;          /* of outputs that are inputs handed through */
   bool ran, profile;
+  hone_profile *recorder; /* NULL: runs are not recorded */
   hn_arena *strings;      /* of step_info */
 };
 
@@ -150,7 +152,7 @@ hone_status hone_session_prepare(hone_session *s) {
   hn_use_threads(s->options.threads);
   HN_TRY(hn_program_create(s->g, s->inputs, &s->options, &s->program));
   hn_program_profile(s->program, s->profile);
-  return HONE_OK;
+  return hn_program_record(s->program, s->recorder);
 }
 
 hone_status hone_session_set_input(hone_session *s, uint32_t input, const void *data, size_t bytes) {
@@ -192,7 +194,11 @@ hone_status hone_session_run(hone_session *s) {
   HN_TRY(hone_session_prepare(s));
   s->ran = false;
   hn_use_threads(s->options.threads);
-  HN_TRY(hn_program_run(s->program, s->inputs, s->outputs));
+  bool recording = hn_recording(s->recorder);
+  if (recording) HN_TRY(hn_profile_begin_run(s->recorder));
+  hone_status st = hn_program_run(s->program, s->inputs, s->outputs);
+  if (recording) hn_profile_end_run(s->recorder, st != HONE_OK);
+  if (st) return st;
   HN_TRY(own_passed_through(s));
   s->ran = true;
   return HONE_OK;
@@ -238,6 +244,13 @@ hone_status hone_session_step_info(const hone_session *s, uint32_t index, hone_s
 void hone_session_set_profile(hone_session *s, bool on) {
   s->profile = on;
   if (s->program) hn_program_profile(s->program, on);
+}
+
+hone_status hone_session_record(hone_session *s, hone_profile *profile) {
+  if (profile) HN_TRY(hn_profile_threads(profile, s->options.threads));
+  if (s->program) HN_TRY(hn_program_record(s->program, profile));
+  s->recorder = profile;
+  return HONE_OK;
 }
 
 void hone_tune_options_init(hone_tune_options *options) {

@@ -12,7 +12,7 @@ prints "show: signature" 'image +f32 +Nx1x28x28' "$hone" show "$model"
 prints "show: operators" '11 +BatchNormalization' "$hone" show "$model"
 prints "show: layers" 'BatchNormalization' "$hone" show "$model" --layers
 prints "show: JSON" '"parameters": *179' "$hone" show "$model" --json
-for command in show optimize run bench compare eval operators passes; do
+for command in show optimize run bench profile compare eval operators passes; do
   prints "$command: help has examples" 'Examples:|hone '"$command" "$hone" help $command
 done
 prints "operators" 'Conv' "$hone" operators
@@ -73,6 +73,16 @@ prints "bench: against another" 'run by run' "$hone" bench "$work/m.hone" --vs="
 prints "bench: JSON" '"median"' "$hone" bench "$work/m.hone" --runs=5 --warmup=1 --json
 check "bench: images and predictions" "$hone" bench "$work/m.hone" --images="$images/00*.png" --runs=10 --warmup=1 --batch=2 --save-predictions="$work/predictions"
 check "bench: predictions are right" grep -qE '000_1.png 1 ' "$work/predictions"
+
+# profiling
+prints "profile: layers" 'Conv.*conv_[a-z]+ .*%' "$hone" profile "$work/m.hone" --runs=3 --warmup=1 -o "$work/trace.json" --html="$work/report.html"
+check "profile: the trace is there" grep -q '"traceEvents"' "$work/trace.json"
+check "profile: the page is whole" grep -q '</html>' "$work/report.html"
+prints "profile: operators, roofline" 'roofline: this machine does' "$hone" profile "$work/m.hone" --runs=2 --warmup=0
+prints "profile: what to do" 'not optimized' "$hone" profile "$model" --runs=2 --warmup=0
+prints "profile: counters, or why not" 'not counted|counted in 3' "$hone" profile "$model" --runs=2 --counters
+prints "profile: JSON" '"of_roof"' "$hone" profile "$model" --runs=2 --json
+fails "profile: nowhere to write" 1 'nowhere' "$hone" profile "$model" --runs=1 -o "$work/nowhere/t.json"
 
 # what can go wrong: one line, a status, nothing left behind
 fails "no command" 2 'COMMAND|command' "$hone" nonsense

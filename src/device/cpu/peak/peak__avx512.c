@@ -1,0 +1,8 @@
+/* peak__avx512.c - the roof of AVX-512. */
+#ifdef __AVX512F__
+#define PEAK hn_peak_avx512
+#define BYTES 64
+#include "device/cpu/peak/peak_body.h"
+#else
+typedef int hn_peak_avx512_absent;
+#endif

@@ -330,7 +330,7 @@ static int run_bench(cli *c) {
   return code;
 }
 
-static const bench_options defaults = {.feed = FEED_OPTIONS_DEFAULT, .image = IMAGE_OPTIONS_DEFAULT, .warmup = 50, .runs = 1000};
+static const bench_options defaults = {.feed = FEED_OPTIONS_DEFAULT, .image = IMAGE_OPTIONS_DEFAULT, .session = SESSION_OPTIONS_DEFAULT, .warmup = 50, .runs = 1000};
 static const arg_option rows[] = {
     {"warmup", 0, ARG_INT, offsetof(bench_options, warmup), "N", "Runs before the clock starts (default 50).", 0, 1e9},
     {"runs", 'n', ARG_INT, offsetof(bench_options, runs), "N", "Runs that are measured (default 1000).", 1, 1e9},

@@ -230,7 +230,7 @@ static int run_compare(cli *c) {
   return code;
 }
 
-static const compare_options defaults = {.feed = FEED_OPTIONS_DEFAULT, .image = IMAGE_OPTIONS_DEFAULT,
+static const compare_options defaults = {.feed = FEED_OPTIONS_DEFAULT, .image = IMAGE_OPTIONS_DEFAULT, .session = SESSION_OPTIONS_DEFAULT,
                                          .level = LEVEL_OPTIONS_DEFAULT, .runs = 1, .tolerance = 1e-4};
 static const arg_option rows[] = {
     {"optimize", 0, ARG_FLAG, offsetof(compare_options, optimize), "", "Compare the model with itself optimized.", 0, 0},

@@ -130,7 +130,7 @@ static int run_eval(cli *c) {
   return code;
 }
 
-static const eval_options defaults = {.feed = FEED_OPTIONS_DEFAULT, .image = IMAGE_OPTIONS_DEFAULT};
+static const eval_options defaults = {.feed = FEED_OPTIONS_DEFAULT, .image = IMAGE_OPTIONS_DEFAULT, .session = SESSION_OPTIONS_DEFAULT};
 static const arg_option rows[] = {
     {"images", 0, ARG_TEXT, offsetof(eval_options, images), "FOLDER", "The images: a folder or a glob.", 0, 0},
     {"labels", 0, ARG_TEXT, offsetof(eval_options, labels), "FILE", "Lines 'FILENAME LABEL' with the number of the class.", 0, 0},

@@ -270,7 +270,7 @@ static int run_optimize(cli *c) {
   return code;
 }
 
-static const optimize_options defaults = {.feed = FEED_OPTIONS_DEFAULT, .image = IMAGE_OPTIONS_DEFAULT,
+static const optimize_options defaults = {.feed = FEED_OPTIONS_DEFAULT, .image = IMAGE_OPTIONS_DEFAULT, .session = SESSION_OPTIONS_DEFAULT,
                                           .level = LEVEL_OPTIONS_DEFAULT, .verify = true, .runs = 1, .tolerance = 1e-3};
 static const arg_option rows[] = {
     {"output", 'o', ARG_TEXT, offsetof(optimize_options, output), "OUT",

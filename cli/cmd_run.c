@@ -250,7 +250,7 @@ static int run_run(cli *c) {
   return code;
 }
 
-static const run_options defaults = {.feed = FEED_OPTIONS_DEFAULT, .image = IMAGE_OPTIONS_DEFAULT};
+static const run_options defaults = {.feed = FEED_OPTIONS_DEFAULT, .image = IMAGE_OPTIONS_DEFAULT, .session = SESSION_OPTIONS_DEFAULT};
 static const arg_option rows[] = {
     {"output-dir", 'o', ARG_TEXT, offsetof(run_options, output_dir), "FOLDER", "Write each output to FOLDER/NAME.npy.", 0, 0},
     {"top", 'k', ARG_INT, offsetof(run_options, top), "K", "Print the K highest scores of the first output for each item.", 1, 1000},

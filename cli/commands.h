@@ -13,7 +13,9 @@ typedef struct session_options {
   int64_t threads;
   bool reference;
   const char *sources;
+  double winograd_error;
 } session_options;
+#define SESSION_OPTIONS_DEFAULT {.winograd_error = 1e-4}
 extern const arg_option session_option_rows[];
 
 typedef struct level_options {

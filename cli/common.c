@@ -15,6 +15,8 @@ const arg_option session_option_rows[] = {
     {"threads", 't', ARG_INT, offsetof(session_options, threads), "N",
      "Threads to compute with (default: all processors).", 1, 1024},
     {"reference", 0, ARG_FLAG, offsetof(session_options, reference), "", "Only the plain reference kernels: slow, to compare with.", 0, 0},
+    {"winograd-error", 0, ARG_REAL, offsetof(session_options, winograd_error), "X",
+     "The largest relative rounding error Winograd's convolution may make in a layer (default 1e-4; 0: never use it).", 0, 1},
     {"tactic-sources", 0, ARG_TEXT, offsetof(session_options, sources), "A,B",
      "Whose fast kernels may be chosen: hone, onednn (default: both).", 0, 0},
     {0}};
@@ -32,6 +34,7 @@ int session_open(cli *c, const hone_model *m, const session_options *o, hone_ses
   so.threads = (int32_t)o->threads;
   so.reference = o->reference;
   so.sources = o->sources;
+  so.winograd_error = o->winograd_error;
   hone_status st = hone_session_create(m, &so, s);
   return st ? cli_fail_hone(c->cx, st) : CLI_OK;
 }

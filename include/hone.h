@@ -261,6 +261,9 @@ typedef struct hone_session_options {
   bool keep_all;        /**< every tensor keeps memory of its own to the end of the run */
   const char *sources;  /**< whose fast kernels may be chosen: "hone", "onednn" or both with a comma between; NULL: all.
                              Layers that these have no kernel for run on the references. Read by hone_session_create() */
+  double winograd_error; /**< the largest rounding error, relative to the largest result, that Winograd's convolution may make
+                             in a layer, measured on random data when its weights are prepared; above it other kernels
+                             run the layer. Default 1e-4; 0: never use it. Lavin & Gray, 2015 */
 } hone_session_options;
 HONE_API void hone_session_options_init(hone_session_options *options);
 

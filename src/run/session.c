@@ -22,7 +22,7 @@ struct hone_session {
 };
 
 void hone_session_options_init(hone_session_options *options) {
-  *options = (hone_session_options){.size = sizeof *options};
+  *options = (hone_session_options){.size = sizeof *options, .winograd_error = HN_WINOGRAD_ERROR};
 }
 
 static hone_status read_options(hone_context *cx, const hone_session_options *given, hone_session_options *o) {
@@ -34,6 +34,7 @@ static hone_status read_options(hone_context *cx, const hone_session_options *gi
   o->size = sizeof *o;
   if (o->threads < 0 || o->threads > 1024)
     return hn_fail(cx, HONE_BAD_ARG, "%d threads; choose 1 to 1024, or 0 for all processors", o->threads);
+  if (!(o->winograd_error >= 0)) return hn_fail(cx, HONE_BAD_ARG, "winograd_error must not be negative");
   return HONE_OK;
 }
 
@@ -80,6 +81,7 @@ hone_status hone_session_create(const hone_model *model, const hone_session_opti
                                  .keep_all = o.keep_all, .sources = sources};
   hone_status st = s->g && s->strings && s->inputs && s->outputs && s->copies ? HONE_OK : hn_nomem(s->cx);
   if (!st && !o.reference) st = hn_cpu_create(s->cx, hn_isa_best(), &s->options.device);
+  if (!st && !o.reference) s->options.device->winograd_error = o.winograd_error;
   if (st) {
     hone_session_destroy(&s);
     return st;

@@ -10,7 +10,10 @@ typedef struct hn_cpu {
   const struct hn_vec *vec;    /* arithmetic for it, vec/float_runs.h */
   struct dnnl_engine *engine;  /* oneDNN's, onednn/dnnl_util.h */
   struct dnnl_stream *stream;
+  double winograd_error;       /* the largest error relative to the largest result that Winograd's convolution may make */
 } hn_cpu;
+static inline const hn_cpu *hn_cpu_of(const hn_task *t) { return t->device; }
+#define HN_WINOGRAD_ERROR 1e-4
 
 /* isa: the best instruction set to use, which this processor must have (see hn_isa_best). */
 hone_status hn_cpu_create(hone_context *cx, hn_isa isa, hn_cpu **out);

@@ -1,6 +1,6 @@
-/* conv_gemm.c - convolution as a matrix product, rows the output pixels, columns the output channels: the rows of the
-   left matrix are copied out of the image block by block into cache ("implicit" im2col, never the whole matrix), or
-   read where they lie if the kernel is 1x1. */
+/* conv_gemm.c - convolution as a matrix product: rows are output pixels, columns output channels. The left matrix is
+   never made: a tile of neighbouring pixels reads each tap of the window where it lies in the image ("implicit" im2col),
+   or in a copy of a few lines of it with the padding around. */
 #include <math.h>
 #include <string.h>
 
@@ -8,24 +8,31 @@
 #include "device/cpu/conv/conv.h"
 
 enum {
-  K_BLOCK = 512,          /* numbers of a row that are summed at a time: a tile's rows then fit the first-level cache */
-  BLOCK_BYTES = 256 << 10,/* of copied rows: a part of the second-level cache */
-  GAP = 16                /* between copied rows, so that they do not fall on the same cache sets */
+  DEPTH = 512,            /* numbers of a row that are summed at a time: what is reused then fits the first-level cache */
+  BLOCK_BYTES = 768 << 10,/* of image and result of a job whose weights come from afar: a part of the second-level cache */
+  SMALL_BYTES = 32 << 10, /* of another's */
+  GAP = 16                /* between copied pixels, so that they do not fall on the same cache sets */
 };
 
-/* The window's numbers come in runs that are contiguous in the image: rows of the kernel, or its taps where they lie
-   apart. */
 typedef struct conv_gemm {
   hn_conv c;
   hn_ending e;
   const hn_tile *tile;
   const float *weights, *bias;
-  int64_t taps, run, runs;   /* taps in a run, numbers in it, runs in a window */
-  int64_t k, n, pixels;      /* of one group: numbers in a window, output channels; pixels of all images */
-  int64_t rows, cols, k_block;  /* of a job; of a pass */
-  int64_t row_jobs, col_jobs;
-  bool direct;
+  int64_t in_c, k, n;            /* of one group: input channels, numbers in a window, output channels */
+  int64_t piece, pieces, at_once;/* numbers of a tap that lie together, such pieces of a window, pieces summed at a time */
+  int64_t *offsets;              /* of each piece, from the window's first pixel */
+  int64_t pixel, line;           /* how far apart pixels and lines are, where tiles read them */
+  bool copy;
+  int64_t job_h, job_w, job_n;   /* a job: lines, pixels, output channels */
+  int64_t jobs_h, jobs_w, jobs_n;
+  size_t scratch;                /* of a thread, floats */
 } conv_gemm;
+
+/* Output lines y..y_end, pixels x..x_end, channels n..n_end of a group. */
+typedef struct block {
+  int64_t group, y, y_end, x, x_end, n, n_end;
+} block;
 
 bool conv_gemm_supports(const hn_task *t) {
   if (!hn_conv_supported(t)) return false;
@@ -36,10 +43,11 @@ bool conv_gemm_supports(const hn_task *t) {
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 static int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
 static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 
 static hone_status pack_weights(hn_task *t, conv_gemm *s) {
   const hn_conv *c = &s->c;
-  int64_t in_c = c->in_c / c->group, area = c->kernel_h * c->kernel_w;
+  int64_t area = c->kernel_h * c->kernel_w;
   size_t each = hn_tile_packed(s->tile, s->k, s->n);
   const float *w = t->in[1].constant->data;
   float *p;
@@ -47,25 +55,75 @@ static hone_status pack_weights(hn_task *t, conv_gemm *s) {
   HN_TRY(hn_task_pack(t, sizeof *p * each * (size_t)c->group, 0, (void **)&p, &fill));
   for (int64_t g = 0; g < c->group && fill; g++)
     for (int64_t tap = 0; tap < area; tap++)
-      hn_tile_pack(s->tile, s->k, tap * in_c, in_c, s->n, w + g * s->n * s->k + tap, area, s->k, p + (size_t)g * each);
+      hn_tile_pack(s->tile, s->k, tap * s->in_c, s->in_c, s->n, w + g * s->n * s->k + tap, area, s->k, p + (size_t)g * each);
   t->in[1].unused = true;
   s->weights = p;
   return hn_conv_pack_bias(t, s->tile->cols, &s->bias);
 }
 
-/* Cuts the work into jobs: blocks of rows that fit the cache, enough of them for the threads, else columns too. */
-static void cut(hn_task *t, conv_gemm *s) {
-  int64_t threads = t->threads, tile = s->tile->rows, panel = s->tile->cols;
-  s->k_block = round_up(ceil_div(s->k, ceil_div(s->k, K_BLOCK)), 16);
-  int64_t blocks = ceil_div(s->pixels, smaller(round_up(s->pixels, tile), BLOCK_BYTES / 4 / s->k_block / tile * tile));
-  if (blocks > 1 || s->pixels > 4 * tile * threads) blocks = round_up(blocks, threads);
-  s->rows = round_up(ceil_div(s->pixels, blocks), tile);
-  s->row_jobs = ceil_div(s->pixels, s->rows);
-  int64_t parts = s->row_jobs * s->c.group >= threads ? 1 : smaller(ceil_div(s->n, panel), threads);
-  s->cols = round_up(ceil_div(s->n, parts), panel);
-  s->col_jobs = ceil_div(s->n, s->cols);
-  if (!s->direct) t->scratch = sizeof(float) * (size_t)(threads * s->rows * (s->k_block + GAP));
+/* Without padding and stride a 1x1 convolution does not care for lines: all pixels are one. */
+static void flatten(hn_conv *c) {
+  if (c->kernel_h != 1 || c->kernel_w != 1 || c->stride_h != 1 || c->stride_w != 1 || c->in_h != c->out_h || c->in_w != c->out_w)
+    return;
+  c->in_w = c->out_w = c->images * c->out_h * c->out_w;
+  c->images = c->in_h = c->out_h = 1;
 }
+
+/* Where tiles read: in the image, unless the window leaves it or neighbouring pixels would share a few cache sets. */
+static hone_status lay_out(hn_task *t, conv_gemm *s) {
+  const hn_conv *c = &s->c;
+  bool inside = c->pad_top == 0 && c->pad_left == 0 &&
+                (c->out_h - 1) * c->stride_h + (c->kernel_h - 1) * c->dilation_h < c->in_h &&
+                (c->out_w - 1) * c->stride_w + (c->kernel_w - 1) * c->dilation_w < c->in_w;
+  bool sets = c->in_c * c->stride_w % 1024 == 0 && (c->out_w > 1 || c->out_h > 1);
+  s->copy = !inside || sets;
+  s->pixel = !s->copy ? c->in_c : s->in_c * c->stride_w % 1024 ? s->in_c : s->in_c + GAP;
+  int64_t parts = 1, taps = c->kernel_h * c->kernel_w;
+  while (s->in_c / parts > DEPTH && parts < 64 && (parts == 1 || s->in_c % parts)) parts++;
+  if (s->in_c % parts) parts = 1;
+  bool joined = s->pixel == s->in_c && c->dilation_w == 1 && parts == 1 && s->in_c < 32; /* short taps of a kernel row are one piece */
+  s->piece = joined ? s->in_c * c->kernel_w : s->in_c / parts;
+  s->pieces = joined ? c->kernel_h : taps * parts;
+  s->at_once = smaller(s->pieces, larger(1, DEPTH / s->piece));
+  s->at_once = ceil_div(s->pieces, ceil_div(s->pieces, s->at_once));
+  s->offsets = hn_calloc((size_t)s->pieces, sizeof *s->offsets);
+  return s->offsets ? HONE_OK : hn_nomem(t->cx);
+}
+
+static void set_offsets(conv_gemm *s) {
+  const hn_conv *c = &s->c;
+  int64_t per_row = s->pieces / c->kernel_h;
+  for (int64_t i = 0; i < s->pieces; i++) {
+    int64_t at = i % per_row * s->piece; /* numbers along the kernel row */
+    s->offsets[i] = i / per_row * c->dilation_h * s->line + at / s->in_c * c->dilation_w * s->pixel + at % s->in_c;
+  }
+}
+
+/* Cuts the work into jobs whose image and result fit the cache, enough of them for the threads, else by channels too. */
+static void cut(hn_task *t, conv_gemm *s) {
+  const hn_conv *c = &s->c;
+  int64_t threads = t->threads, tile = s->tile->rows, panel = s->tile->cols;
+  int64_t each = (c->stride_h * c->stride_w * s->in_c + s->n) * 4, weights = s->k * s->n * 4;
+  int64_t fit = weights > BLOCK_BYTES ? larger(BLOCK_BYTES / each, 8 * tile) : larger(SMALL_BYTES / each, 4 * tile); /* pixels */
+  int64_t lines = larger(1, smaller(c->out_h, fit / c->out_w)), pixels = c->out_h > 1 && lines > 1 ? c->out_w : smaller(c->out_w, fit);
+  s->jobs_h = ceil_div(c->out_h, lines);
+  s->jobs_w = ceil_div(c->out_w, pixels);
+  if (threads > 1 && c->images * c->group % threads) {
+    if (c->out_h >= threads) s->jobs_h = round_up(s->jobs_h, threads);
+    else if (c->out_w >= threads * tile) s->jobs_w = round_up(s->jobs_w, threads);
+  }
+  s->job_h = ceil_div(c->out_h, s->jobs_h);
+  s->jobs_h = ceil_div(c->out_h, s->job_h);
+  s->job_w = s->jobs_w == 1 ? c->out_w : round_up(ceil_div(c->out_w, s->jobs_w), tile);
+  s->jobs_w = ceil_div(c->out_w, s->job_w);
+  int64_t parts = c->images * c->group * s->jobs_h * s->jobs_w >= threads ? 1 : smaller(ceil_div(s->n, panel), threads);
+  s->job_n = round_up(ceil_div(s->n, parts), panel);
+  s->jobs_n = ceil_div(s->n, s->job_n);
+}
+
+/* Lines and pixels of the image that so many of the result are made of. */
+static int64_t lines_for(const hn_conv *c, int64_t n) { return (n - 1) * c->stride_h + (c->kernel_h - 1) * c->dilation_h + 1; }
+static int64_t pixels_for(const hn_conv *c, int64_t n) { return (n - 1) * c->stride_w + (c->kernel_w - 1) * c->dilation_w + 1; }
 
 hone_status conv_gemm_plan(hn_task *t) {
   const hn_cpu *cpu = t->device;
@@ -75,95 +133,108 @@ hone_status conv_gemm_plan(hn_task *t) {
   hn_conv *c = &s->c;
   HN_TRY(hn_conv_resolve(t, c));
   s->tile = hn_tile_for(cpu->isa);
-  bool rows_whole = c->group == 1 && c->dilation_w == 1;
-  s->taps = rows_whole ? c->kernel_w : 1;
-  s->runs = c->kernel_h * c->kernel_w / s->taps;
-  s->run = s->taps * (c->in_c / c->group);
-  s->k = s->run * s->runs;
+  flatten(c);
+  s->in_c = c->in_c / c->group;
   s->n = c->out_c / c->group;
-  s->pixels = c->images * c->out_h * c->out_w;
-  s->direct = s->k == c->in_c && c->stride_h == 1 && c->stride_w == 1 && c->out_h == c->in_h && c->out_w == c->in_w &&
-              c->in_c % 256 != 0;
-  HN_TRY(pack_weights(t, s));
+  s->k = s->in_c * c->kernel_h * c->kernel_w;
+  HN_TRY(lay_out(t, s));
   cut(t, s);
+  s->line = s->copy ? pixels_for(c, s->job_w) * s->pixel : c->in_w * c->in_c;
+  set_offsets(s);
+  if (s->copy) s->scratch = (size_t)(lines_for(c, s->job_h) * s->line + GAP);
+  t->scratch = sizeof(float) * s->scratch * (size_t)t->threads;
+  HN_TRY(pack_weights(t, s));
   hn_ending_take(t, HN_LAYOUT_NHWC, &s->e);
   t->in[0].layout = t->out[0].layout = HN_LAYOUT_NHWC;
   return HONE_OK;
 }
 
 void conv_gemm_destroy(hn_task *t) {
-  hn_free(t->state);
+  conv_gemm *s = t->state;
+  if (s) hn_free(s->offsets);
+  hn_free(s);
   t->state = NULL;
 }
 
-/* Copies numbers from..to of the windows of `rows` output pixels. */
-static void copy_rows(const conv_gemm *s, const float *image, int64_t group, int64_t pixel, int64_t rows, int64_t from,
-                      int64_t to, float *d, int64_t ld) {
+/* Copies the part of the image, with zeros around it, that the block is made of. */
+static void copy_image(const conv_gemm *s, const hn_strip *p, const block *b, float *d) {
   const hn_conv *c = &s->c;
-  int64_t in_c = c->in_c, line = c->in_w * in_c;
-  int64_t x = pixel % c->out_w, y = pixel / c->out_w % c->out_h, i = pixel / c->out_w / c->out_h;
-  for (int64_t r = 0; r < rows; r++, d += ld) {
-    float *p = d;
-    for (int64_t at = from, end; at < to; p += end - at, at = end) {
-      int64_t run = at / s->run, j0 = at - run * s->run;
-      end = smaller(to, (run + 1) * s->run);
-      int64_t ky = run, kx = 0;
-      if (s->taps != c->kernel_w) ky = run / c->kernel_w, kx = run % c->kernel_w;
-      int64_t n = end - at, iy = y * c->stride_h - c->pad_top + ky * c->dilation_h;
-      /* where the run begins in the line of the image, and the part of it that lies inside */
-      int64_t begin = (x * c->stride_w - c->pad_left + kx * c->dilation_w) * in_c + group * s->k / s->runs + j0;
-      int64_t skip = begin < 0 ? smaller(-begin, n) : 0, stop = begin + n > line ? line - begin : n;
-      if (iy < 0 || iy >= c->in_h || stop <= skip) {
-        memset(p, 0, sizeof *p * (size_t)n);
-        continue;
-      }
-      const float *src = image + (i * c->in_h + iy) * line + begin;
-      for (int64_t k = 0; k < skip; k++) p[k] = 0;
-      memcpy(p + skip, src + skip, sizeof *p * (size_t)(stop - skip));
-      for (int64_t k = stop; k < n; k++) p[k] = 0;
+  int64_t lines = lines_for(c, b->y_end - b->y), pixels = pixels_for(c, b->x_end - b->x);
+  int64_t y = b->y * c->stride_h - c->pad_top, x = b->x * c->stride_w - c->pad_left;
+  int64_t left = x < 0 ? smaller(-x, pixels) : 0, right = x + pixels > c->in_w ? larger(left, c->in_w - x) : pixels;
+  for (int64_t i = 0; i < lines; i++, d += s->line) {
+    if (y + i < 0 || y + i >= c->in_h) {
+      memset(d, 0, sizeof *d * (size_t)(pixels * s->pixel));
+      continue;
     }
-    if (++x < c->out_w) continue;
-    x = 0;
-    if (++y < c->out_h) continue;
-    y = 0;
-    i++;
+    const float *from = p->in + ((hn_strip_line(p->in_ring, p->image, c->in_h, y + i) * c->in_w + x) * c->in_c + b->group * s->in_c);
+    memset(d, 0, sizeof *d * (size_t)(left * s->pixel));
+    if (s->pixel == c->in_c) memcpy(d + left * s->pixel, from + left * c->in_c, sizeof *d * (size_t)((right - left) * c->in_c));
+    else
+      for (int64_t k = left; k < right; k++) memcpy(d + k * s->pixel, from + k * c->in_c, sizeof *d * (size_t)s->in_c);
+    memset(d + right * s->pixel, 0, sizeof *d * (size_t)((pixels - right) * s->pixel));
   }
 }
 
-static void run_job(const conv_gemm *s, hn_exec *x, int64_t group, int64_t row, int64_t col, float *copied) {
+/* What tiles read of line y: where the window of pixel 0 of the block begins. */
+static const float *window_at(const conv_gemm *s, const hn_strip *p, const block *b, const float *copied, int64_t y) {
+  const hn_conv *c = &s->c;
+  if (s->copy) return copied + (y - b->y) * c->stride_h * s->line;
+  return p->in + ((hn_strip_line(p->in_ring, p->image, c->in_h, y * c->stride_h) * c->in_w + b->x * c->stride_w) * c->in_c +
+                  b->group * s->in_c);
+}
+
+static void run_block(const conv_gemm *s, const hn_strip *p, const block *b, float *copied) {
   const hn_conv *c = &s->c;
   const hn_ending *e = &s->e;
   const hn_tile *tile = s->tile;
-  int64_t rows = smaller(s->rows, s->pixels - row), cols = smaller(s->cols, s->n - col);
-  float *out = (float *)x->out[0].data + row * c->out_c + group * s->n + col;
-  const float *residual = e->residual == HN_NONE ? NULL : (const float *)x->in[e->residual].data + row * c->out_c + group * s->n + col;
-  const float *weights = s->weights + (size_t)group * hn_tile_packed(tile, s->k, s->n);
-  for (int64_t k = 0; k < s->k; k += s->k_block) {
-    int64_t depth = smaller(s->k_block, s->k - k);
-    bool first = k == 0, last = k + depth == s->k;
-    const float *a = (const float *)x->in[0].data + row * c->in_c + k;
-    int64_t lda = c->in_c;
-    if (!s->direct) {
-      lda = s->k_block + GAP;
-      copy_rows(s, x->in[0].data, group, row, rows, k, k + depth, copied, lda);
-      a = copied;
-    }
-    for (int64_t n = 0; n < cols; n += tile->cols) {
-      hn_tile_job j = {.k = depth, .lda = lda, .b = weights + (col + n) * s->k + k * tile->cols, .ldc = c->out_c, .ld_start = c->out_c,
-                       .bias = last && s->bias ? s->bias + group * s->n + col + n : NULL,
+  int64_t width = b->x_end - b->x, tiles = ceil_div(width, tile->rows), cols = tile->cols;
+  const float *weights = s->weights + (size_t)b->group * hn_tile_packed(tile, s->k, s->n);
+  if (s->copy) copy_image(s, p, b, copied);
+  for (int64_t piece = 0; piece < s->pieces; piece += s->at_once) {
+    int64_t pieces = smaller(s->at_once, s->pieces - piece), k = piece * s->piece;
+    bool first = piece == 0, last = piece + pieces == s->pieces;
+    for (int64_t n = b->n; n < b->n_end; n += cols) {
+      int64_t channel = b->group * s->n + n;
+      hn_tile_job j = {.k = s->piece, .lda = c->stride_w * s->pixel, .offsets = s->offsets + piece, .n_offsets = pieces,
+                       .b = weights + n * s->k + k * cols, .ldc = c->out_c, .ld_start = c->out_c,
+                       .bias = last && s->bias ? s->bias + channel : NULL,
                        .lo = last ? e->lo : -INFINITY, .hi = last ? e->hi : INFINITY};
-      for (int64_t m = 0; m < rows; m += tile->rows) {
-        j.a = a + m * lda;
-        j.c = out + m * c->out_c + n;
-        j.start = !first ? j.c : residual ? residual + m * c->out_c + n : NULL;
-        tile->mul(&j, (int)smaller(tile->rows, rows - m), (int)smaller(tile->cols, cols - n));
+      /* The next panel's weights come nearer while this one's are in use. */
+      const float *next = n + cols < b->n_end ? j.b + cols * s->k : last ? NULL : weights + b->n * s->k + (k + pieces * s->piece) * cols;
+      const char *near = (const char *)next, *near_end = near + 4 * pieces * s->piece * cols;
+      int64_t step = hn_tile_next_step(tile, (b->y_end - b->y) * tiles);
+      for (int64_t y = b->y; y < b->y_end; y++) {
+        const float *a = window_at(s, p, b, copied, y);
+        int64_t to = ((hn_strip_line(p->out_ring, p->image, c->out_h, y) * c->out_w + b->x) * c->out_c) + channel;
+        int64_t from = (((p->image * c->out_h + y) * c->out_w + b->x) * c->out_c) + channel;
+        for (int64_t i = 0; i < tiles; i++) {
+          int64_t at = width * i / tiles;
+          j.a = a + at * j.lda;
+          j.c = p->out + to + at * c->out_c;
+          j.start = !first ? j.c : p->residual ? p->residual + from + at * c->out_c : NULL;
+          if (n == b->n && first && !s->copy) {
+            j.next = (const char *)(j.a + tile->rows * j.lda);
+            j.next_step = 256;
+          } else if (near && near < near_end) {
+            j.next = near;
+            j.next_step = step;
+            near += pieces * (s->piece / 4) * step;
+          } else {
+            j.next = NULL;
+          }
+          tile->mul(&j, (int)(width * (i + 1) / tiles - at), (int)smaller(cols, b->n_end - n));
+        }
       }
     }
   }
   if (!e->n) return;
-  if (cols == c->out_c) hn_ending_run(e, out, rows * cols);
-  else
-    for (int64_t r = 0; r < rows; r++) hn_ending_run(e, out + r * c->out_c, cols);
+  for (int64_t y = b->y; y < b->y_end; y++) {
+    float *out = p->out + (hn_strip_line(p->out_ring, p->image, c->out_h, y) * c->out_w + b->x) * c->out_c + b->group * s->n + b->n;
+    if (b->n_end - b->n == c->out_c) hn_ending_run(e, out, width * c->out_c);
+    else
+      for (int64_t x = 0; x < width; x++) hn_ending_run(e, out + x * c->out_c, b->n_end - b->n);
+  }
 }
 
 typedef struct gemm_run {
@@ -171,18 +242,27 @@ typedef struct gemm_run {
   hn_exec *x;
 } gemm_run;
 
-/* Thread `id` of x->threads: a share of the jobs, and a part of the scratch. */
+static hn_strip whole(const conv_gemm *s, const hn_exec *x) {
+  return (hn_strip){.in = x->in[0].data, .out = x->out[0].data,
+                    .residual = s->e.residual == HN_NONE ? NULL : x->in[s->e.residual].data};
+}
+
+/* Thread `id` of x->threads: a share of the jobs, and a part of the scratch. Neighbouring jobs share channels. */
 static void run_share(void *arg, int64_t begin, int64_t end) {
   const gemm_run *r = arg;
   const conv_gemm *s = r->s;
-  int64_t jobs = s->row_jobs * s->col_jobs * s->c.group, threads = r->x->task->threads;
-  for (int64_t id = begin; id < end; id++) {
-    float *copied = s->direct ? NULL : (float *)r->x->scratch + id * s->rows * (s->k_block + GAP);
+  const hn_conv *c = &s->c;
+  int64_t threads = r->x->task->threads, spots = c->images * s->jobs_h * s->jobs_w, jobs = spots * s->jobs_n * c->group;
+  hn_strip p = whole(s, r->x);
+  for (int64_t id = begin; id < end; id++)
     for (int64_t j = jobs * id / threads; j < jobs * (id + 1) / threads; j++) {
-      int64_t rest = j / s->row_jobs;
-      run_job(s, r->x, rest / s->col_jobs, j % s->row_jobs * s->rows, rest % s->col_jobs * s->cols, copied);
+      int64_t spot = j % spots, x = spot % s->jobs_w * s->job_w, y = spot / s->jobs_w % s->jobs_h * s->job_h;
+      int64_t n = j / spots % s->jobs_n * s->job_n;
+      block b = {j / spots / s->jobs_n, y, smaller(y + s->job_h, c->out_h), x, smaller(x + s->job_w, c->out_w), n,
+                 smaller(n + s->job_n, s->n)};
+      p.image = spot / s->jobs_w / s->jobs_h;
+      run_block(s, &p, &b, (float *)r->x->scratch + (size_t)id * s->scratch);
     }
-  }
 }
 
 hone_status conv_gemm_run(hn_exec *x) {

@@ -7,6 +7,7 @@
 #define VECS 2
 #define VMAX(a, b) ((vec)_mm256_max_ps((a), (b)))
 #define VMIN(a, b) ((vec)_mm256_min_ps((a), (b)))
+#define FMA(sum, a, b) __asm__("vfmadd231ps %2, %1, %0" : "+x"(sum) : "x"(a), "x"(b))
 #include "device/cpu/gemm/tile_body.h"
 #else
 typedef int hn_tile_avx2_absent;

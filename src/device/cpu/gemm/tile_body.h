@@ -1,6 +1,7 @@
 /* tile_body.h - the micro-kernel for one instruction set. The file that includes it defines TILE (the table's name),
-   BYTES of a vector register, ROWS and VECS of the largest tile, and VMAX, VMIN (a, b), which give b if one is NaN.
-   Loops over rows and vectors have constant bounds and are unrolled, so that the sums stay in registers. */
+   BYTES of a vector register, ROWS and VECS of the largest tile, VMAX, VMIN (a, b), which give b if one is NaN, and
+   FMA(sum, a, b): the instruction that adds to its first operand, so that compilers, free to choose another form, do not
+   copy and spill the sums. Loops over rows and vectors have constant bounds and are unrolled. */
 #include <string.h>
 
 #include "device/cpu/gemm/tile.h"
@@ -14,26 +15,53 @@ enum { W = BYTES / 4, COLS = VECS * W };
 
 CONST_FN vec load(const float *p) { return *(const vec_at *)p; }
 
+/* One step along k: `at` numbers behind the row pointers, three rows to a pointer. */
+CONST_FN void step(const int rows, const int vecs, vec sum[ROWS][VECS], const float *const *row, int64_t lda, const float *b,
+                   const int at) {
+  vec x[VECS];
+  UNROLL for (int v = 0; v < vecs; v++) x[v] = load(b + at * COLS + v * W);
+  UNROLL for (int r = 0; r < rows; r++) {
+    vec a = row[r / 3][(r % 3) * lda + at] - (vec){0};
+    UNROLL for (int v = 0; v < vecs; v++) FMA(sum[r][v], a, x[v]);
+  }
+}
+
+/* Four steps share the arithmetic on addresses, which would take turns of the ports that multiply. */
 CONST_FN void product(const int rows, const int vecs, const hn_tile_job *j, float *c, int64_t ldc, const float *start, int64_t ld_start) {
   const float *b = j->b, *row[(ROWS + 2) / 3];
-  const int64_t lda = j->lda;
+  const char *next = j->next ? j->next : (const char *)b;
+  const int64_t lda = j->lda, next_step = j->next ? j->next_step : 0, pieces = j->n_offsets ? j->n_offsets : 1;
   vec sum[ROWS][VECS];
   UNROLL for (int r = 0; r < rows; r++)
-    UNROLL for (int v = 0; v < vecs; v++) sum[r][v] = start ? load(start + r * ld_start + v * W) : (vec){0};
-  UNROLL for (int r = 0; r < rows; r += 3) row[r / 3] = j->a + r * lda; /* three rows share an address register */
-  for (int64_t i = 0; i < j->k; i++, b += COLS) {
-    vec x[VECS];
-    UNROLL for (int v = 0; v < vecs; v++) x[v] = load(b + v * W);
-    UNROLL for (int r = 0; r < rows; r++) {
-      float s = row[r / 3][(r % 3) * lda];
-      UNROLL for (int v = 0; v < vecs; v++) sum[r][v] += s * x[v];
+    UNROLL for (int v = 0; v < vecs; v++) {
+      sum[r][v] = (vec){0};
+      __builtin_prefetch((start ? start + r * ld_start : c + r * ldc) + v * W, 1);
     }
-    UNROLL for (int r = 0; r < rows; r += 3) row[r / 3]++;
+  for (int64_t piece = 0; piece < pieces; piece++) {
+    const float *a = j->n_offsets ? j->a + j->offsets[piece] : j->a;
+    int64_t i = 0;
+    UNROLL for (int r = 0; r < rows; r += 3) row[r / 3] = a + r * lda;
+    for (; i + 4 <= j->k; i += 4, b += 4 * COLS) {
+      UNROLL for (int u = 0; u < 4; u++) {
+        step(rows, vecs, sum, row, lda, b, u);
+        __builtin_prefetch(next + 64 * u, 0, 2);
+      }
+      UNROLL for (int r = 0; r < rows; r += 3) row[r / 3] += 4;
+      next += next_step;
+    }
+    for (; i < j->k; i++, b += COLS) {
+      step(rows, vecs, sum, row, lda, b, 0);
+      UNROLL for (int r = 0; r < rows; r += 3) row[r / 3]++;
+    }
   }
   const vec lo = j->lo - (vec){0}, hi = j->hi - (vec){0};
   UNROLL for (int v = 0; v < vecs; v++) {
     vec bias = j->bias ? load(j->bias + v * W) : (vec){0};
-    UNROLL for (int r = 0; r < rows; r++) *(vec_at *)(c + r * ldc + v * W) = VMIN(hi, VMAX(lo, sum[r][v] + bias));
+    UNROLL for (int r = 0; r < rows; r++) {
+      vec to = sum[r][v] + bias;
+      if (start) to += load(start + r * ld_start + v * W);
+      *(vec_at *)(c + r * ldc + v * W) = VMIN(hi, VMAX(lo, to));
+    }
   }
 }
 

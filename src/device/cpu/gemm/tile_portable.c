@@ -14,4 +14,5 @@ static inline vec4 smaller(vec4 a, vec4 b) {
 #define VECS 2
 #define VMAX(a, b) larger(a, b)
 #define VMIN(a, b) smaller(a, b)
+#define FMA(sum, a, b) ((sum) += (a) * (b))
 #include "device/cpu/gemm/tile_body.h"

@@ -6,6 +6,7 @@
 #include "commands.h"
 #include "json.h"
 #include "progress.h"
+#include "quantization.h"
 
 typedef struct optimize_options {
   common_options common;
@@ -13,6 +14,7 @@ typedef struct optimize_options {
   image_options image;
   session_options session;
   level_options level;
+  quant_options quant;
   const char *output, *print_after, *tune, *cache;
   bool verify, check_graph;
   int64_t runs;
@@ -29,6 +31,8 @@ typedef struct outcome {
   bool tuned;
   hone_tune_result tune;
   double tune_seconds;
+  quant_outcome quant;
+  double quant_seconds;
 } outcome;
 
 static uint64_t file_size(const char *path) {
@@ -61,6 +65,23 @@ static int optimize(cli *c, hone_model *m, outcome *r) {
   return st ? cli_fail_hone(c->cx, st) : CLI_OK;
 }
 
+static int quantize(cli *c, hone_model *m, outcome *r) {
+  const optimize_options *o = c->options;
+  hone_calibration *k = NULL;
+  hone_quantize_options qo;
+  if (o->quant.precision == HONE_PRECISION_F32) return CLI_OK;
+  double start = cli_seconds();
+  int code = quant_calibrate(c, m, &o->quant, &o->feed, &o->image, &o->session, &r->quant, &k);
+  hone_quantize_options_init(&qo);
+  qo.precision = (hone_precision)o->quant.precision;
+  hone_status st = code ? HONE_OK : hone_model_quantize(m, k, &qo, &r->quant.counts);
+  if (!code && !st) st = hone_model_get_stats(m, &r->after);
+  if (st) code = cli_fail_hone(c->cx, st);
+  hone_calibration_destroy(&k);
+  r->quant_seconds = cli_seconds() - start;
+  return code;
+}
+
 static bool any_open_shape(const hone_model *m) {
   hone_tensor_info info;
   for (uint32_t i = 0; i < hone_model_input_count(m) && hone_model_input_info(m, i, &info) == HONE_OK; i++) {
@@ -73,7 +94,9 @@ static bool any_open_shape(const hone_model *m) {
 
 static int verify(cli *c, const hone_model *before, const hone_model *after, outcome *r) {
   const optimize_options *o = c->options;
-  if (!o->feed.inputs.n && any_open_shape(before)) {
+  feed_options from = quant_feed(&o->quant, &o->feed);
+  double tolerance = o->tolerance > 0 ? o->tolerance : o->quant.precision == HONE_PRECISION_F32 ? 1e-3 : 1e30;
+  if (!from.inputs.n && any_open_shape(before)) {
     cli_warn("not verified: the model has dynamic shapes; give --shape or --input");
     return CLI_OK;
   }
@@ -82,16 +105,16 @@ static int verify(cli *c, const hone_model *before, const hone_model *after, out
   uint32_t *match = match_outputs(before, after), *map = NULL;
   r->n = hone_model_output_count(before);
   r->apart = cli_alloc(r->n, sizeof *r->apart);
-  int code = feed_open(c, before, &o->feed, &o->image, &f);
+  int code = feed_open(c, before, &from, &o->image, &f);
   if (!code) code = feed_map(&f, after, &map);
   if (!code) code = session_open(c, before, &o->session, &a);
   if (!code) code = session_open(c, after, &o->session, &b);
   if (!code) code = compare_sessions(c, &f, map, a, b, match, r->n, f.pictures ? f.rounds : (size_t)o->runs, r->apart);
   r->verified = !code;
   for (uint32_t i = 0; !code && i < r->n; i++)
-    if (match[i] == UINT32_MAX || !difference_within(&r->apart[i], o->tolerance))
+    if (match[i] == UINT32_MAX || !difference_within(&r->apart[i], tolerance))
       code = cli_fail("%s: not written: an output changed by %g, more than the tolerance %g ('hone compare --optimize "
-                      "--layers' finds where)", o->output, r->apart[i].max_abs, o->tolerance);
+                      "--layers' finds where)", o->output, r->apart[i].max_abs, tolerance);
   hone_session_destroy(&a);
   hone_session_destroy(&b);
   feed_close(&f);
@@ -118,7 +141,8 @@ static int tune(cli *c, hone_model *m, outcome *r) {
   hone_tune_options_init(&to);
   to.effort = tune_effort(o);
   if (!to.effort) return CLI_OK;
-  if (!o->feed.inputs.n && any_open_shape(m)) {
+  feed_options from = quant_feed(&o->quant, &o->feed);
+  if (!from.inputs.n && any_open_shape(m)) {
     cli_warn("not tuned: the model has dynamic shapes; give --shape or --input");
     return CLI_OK;
   }
@@ -130,7 +154,7 @@ static int tune(cli *c, hone_model *m, outcome *r) {
   to.progress = show_progress;
   to.user = &p;
   progress_begin(&p, "trying kernels");
-  int code = feed_open(c, m, &o->feed, &o->image, &f);
+  int code = feed_open(c, m, &from, &o->image, &f);
   if (!code) code = session_open(c, m, &o->session, &s);
   if (!code) code = feed_load(&f, 0);
   if (!code) code = feed_set(c, &f, NULL, s);
@@ -195,6 +219,10 @@ static void print_outcome(const optimize_options *o, const hone_model *m, const 
   table_free(t);
   print_report(m);
   printf("\noptimized in %.2f s\n", r->seconds);
+  const quant_outcome *q = &r->quant;
+  if (q->counts.layers)
+    printf("quantized %u of %u convolutions and matrix products in %.1f s, %u tensors calibrated %s%s\n", q->counts.layers, q->counts.candidates,
+           r->quant_seconds, q->ranges, q->cached ? "by " : "with ", q->cached ? o->quant.cache : human_count(q->examples).s);
   difference w = worst(r);
   if (r->verified)
     printf("outputs differ by at most %.3g (%.3g of the largest value), cosine %.9f\n", w.max_abs, difference_relative(&w),
@@ -238,6 +266,8 @@ static int check_call(const optimize_options *o) {
     return cli_usage("--tune=%s: choose off, quick or full", o->tune);
   if (dot && strcmp(dot, ".onnx") == 0 && tune_effort(o))
     return cli_usage("--tune: an .onnx file cannot hold the kernels chosen; write an engine, -o OUT.hone");
+  int code = quant_check(&o->quant);
+  if (code) return code;
   if (o->cache && !tune_effort(o)) return cli_usage("--timing-cache: nothing is timed without --tune");
   if (dot && (strcmp(dot, ".onnx") == 0 || strcmp(dot, ".hone") == 0)) return CLI_OK;
   return cli_usage("%s: the name must end in .onnx or .hone to say which format to write", output);
@@ -253,6 +283,7 @@ static int run_optimize(cli *c) {
   hone_status st = hone_model_clone(before, &after);
   if (st) code = cli_fail_hone(c->cx, st);
   if (!code) code = optimize(c, after, &r);
+  if (!code) code = quantize(c, after, &r);
   if (!code) code = tune(c, after, &r);
   if (!code && o->verify) code = verify(c, before, after, &r); /* with the kernels chosen */
   if (!code && (st = hone_model_save(after, o->output))) code = cli_fail_hone(c->cx, st);
@@ -271,7 +302,7 @@ static int run_optimize(cli *c) {
 }
 
 static const optimize_options defaults = {.feed = FEED_OPTIONS_DEFAULT, .image = IMAGE_OPTIONS_DEFAULT, .session = SESSION_OPTIONS_DEFAULT,
-                                          .level = LEVEL_OPTIONS_DEFAULT, .verify = true, .runs = 1, .tolerance = 1e-3};
+                                          .level = LEVEL_OPTIONS_DEFAULT, .quant = QUANT_OPTIONS_DEFAULT, .verify = true, .runs = 1};
 static const arg_option rows[] = {
     {"output", 'o', ARG_TEXT, offsetof(optimize_options, output), "OUT",
      "The file to write: .onnx (standard operators) or .hone (hone's own, loads at once).", 0, 0},
@@ -280,7 +311,7 @@ static const arg_option rows[] = {
     {"no-verify", 0, ARG_CLEAR, offsetof(optimize_options, verify), "", "Do not.", 0, 0},
     {"runs", 0, ARG_INT, offsetof(optimize_options, runs), "N", "How many random inputs to compare with (default 1).", 1, 1000000},
     {"tolerance", 0, ARG_REAL, offsetof(optimize_options, tolerance), "T",
-     "Largest difference, absolute or relative to the output's largest value, with which the result is written (default 1e-3).", 0, 1e30},
+     "Largest difference, absolute or relative to the output's largest value, with which the result is written (default 1e-3; with a lower precision any).", 0, 1e30},
     {"tune", 0, ARG_TEXT, offsetof(optimize_options, tune), "off|quick|full",
      "Time the kernels that may run each layer and keep the fastest: each once (quick, default for .hone), or kinds of layers "
      "changed together too (full).", 0, 0},
@@ -290,6 +321,7 @@ static const arg_option rows[] = {
     {0}};
 static const arg_group groups[] = {{"Options", rows, 0},
                                    {"What to do", level_option_rows, offsetof(optimize_options, level)},
+                                   {"Precision", quant_option_rows, offsetof(optimize_options, quant)},
                                    {"Inputs to compare with", feed_option_rows, offsetof(optimize_options, feed)},
                                    {"Images", image_option_rows, offsetof(optimize_options, image)},
                                    {"Running", session_option_rows, offsetof(optimize_options, session)},
@@ -301,6 +333,7 @@ const command command_optimize = {
              "by more than the tolerance.",
     .examples = "  hone optimize model.onnx -o fast.onnx\n  hone optimize model.onnx -o fast.hone -O3 --runs=10\n"
                 "  hone optimize model.onnx -o fast.hone --threads=1 --tune=full --timing-cache=times.txt\n"
-                "  hone optimize model.onnx -o out.onnx --passes=fold_constants,dead --print-after=all\n",
+                "  hone optimize model.onnx -o out.onnx --passes=fold_constants,dead --print-after=all\n"
+                "  hone optimize model.onnx -o int8.hone --precision=int8 --calibrate='photos/*.jpg' --calibration-cache=ranges.txt\n",
     .groups = groups, .min_args = 1, .max_args = 1, .options_size = sizeof(optimize_options), .defaults = &defaults,
     .common = offsetof(optimize_options, common), .run = run_optimize};

@@ -428,6 +428,72 @@ HONE_API hone_status hone_profile_trace(const hone_profile *profile, char **text
 /** Writes the same to a file, which appears when it is complete. Errors: IO, NOMEM. */
 HONE_API hone_status hone_profile_save(const hone_profile *profile, const char *path);
 
+/* --------------------------------------------------------------------------------------- quantization */
+
+/** How the range of an activation is chosen from what was seen of it. */
+typedef enum hone_observer {
+  HONE_OBSERVER_MINMAX,         /**< smallest and largest value seen */
+  HONE_OBSERVER_MOVING_AVERAGE, /**< moving average of the batches' smallest and largest */
+  HONE_OBSERVER_PERCENTILE,     /**< without the share of values furthest out */
+  HONE_OBSERVER_ENTROPY,        /**< the cut that loses least information (Kullback-Leibler divergence) */
+  HONE_OBSERVER_MSE             /**< the range with the least mean square error */
+} hone_observer;
+
+/** Ranges of a model's activations, collected while it runs on examples. */
+typedef struct hone_calibration hone_calibration;
+
+typedef struct hone_calibration_options {
+  uint32_t size;
+  hone_observer observer; /**< default: HONE_OBSERVER_MINMAX */
+  double percentile;      /**< of HONE_OBSERVER_PERCENTILE; default 99.99 */
+} hone_calibration_options;
+HONE_API void hone_calibration_options_init(hone_calibration_options *options);
+
+/** Nothing seen yet. `model` is the one that will be quantized, already optimized; it may be destroyed afterwards.
+    `options` may be NULL. Errors: BAD_ARG, NOMEM. */
+HONE_API hone_status hone_calibration_create(const hone_model *model, const hone_calibration_options *options,
+                                             hone_calibration **calibration);
+HONE_API void hone_calibration_destroy(hone_calibration **calibration);
+
+/** Takes in the tensors of the last run of `session`, which was created from the model with keep_all set.
+    Errors: BAD_ARG (another model, no keep_all, no run, a tensor holds NaN or infinity: it and its layer are named). */
+HONE_API hone_status hone_calibration_observe(hone_calibration *calibration, const hone_session *session);
+
+/** Writes the ranges as text, one tensor a line ("NAME LOW HIGH", names quoted as JSON strings). A file that was edited
+    is as good as one that was written. */
+HONE_API hone_status hone_calibration_save(const hone_calibration *calibration, const char *path);
+/** Reads ranges, which take the place of what was seen of those tensors. Errors: IO, BAD_FORMAT (with the line). */
+HONE_API hone_status hone_calibration_load(hone_calibration *calibration, const char *path);
+/** How many tensors have a range. */
+HONE_API uint32_t hone_calibration_count(const hone_calibration *calibration);
+
+/** What the layers of a model compute with. */
+typedef enum hone_precision {
+  HONE_PRECISION_F32,
+  HONE_PRECISION_INT8 /**< 8-bit activations and weights: convolutions, matrix products and what lies between them */
+} hone_precision;
+
+typedef struct hone_quantize_options {
+  uint32_t size;
+  hone_precision precision; /**< default: HONE_PRECISION_INT8 */
+  const bool *keep;         /**< layers (by index, as in hone_model_layer_info) that stay as they are; NULL: none */
+  uint32_t keep_count;
+} hone_quantize_options;
+HONE_API void hone_quantize_options_init(hone_quantize_options *options);
+
+typedef struct hone_quantize_result {
+  uint32_t layers;      /**< that compute with fewer bits now */
+  uint32_t candidates;  /**< that could */
+  uint32_t unseen;      /**< that could, but whose tensors have no range */
+} hone_quantize_result;
+
+/** Lowers the precision of a model in place; the result is explicit: QuantizeLinear and DequantizeLinear around the layers, which a
+    session runs as integer kernels. `calibration` may be NULL where the precision needs no ranges. On failure the model is
+    unchanged. `options` and `result` may be NULL.
+    Errors: BAD_ARG (no calibration, nothing to quantize), BAD_GRAPH, NOMEM. */
+HONE_API hone_status hone_model_quantize(hone_model *model, const hone_calibration *calibration, const hone_quantize_options *options,
+                                         hone_quantize_result *result);
+
 #ifdef __cplusplus
 }
 #endif

@@ -27,6 +27,7 @@ typedef struct hn_arg {
   hn_layout layout;          /* input: as the producer leaves it; the kernel's plan() sets what it wants.
                                 output: set by plan() */
   const hn_tensor *constant; /* content, if constant (always plain) */
+  const hn_quant *quant;     /* integers that stand for real numbers, with which the node computes; NULL: they do not */
   bool unused;               /* plan() sets it when the input is not read in run() (packed or folded into state) */
 } hn_arg;
 
@@ -71,7 +72,7 @@ struct hn_task {
 /* For plan(): room for `bytes` of prepared constants that live as long as the task, 64-byte aligned. *fill: the kernel
    must write them now; else they are there already, made by another session of the model or found in its engine, and
    must not be written. What they hold may depend on the kernel, the node (operator, attributes, epilogue, constant
-   inputs, types, layouts so far) and the instruction set; `form` is a number for everything else it depends on
+   inputs, types, scales, layouts so far) and the instruction set; `form` is a number for everything else it depends on
    (the shapes of activations, threads), 0 if nothing. They hold numbers to compute with, never offsets to follow: a
    damaged file must not lead outside. */
 hone_status hn_task_pack(hn_task *t, size_t bytes, uint64_t form, void **data, bool *fill);

@@ -58,6 +58,14 @@ typedef struct hn_node {
   double tactic_ms;   /* what it took then */
 } hn_node;
 
+/* How the integers of a value stand for real numbers: (v - zero) * scale. */
+typedef struct hn_quant {
+  float scale;
+  int32_t zero;
+  const hn_tensor *scales; /* of weights: one for each index along `axis`, zero is 0; NULL: one for all */
+  int32_t axis;
+} hn_quant;
+
 typedef struct hn_value {
   const char *name; /* unique in the graph */
   hn_dtype dtype;   /* UNDEFINED: unknown */
@@ -68,6 +76,7 @@ typedef struct hn_value {
   hn_dim *sym;      /* elements of a small integer tensor (rank 0 or 1) as dimensions, where known; else NULL */
   uint32_t n_sym;
   bool is_input;    /* graph input */
+  const hn_quant *quant; /* set for planning alone (quant/absorb.h): nodes compute with the real numbers meant */
   uint32_t n_users, cap_users;
   hn_id *users;     /* nodes that read it, one entry an input slot; graph outputs are not counted */
 } hn_value;

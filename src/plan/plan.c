@@ -86,7 +86,7 @@ static hone_status slot_of(builder *b, hn_id v, uint32_t *out) {
 static void fill_arg(builder *b, uint32_t slot, hn_arg *a) {
   const hn_slot *s = &b->p->slots.p[slot];
   *a = (hn_arg){.present = true, .dynamic = s->kind == HN_SLOT_DYNAMIC, .dtype = s->dtype, .rank = s->rank,
-                .layout = s->layout, .constant = hn_value_at(b->g, s->value)->data};
+                .layout = s->layout, .constant = hn_value_at(b->g, s->value)->data, .quant = hn_value_at(b->g, s->value)->quant};
   memcpy(a->dims, s->dims, sizeof a->dims);
 }
 
@@ -197,7 +197,7 @@ static hone_status describe(builder *b, hn_planned *s) {
     if (n->out[i] == HN_NONE) continue;
     const hn_value *v = hn_value_at(b->g, n->out[i]);
     t->out[i] = (hn_arg){.present = true, .dynamic = !hn_shape_fixed(&v->shape) || !v->dtype, .dtype = v->dtype,
-                         .rank = v->shape.rank};
+                         .rank = v->shape.rank, .quant = v->quant};
     memcpy(t->out[i].dims, v->shape.d, sizeof t->out[i].dims);
   }
   return HONE_OK;
@@ -261,7 +261,7 @@ static hone_status choose_kernel(builder *b, hn_planned *s) {
     if (st != HONE_UNSUPPORTED) return st;
     HN_TRY(describe(b, s));
   }
-  const hn_kernel *reference = hn_kernel_ref(t->node->op);
+  const hn_kernel *reference = hn_takes_reals(t) ? &hn_reals_kernel : hn_kernel_ref(t->node->op);
   if (!reference)
     return hn_fail(b->g->cx, HONE_UNSUPPORTED, "node '%s': operator %s has no kernel in this build", t->node->name,
                    hn_op_name(t->node->op));

@@ -7,6 +7,7 @@
 #include "device/cpu/cpu.h"
 #include "op/infer.h"
 #include "pass/pass.h"
+#include "quant/absorb.h"
 #include "run/eval.h"
 #include "run/sites.h"
 
@@ -77,6 +78,17 @@ static hn_view slot_view(const hn_program *p, uint32_t slot) {
   else if (s->kind == HN_SLOT_BLOCK) v.data = p->memory + p->plan->blocks.p[s->index].offset;
   else if (s->kind == HN_SLOT_INPUT) v.data = p->inputs ? p->inputs[s->index].data : NULL;
   return v;
+}
+
+bool hn_program_value(const hn_program *p, hn_id value, hn_view *out) {
+  uint32_t slot = value < p->g->values.n ? p->plan->value_slot[value] : HN_NONE;
+  size_t bytes;
+  if (slot == HN_NONE) return false;
+  *out = slot_view(p, slot);
+  const hn_slot *s = &p->plan->slots.p[slot];
+  if (s->layout != HN_LAYOUT_PLAIN && hn_layout_bytes(s->layout, s->dtype, s->rank, s->dims, &bytes) && hone_dtype_size(s->dtype))
+    out->count = (int64_t)(bytes / hone_dtype_size(s->dtype));
+  return out->data != NULL;
 }
 
 static hone_status give_output(hn_exec *x, uint32_t i, hn_dtype dtype, int32_t rank, const int64_t *dims) {
@@ -194,7 +206,8 @@ static hone_status specialize(hn_program *p, const hn_view *in) {
   hn_report unread = {0};
   hone_status st = hn_passes_run(g, &oo, hn_eval_constant, &unread);
   hn_report_free(&unread);
-  return st;
+  if (!st && !p->options.keep_all) st = hn_quant_absorb(g, hn_eval_constant);
+  return st ? st : hn_quant_open_constants(g, hn_eval_constant);
 }
 
 static hone_status prepare_steps(hn_program *p) {

@@ -25,6 +25,9 @@ hone_status hn_program_record(hn_program *p, hone_profile *recorder);
 /* Texts go to the arena. */
 hone_status hn_program_step_info(const hn_program *p, uint32_t step, hn_arena *texts, hone_step_info *info);
 double hn_program_step_seconds(const hn_program *p, uint32_t step); /* of the last run, when profiled */
+/* A value as the last run left it: as floats in any order where its layout is not the plain one, padding included. false: it has no
+   memory of its own. */
+bool hn_program_value(const hn_program *p, hn_id value, hn_view *out);
 const hn_plan *hn_program_plan(const hn_program *p);
 const hn_graph *hn_program_graph(const hn_program *p); /* the specialized copy; nodes of the original keep their ids */
 /* Whether the program may be run with these input shapes. */

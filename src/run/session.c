@@ -6,6 +6,7 @@
 #include "run/model.h"
 #include "run/profile.h"
 #include "run/program.h"
+#include "run/session.h"
 #include "run/tune.h"
 
 struct hone_session {
@@ -254,6 +255,8 @@ hone_status hone_session_record(hone_session *s, hone_profile *profile) {
   s->recorder = profile;
   return HONE_OK;
 }
+
+const hn_program *hn_session_kept(const hone_session *s) { return s->ran && s->options.keep_all ? s->program : NULL; }
 
 void hone_tune_options_init(hone_tune_options *options) {
   *options = (hone_tune_options){.size = sizeof *options, .effort = 1, .runs = 5};

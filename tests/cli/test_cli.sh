@@ -51,6 +51,28 @@ fails "tune: no cache at all" 1 'not a timing cache' "$hone" optimize "$model" -
 fails "tune: cache nowhere" 1 'nowhere' "$hone" optimize "$model" -o "$work/x.hone" --timing-cache="$work/nowhere/times"
 check "tune: a failure writes no engine" test ! -e "$work/x.hone"
 
+# 8 bits
+eight="--precision=int8 --threads=1"
+prints "int8: quantizes" 'quantized 12 of 12' "$hone" optimize "$model" -o "$work/q.hone" $eight --calibrate="$images/*.png" --calibration-cache="$work/ranges"
+prints "int8: the ranges are text" '^"image" 0 1$' cat "$work/ranges"
+prints "int8: from the ranges alone" 'calibrated by' "$hone" optimize "$model" -o "$work/q.onnx" $eight --calibration-cache="$work/ranges"
+prints "int8: integer kernels" 'conv_int8' "$hone" bench "$work/q.hone" --runs=2 --layers
+prints "int8: accuracy" 'top-1 99\.' "$hone" eval "$work/q.hone" --images="$images" --labels="$images/labels.txt"
+prints "int8: standard operators, the same accuracy" 'top-1 99\.' "$hone" eval "$work/q.onnx" --images="$images" --labels="$images/labels.txt"
+for o in moving-average percentile entropy mse; do
+  check "int8: observer $o" "$hone" optimize "$model" -o "$work/q2.hone" $eight --calibrate="$images/00*.png" --observer=$o --tune=off
+done
+fails "int8: no examples" 2 'calibrate' "$hone" optimize "$model" -o "$work/x.hone" $eight
+fails "int8: an empty set" 1 'absent' "$hone" optimize "$model" -o "$work/x.hone" $eight --calibrate="$work/absent"
+fails "int8: not images" 1 'ranges' "$hone" optimize "$model" -o "$work/x.hone" $eight --calibrate="$work/ranges"
+fails "int8: no cache" 1 'not a calibration cache' "$hone" optimize "$model" -o "$work/x.hone" $eight --calibration-cache="$images/labels.txt"
+printf '# hone calibration 1\n"image" 1 0\n' >"$work/bad"
+fails "int8: damaged cache" 1 'line 2' "$hone" optimize "$model" -o "$work/x.hone" $eight --calibration-cache="$work/bad"
+printf '# hone calibration 1\n"nobody" 0 1\n' >"$work/bad"
+fails "int8: cache of another model" 2 'none of the 12' "$hone" optimize "$model" -o "$work/x.hone" $eight --calibration-cache="$work/bad"
+fails "int8: calibration without it" 2 'without' "$hone" optimize "$model" -o "$work/x.hone" --calibrate="$images"
+check "int8: failures leave nothing behind" test -z "$(find "$work" -name 'x.*')"
+
 # running
 prints "run: classes" '^ *[0-9.]+ +1' "$hone" run "$work/m.hone" --input="$images/000_1.png" --top=1
 check "run: a folder" "$hone" run "$work/m.hone" --input="$images" --batch=8 --top=1

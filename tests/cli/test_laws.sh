@@ -13,23 +13,24 @@ allowed() {
     op) echo "base ir" ;;
     rewrite) echo "base ir op" ;;
     pass) echo "base ir op rewrite" ;;
+    quant) echo "base ir op rewrite pass" ;;
     format) echo "base ir op" ;;
     device) echo "base ir op" ;;
     plan) echo "base ir op device" ;;
     engine) echo "base ir op" ;;
-    run) echo "base ir op rewrite pass format device plan engine" ;;
+    run) echo "base ir op rewrite pass quant format device plan engine" ;;
   esac
 }
-for room in base ir op rewrite pass format device plan engine run; do
+for room in base ir op rewrite pass quant format device plan engine run; do
   : >"$work/log"
-  for other in base ir op rewrite pass format device plan engine run; do
+  for other in base ir op rewrite pass quant format device plan engine run; do
     case " $room $(allowed $room) " in *" $other "*) continue ;; esac
     grep -rn "#include \"$other/" "src/$room" >>"$work/log"
   done
   if [ -s "$work/log" ]; then bad "src/$room includes a room it may not"; else ok; fi
 done
 
-grep -rnE '#include "(base|ir|op|rewrite|pass|format|device|plan|engine|run)/' cli examples >"$work/log"
+grep -rnE '#include "(base|ir|op|rewrite|pass|quant|format|device|plan|engine|run)/' cli examples >"$work/log"
 if [ -s "$work/log" ]; then bad "the program uses only hone.h"; else ok; fi
 grep -rnE '\b(malloc|calloc|realloc|free)\(' src --include=*.c --include=*.h | grep -v '^src/base/' >"$work/log"
 if [ -s "$work/log" ]; then bad "memory comes from src/base alone"; else ok; fi

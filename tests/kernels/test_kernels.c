@@ -34,6 +34,9 @@ typedef struct trial {
   hn_graph *g;
   hn_op op;
   bool odd_values; /* infinities and NaN among the inputs */
+  bool quantized;  /* every tensor passes through 8-bit integers; scales are powers of two, so that all sums are exact */
+  bool exact;      /* and so must be the outputs */
+  float step;      /* else: a step of the output */
 } trial;
 
 static void fill(float *v, int64_t n, bool odd) {
@@ -43,15 +46,37 @@ static void fill(float *v, int64_t n, bool odd) {
   }
 }
 
+static hn_id scalar(trial *t, hn_dtype type, double v) {
+  hn_tensor *c;
+  if (hn_tensor_scalar_f(t->cx, type, v, &c)) abort();
+  return hn_graph_add_constant(t->g, NULL, c);
+}
+
+static hn_id one(trial *t, hn_op op, hn_id x, hn_id scale, hn_id zero) {
+  hn_id in[3] = {x, scale, zero};
+  return hn_node_at(t->g, hn_graph_add_node(t->g, op, "", in, 3, 1))->out[0];
+}
+
+/* The value through 8-bit integers of a random type and zero point. It is even: with an odd one oneDNN, which adds it
+   before it rounds, takes a tie the other way than ONNX says. */
+static hn_id through(trial *t, hn_id x, float step) {
+  bool is_signed = chance(3);
+  hn_id scale = scalar(t, HONE_DTYPE_F32, (double)step);
+  hn_id zero = scalar(t, is_signed ? HONE_DTYPE_I8 : HONE_DTYPE_U8, chance(2) ? 0 : 2 * (is_signed ? (double)between(-10, 10) : (double)between(0, 100)));
+  return one(t, HN_DequantizeLinear, one(t, HN_QuantizeLinear, x, scale, zero), scale, zero);
+}
+
 static hn_id input(trial *t, int32_t rank, const int64_t *dims) {
   hn_shape s = hn_shape_of(rank, dims);
-  return hn_graph_add_input(t->g, hn_fresh_name(t->g, "x"), HONE_DTYPE_F32, &s);
+  hn_id x = hn_graph_add_input(t->g, hn_fresh_name(t->g, "x"), HONE_DTYPE_F32, &s);
+  return t->quantized ? through(t, x, 1.0f / (float)(16 << between(0, 2))) : x;
 }
 
 static hn_id constant(trial *t, int32_t rank, const int64_t *dims) {
   hn_tensor *c;
   if (hn_tensor_create(t->cx, HONE_DTYPE_F32, rank, dims, &c)) abort();
   fill(c->data, c->count, false);
+  for (int64_t i = 0; t->quantized && i < c->count; i++) ((float *)c->data)[i] = rintf(((float *)c->data)[i] * 64) / 64;
   return hn_graph_add_constant(t->g, NULL, c);
 }
 
@@ -59,6 +84,20 @@ static hn_id ints(trial *t, const int64_t *v, size_t n) {
   hn_tensor *c;
   if (hn_tensor_ints(t->cx, v, n, &c)) abort();
   return hn_graph_add_constant(t->g, NULL, c);
+}
+
+/* Constant weights; quantized: with a scale for each index along `axis`, or one for all. */
+static hn_id weights(trial *t, int32_t rank, const int64_t *dims, int32_t axis) {
+  if (!t->quantized) return constant(t, rank, dims);
+  hn_tensor *w, *s;
+  int64_t n = chance(3) ? 1 : dims[axis];
+  if (hn_tensor_create(t->cx, HONE_DTYPE_I8, rank, dims, &w) || hn_tensor_create(t->cx, HONE_DTYPE_F32, 1, &n, &s)) abort();
+  for (int64_t i = 0; i < w->count; i++) ((int8_t *)w->data)[i] = (int8_t)between(-128, 127);
+  for (int64_t i = 0; i < n; i++) ((float *)s->data)[i] = 1.0f / (float)(256 << between(0, 2));
+  hn_id in[2] = {hn_graph_add_constant(t->g, NULL, w), hn_graph_add_constant(t->g, NULL, s)};
+  hn_id id = hn_graph_add_node(t->g, HN_DequantizeLinear, "", in, 2, 1);
+  hn_set_i(t->g, id, "axis", axis);
+  return hn_node_at(t->g, id)->out[0];
 }
 
 static hn_id either(trial *t, int32_t rank, const int64_t *dims) { return chance(2) ? constant(t, rank, dims) : input(t, rank, dims); }
@@ -90,7 +129,14 @@ static void finish(trial *t, hn_id n) {
   for (uint32_t i = 0; i < hn_node_at(t->g, n)->n_out; i++) {
     char name[16];
     snprintf(name, sizeof name, "y%u", i);
-    hn_graph_add_output(t->g, name, hn_node_at(t->g, n)->out[i]);
+    hn_id out = hn_node_at(t->g, n)->out[i];
+    bool again = t->quantized && t->op != HN_DequantizeLinear && !chance(5);
+    hn_graph_add_output(t->g, name, again ? through(t, out, t->step) : out);
+  }
+  t->exact = t->quantized && t->op != HN_Sigmoid && t->op != HN_HardSwish && t->op != HN_AveragePool && t->op != HN_GlobalAveragePool;
+  for (uint32_t i = 0; i < hn_node_at(t->g, n)->n_post; i++) {
+    hn_op op = hn_node_at(t->g, n)->post[i].op;
+    if (op != HN_Relu && op != HN_Clip && op != HN_Abs && op != HN_Add && op != HN_Sub) t->exact = false;
   }
 }
 
@@ -142,8 +188,8 @@ static bool make_conv(trial *t) {
     x[1] = w[1] = 16 * between(1, 3), w[0] = 16 * between(1, 3);
     for (int32_t i = 2; i < 4; i++) x[i] = between(5, 13), w[i] = 3;
   }
-  hn_id in[3] = {input(t, spatial + 2, x), constant(t, spatial + 2, w), HN_NONE};
-  if (winograd) { /* sums of about one, as in a trained network: its rounding error grows with the terms, not the sum */
+  hn_id in[3] = {input(t, spatial + 2, x), weights(t, spatial + 2, w, 0), HN_NONE};
+  if (winograd && !t->quantized) { /* sums of about one, as in a trained network: its rounding error grows with the terms, not the sum */
     const hn_tensor *weights = hn_value_at(t->g, in[1])->data;
     for (int64_t i = 0; i < weights->count; i++) ((float *)weights->data)[i] /= 16;
   }
@@ -177,7 +223,7 @@ static bool make_matmul(trial *t) {
   if (t->op == HN_Gemm) {
     bool ta = chance(2), tb = chance(2);
     a[ta] = m, a[!ta] = k, b[tb] = k, b[!tb] = n;
-    hn_id in[3] = {input(t, 2, a), either(t, 2, b), HN_NONE};
+    hn_id in[3] = {input(t, 2, a), t->quantized ? weights(t, 2, b, tb ? 0 : 1) : either(t, 2, b), HN_NONE};
     bool c = chance(2);
     int64_t cd[2] = {chance(2) ? 1 : m, n};
     if (c) in[2] = either(t, 2, cd);
@@ -191,6 +237,10 @@ static bool make_matmul(trial *t) {
   int64_t batch[2] = {between(1, 3), between(1, 3)};
   for (int i = 0; i < 2; i++) a[i] = chance(4) ? 1 : batch[i], b[i] = chance(4) ? 1 : batch[i];
   a[2] = m, a[3] = k, b[2] = k, b[3] = n;
+  if (t->quantized && !chance(4)) {
+    hn_id in[2] = {input(t, ra, a + 4 - ra), weights(t, 2, b + 2, 1)};
+    return with_epilogue(t, node(t, in, 2, 1));
+  }
   hn_id in[2] = {input(t, ra, a + 4 - ra), rb == 1 ? either(t, 1, &k) : either(t, rb, b + 4 - rb)};
   return with_epilogue(t, node(t, in, 2, 1));
 }
@@ -359,8 +409,28 @@ static bool make_resize(trial *t) {
   return with_epilogue(t, n);
 }
 
+static bool make_quantize(trial *t) {
+  int32_t rank = (int32_t)between(1, 4);
+  int64_t d[4];
+  for (int32_t i = 0; i < rank; i++) d[i] = i == 1 ? channels() : between(1, 9);
+  t->odd_values = chance(3);
+  hn_shape s = hn_shape_of(rank, d);
+  hn_id x = hn_graph_add_input(t->g, hn_fresh_name(t->g, "x"), HONE_DTYPE_F32, &s);
+  hn_graph_add_output(t->g, "y", through(t, x, t->step));
+  t->quantized = t->exact = true;
+  return true;
+}
+
+/* Operators that compute with 8-bit integers in the place of reals. */
+static bool quantizable(hn_op op) {
+  return op == HN_Conv || op == HN_MatMul || op == HN_Gemm || op == HN_MaxPool || op == HN_AveragePool || op == HN_Concat || op == HN_Relu ||
+         op == HN_Add || op == HN_Mul || op == HN_Sub || op == HN_Sigmoid || op == HN_HardSwish || op == HN_GlobalAveragePool;
+}
+
 static bool generate(trial *t) {
   switch (t->op) {
+    case HN_QuantizeLinear:
+    case HN_DequantizeLinear: return make_quantize(t);
     case HN_Conv:
     case HN_ConvTranspose: return make_conv(t);
     case HN_MaxPool:
@@ -409,7 +479,7 @@ static int compare(const trial *t, const hn_view *want, const hn_view *got, cons
     if (want[o].count != got[o].count) return 1;
     for (int64_t i = 0; i < want[o].count; i++) {
       float a = ((const float *)got[o].data)[i], b = ((const float *)want[o].data)[i];
-      if (close_enough(a, b)) continue;
+      if (t->exact ? a == b : close_enough(a, b) || (t->quantized && fabsf(a - b) <= 1.01f * t->step)) continue;
       char *text = NULL;
       if (hn_graph_print(t->g, &text)) text = NULL;
       CHECK_MSG(false, "%s, case %u: output %zu[%lld] is %g, not %g\n%s", what, at, o, (long long)i, (double)a, (double)b, text ? text : "");
@@ -462,7 +532,7 @@ static void test_kernel(const hn_kernel *k, hn_isa isa, hn_layout layout, int th
   for (uint32_t at = 0; at < CASES; at++) {
     seed = at * 7919u + (uint32_t)k->op * 104729u + (uint32_t)layout * 31u;
     next();
-    trial t = {.cx = cx, .op = k->op};
+    trial t = {.cx = cx, .op = k->op, .quantized = at % 2 && quantizable(k->op), .step = 0.125f};
     t.g = hn_graph_create(cx, "case");
     REQUIRE(t.g);
     bool made = generate(&t) && !t.g->oom;

@@ -23,6 +23,11 @@ void hn_cpu_destroy(hn_cpu *cpu); /* accepts NULL */
    `layout` fields say from and to; plan() makes it, UNSUPPORTED if there is no such conversion. node is NULL. */
 extern const hn_kernel hn_reorder_kernel;
 
+/* The reference of any node that has integers in the place of real numbers (hn_arg.quant): the operator's own
+   reference between conversions (ref/reals_ref.c). Movements keep the integers as they are and do without. */
+extern const hn_kernel hn_reals_kernel;
+bool hn_takes_reals(const hn_task *t);
+
 /* Applies the node's epilogue to output 0 in place, with the reference arithmetic (ref/epilogue_ref.c). */
 hone_status hn_apply_epilogue_ref(hn_exec *x);
 #endif

@@ -44,9 +44,9 @@ bool hn_dnnl_layout(const dnnl_memory_desc_t *md, const hn_arg *a, hn_layout *ou
   return false;
 }
 
-/* Unary steps of an epilogue: eltwise post-operations. Swish is left to the chain behind the kernel, whose exponential
-   is faster than this one (efficientnet_b0: 3 % of the whole, and it has the output to itself). */
-static bool step_algorithm(const hn_step *s, dnnl_alg_kind_t *kind, float *alpha, float *beta) {
+/* Swish is left to the chain behind the kernel, whose exponential is faster than this one (efficientnet_b0: 3 % of the
+   whole, and it has the output to itself). */
+bool hn_dnnl_unary(const hn_step *s, dnnl_alg_kind_t *kind, float *alpha, float *beta) {
   *alpha = s->alpha;
   *beta = s->beta;
   switch (s->op) {
@@ -87,7 +87,7 @@ bool hn_dnnl_attributes(hn_task *t, bool sum, dnnl_primitive_attr_t *attr, uint3
     dnnl_alg_kind_t kind;
     float alpha, beta;
     if (s->operand == HN_NONE) {
-      if (!step_algorithm(s, &kind, &alpha, &beta)) break;
+      if (!hn_dnnl_unary(s, &kind, &alpha, &beta)) break;
       ok = dnnl_post_ops_append_eltwise(ops, 1.0f, kind, alpha, beta) == dnnl_success;
     } else {
       if (!sum || *residual != HN_NONE || !is_residual(t, s)) break;

@@ -21,6 +21,8 @@ bool hn_dnnl_layout(const dnnl_memory_desc_t *md, const hn_arg *a, hn_layout *ou
    and counts them there. `sum`: a residual whose buffer may become the output's can be one of them; *residual is its input, or
    HN_NONE. */
 bool hn_dnnl_attributes(hn_task *t, bool sum, dnnl_primitive_attr_t *attr, uint32_t *residual);
+/* A unary step as an element-wise post-operation. */
+bool hn_dnnl_unary(const hn_step *s, dnnl_alg_kind_t *kind, float *alpha, float *beta);
 /* The residual's buffer becomes the output's. */
 void hn_dnnl_take_residual(hn_task *t, uint32_t residual);
 

@@ -6,7 +6,8 @@
 
 bool pool_onednn_supports(const hn_task *t) {
   const hn_arg *in = &t->in[0];
-  if (!t->device || in->dtype != HONE_DTYPE_F32 || in->rank < 3 || in->rank > 5) return false;
+  bool integers = (in->dtype == HONE_DTYPE_U8 || in->dtype == HONE_DTYPE_I8) && !t->node->n_post;
+  if (!t->device || (in->dtype != HONE_DTYPE_F32 && !integers) || in->rank < 3 || in->rank > 5) return false;
   for (int32_t i = 0; i < in->rank; i++)
     if (in->dims[i] == 0 || t->out[0].dims[i] == 0) return false;
   return t->n_out == 1 || !t->out[1].present;
@@ -47,7 +48,7 @@ static bool describe(hn_task *t, hn_layout layout, dnnl_primitive_desc_t *pd) {
   uint32_t residual;
   t->fused = 0;
   t->in[0].layout = t->out[0].layout = layout;
-  if (!geometry(t, &w, &padded)) return false;
+  if (!geometry(t, &w, &padded) || (padded && t->in[0].quant && t->in[0].quant->zero)) return false;
   for (int32_t i = 0; i < w.n; i++) {
     kernel[i] = w.kernel[i];
     dilation[i] = w.dilation[i] - 1;
@@ -81,7 +82,7 @@ static hone_status attempt(hn_task *t, hn_layout layout) {
 }
 
 hone_status pool_onednn_plan(hn_task *t) {
-  hn_layout lies = t->in[0].layout;
+  hn_layout lies = t->in[0].dtype == HONE_DTYPE_F32 ? t->in[0].layout : HN_LAYOUT_NHWC;
   hone_status st = attempt(t, lies);
   if (st == HONE_UNSUPPORTED && lies != HN_LAYOUT_NHWC) st = attempt(t, HN_LAYOUT_NHWC);
   return st;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "device/cpu/nd.h"
+#include "device/cpu/quant/convert_runs.h"
 #include "device/cpu/vec/float_runs.h"
 #include "op/scalar.h"
 
@@ -15,6 +16,12 @@ struct hn_chain {
   hn_step *steps;
   int *operand;                        /* nd operand of each step, or -1 */
   uint32_t input[HN_ND_OPERANDS];      /* input that nd operand k is */
+  struct {
+    size_t size;                       /* of an element */
+    hn_load_run load;                  /* NULL: floats already; the output has `store` */
+    hn_store_run store;
+    float scale, zero;
+  } form[HN_ND_OPERANDS];              /* how nd operand k is stored */
   int threads;
   /* Lanes of the last block of channels that are padding and that the steps would not leave zero. */
   int64_t pad_images, pad_image, pad_from, pad_pixels, pad_block, pad_used;
@@ -28,10 +35,20 @@ static bool same_dims(const hn_arg *a, const hn_arg *b) {
   return a->rank == b->rank && (!a->rank || memcmp(a->dims, b->dims, sizeof *a->dims * (size_t)a->rank) == 0);
 }
 
+/* How an operand is stored. */
+static void describe_form(const hn_task *t, hn_chain *c, int32_t k, const hn_arg *a) {
+  const hn_convert *convert = hn_convert_for(t->device->isa);
+  c->form[k].size = hone_dtype_size(a->dtype);
+  c->form[k].load = convert->load[a->dtype];
+  c->form[k].store = convert->store[a->dtype];
+  c->form[k].scale = a->quant ? a->quant->scale : 1;
+  c->form[k].zero = a->quant ? (float)a->quant->zero : 0;
+}
+
 /* Adds an input to the walk, in the layout that costs least: the output's for one of its shape, else as it lies. */
 static bool add_operand(hn_task *t, hn_nd *nd, hn_arg *a) {
   const hn_arg *o = &t->out[0];
-  if (!a->present || a->dtype != HONE_DTYPE_F32 || a->dynamic) return false;
+  if (!a->present || !hn_as_floats(a) || a->dynamic || (a->quant && o->layout > HN_LAYOUT_NHWC)) return false;
   if (same_dims(a, o)) a->layout = o->layout;
   if (hn_nd_operand(nd, o->layout, o->rank, o->dims, a)) return true;
   a->layout = HN_LAYOUT_PLAIN;
@@ -68,19 +85,25 @@ static void plan_padding(hn_chain *c, const hn_task *t) {
   c->pad_from = (physical[1] - 1) * c->pad_pixels * c->pad_block;
 }
 
-static void clear_padding(const hn_chain *c, float *out) {
+static void clear_padding(const hn_chain *c, unsigned char *out) {
+  size_t size = c->form[0].size;
   for (int64_t i = 0; i < c->pad_images; i++)
     for (int64_t p = 0; p < c->pad_pixels; p++)
-      memset(out + i * c->pad_image + c->pad_from + p * c->pad_block + c->pad_used, 0,
-             sizeof *out * (size_t)(c->pad_block - c->pad_used));
+      memset(out + size * (size_t)(i * c->pad_image + c->pad_from + p * c->pad_block + c->pad_used), 0,
+             size * (size_t)(c->pad_block - c->pad_used));
 }
 
 static bool compile(hn_task *t, hn_chain *c) {
   const hn_arg *o = &t->out[0];
   hn_nd_begin(&c->nd, o->layout, o->rank, o->dims);
+  describe_form(t, c, 0, o);
+  if (c->form[0].store && o->quant && o->layout > HN_LAYOUT_NHWC) return false; /* padding must be the zero point there */
   if (c->source != HN_NONE) {
     c->input[1] = c->source;
     if (!add_operand(t, &c->nd, &t->in[c->source])) return false;
+    describe_form(t, c, 1, &t->in[c->source]);
+  } else if (c->form[0].store) {
+    return false; /* in place there are no floats to start from */
   }
   for (uint32_t i = 0; i < c->n; i++) {
     const hn_step *s = &c->steps[i];
@@ -89,6 +112,7 @@ static bool compile(hn_task *t, hn_chain *c) {
     if (s->operand == HN_NONE) continue;
     c->operand[i] = c->nd.n;
     if (!add_operand(t, &c->nd, &t->in[s->operand])) return false;
+    describe_form(t, c, c->operand[i], &t->in[s->operand]);
     c->input[c->operand[i]] = s->operand;
   }
   plan_padding(c, t);
@@ -98,7 +122,7 @@ static bool compile(hn_task *t, hn_chain *c) {
 
 hone_status hn_chain_create(hn_task *t, uint32_t source, const hn_step *steps, uint32_t n, hn_chain **out) {
   const hn_cpu *cpu = t->device;
-  if (!cpu || t->out[0].dtype != HONE_DTYPE_F32 || t->out[0].dynamic) return HONE_UNSUPPORTED;
+  if (!cpu || !hn_as_floats(&t->out[0]) || t->out[0].dynamic) return HONE_UNSUPPORTED;
   hn_chain *c = hn_calloc(1, sizeof *c);
   if (!c) return hn_nomem(t->cx);
   c->steps = hn_calloc(n ? n : 1, sizeof *c->steps);
@@ -129,21 +153,37 @@ typedef struct chain_run {
   hn_exec *x;
 } chain_run;
 
-static const float *gather(float *to, const float *from, int64_t step, int64_t n) {
-  for (int64_t i = 0; i < n; i++) to[i] = from[i * step];
+/* n elements of nd operand k from `at` on as floats: where they lie, or lined up in `to`. */
+static const float *fetch(const hn_chain *c, hn_exec *x, int k, int64_t at, int64_t step, int64_t n, float *to) {
+  const unsigned char *from = (const unsigned char *)x->in[c->input[k]].data + (size_t)at * c->form[k].size;
+  unsigned char bytes[2 * CHUNK];
+  if (!c->form[k].load) {
+    const float *v = (const float *)(const void *)from;
+    if (step == 1) return v;
+    for (int64_t i = 0; i < n; i++) to[i] = v[i * step];
+    return to;
+  }
+  size_t size = c->form[k].size;
+  if (step != 1) {
+    for (int64_t i = 0; i < n; i++)
+      if (size == 1) bytes[i] = from[i * step];
+      else memcpy(bytes + 2 * i, from + 2 * i * step, 2);
+    from = bytes;
+  }
+  c->form[k].load(to, from, (size_t)n, c->form[k].scale, c->form[k].zero);
   return to;
 }
 
 static void run_chunk(const hn_chain *c, hn_exec *x, const int64_t *at, int64_t from, int64_t n) {
-  float lined_up[CHUNK];
+  float lined_up[CHUNK], stored[CHUNK];
   int32_t last = c->nd.rank - 1;
-  float *d = (float *)x->out[0].data + at[0] + from;
+  unsigned char *out = (unsigned char *)x->out[0].data + (size_t)(at[0] + from) * c->form[0].size;
+  float *d = c->form[0].store ? stored : (float *)(void *)out;
   const float *v = d;
   if (c->source != HN_NONE) {
     int64_t step = c->nd.stride[1][last];
-    v = (const float *)x->in[c->source].data + at[1] + from * step;
-    if (step != 1) v = gather(d, v, step, n);
-    else if (!c->n && v != d) memcpy(d, v, sizeof *d * (size_t)n);
+    v = fetch(c, x, 1, at[1] + from * step, step, n, d);
+    if (!c->n && v != d && !c->form[0].store) memcpy(d, v, sizeof *d * (size_t)n);
   }
   for (uint32_t i = 0; i < c->n; i++, v = d) {
     const hn_step *s = &c->steps[i];
@@ -153,14 +193,11 @@ static void run_chunk(const hn_chain *c, hn_exec *x, const int64_t *at, int64_t 
       continue;
     }
     int64_t step = c->nd.stride[k][last];
-    const float *y = (const float *)x->in[c->input[k]].data + at[k] + from * step;
-    if (step == 0) {
-      (s->swapped ? c->vec->left : c->vec->right)[s->op](d, v, *y, (size_t)n);
-      continue;
-    }
-    if (step != 1) y = gather(lined_up, y, step, n);
-    c->vec->binary[s->op](d, s->swapped ? y : v, s->swapped ? v : y, (size_t)n);
+    const float *y = fetch(c, x, k, at[k] + from * step, step, step ? n : 1, lined_up);
+    if (step == 0) (s->swapped ? c->vec->left : c->vec->right)[s->op](d, v, *y, (size_t)n);
+    else c->vec->binary[s->op](d, s->swapped ? y : v, s->swapped ? v : y, (size_t)n);
   }
+  if (c->form[0].store) c->form[0].store(out, v, (size_t)n, c->form[0].scale, c->form[0].zero);
 }
 
 static void run_line(void *arg, const int64_t *at, int64_t n) {

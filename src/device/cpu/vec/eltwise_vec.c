@@ -1,6 +1,7 @@
 /* eltwise_vec.c - element-wise nodes as chains: the node's own operator is the first step, its epilogue the rest. */
 #include <string.h>
 
+#include "device/cpu/quant/convert_runs.h"
 #include "device/cpu/vec/chain.h"
 #include "op/infer.h"
 #include "op/scalar.h"
@@ -52,15 +53,19 @@ static bool outline_of(const hn_task *t, outline *o) {
 
 bool eltwise_vec_supports(const hn_task *t) {
   outline o;
-  return t->device && t->out[0].dtype == HONE_DTYPE_F32 && t->in[0].dtype == HONE_DTYPE_F32 && outline_of(t, &o);
+  return t->device && hn_as_floats(&t->out[0]) && hn_as_floats(&t->in[0]) && outline_of(t, &o);
 }
 
 /* The layout of the first input of the output's shape that is not a constant; a blocked or channels-last one goes
    before the plain one, since what is around it is laid out so. */
 static hn_layout output_layout(const hn_task *t) {
-  for (uint32_t i = 0; i < t->n_in; i++)
-    if (has_output_shape(t, i) && !t->in[i].constant && t->in[i].layout != HN_LAYOUT_PLAIN) return t->in[i].layout;
-  return HN_LAYOUT_PLAIN;
+  hn_layout l = HN_LAYOUT_PLAIN;
+  bool integers = t->out[0].quant != NULL;
+  for (uint32_t i = 0; i < t->n_in; i++) {
+    if (l == HN_LAYOUT_PLAIN && has_output_shape(t, i) && !t->in[i].constant) l = t->in[i].layout;
+    integers = integers || t->in[i].quant;
+  }
+  return integers && l != HN_LAYOUT_PLAIN ? HN_LAYOUT_NHWC : l;
 }
 
 hone_status eltwise_vec_plan(hn_task *t) {
@@ -73,7 +78,7 @@ hone_status eltwise_vec_plan(hn_task *t) {
   HN_TRY(hn_chain_create(t, o.source, o.steps, o.n, &c));
   t->state = c;
   t->fused = t->node->n_post;
-  if (has_output_shape(t, o.source) && t->in[o.source].may_overwrite) t->inplace = (int)o.source;
+  if (has_output_shape(t, o.source) && t->in[o.source].may_overwrite && t->in[o.source].dtype == t->out[0].dtype) t->inplace = (int)o.source;
   return HONE_OK;
 }
 

@@ -1,0 +1,85 @@
+/* quantization.c - calibration from the command line. */
+#include "quantization.h"
+
+#include <unistd.h>
+
+#include "progress.h"
+
+const arg_option quant_option_rows[] = {
+    {"precision", 0, ARG_CHOICE, offsetof(quant_options, precision), "f32|int8",
+     "What to compute with: int8 quantizes convolutions and matrix products, and what lies between them.", 0, 0},
+    {"calibrate", 0, ARG_TEXT, offsetof(quant_options, calibrate), "SOURCE",
+     "What int8 is calibrated with, as --input takes it: images of the kind the model will see, a few hundred.", 0, 0},
+    {"observer", 0, ARG_CHOICE, offsetof(quant_options, observer), "minmax|moving-average|percentile|entropy|mse",
+     "How a range is chosen from the values seen (default minmax).", 0, 0},
+    {"percentile", 0, ARG_REAL, offsetof(quant_options, percentile), "P", "Of the values, for --observer=percentile (default 99.99).", 50, 100},
+    {"calibration-cache", 0, ARG_TEXT, offsetof(quant_options, cache), "FILE",
+     "Ranges as text: used instead of calibrating if the file is there, written otherwise. It may be edited.", 0, 0},
+    {"calibration-limit", 0, ARG_INT, offsetof(quant_options, examples), "N", "Batches to calibrate with at most (default: all).", 1, 1e9},
+    {0}};
+
+int quant_check(const quant_options *o) {
+  if (o->precision == HONE_PRECISION_F32) {
+    if (o->calibrate) return cli_usage("--calibrate: nothing is calibrated without --precision=int8");
+    if (o->cache) return cli_usage("--calibration-cache: nothing is calibrated without --precision=int8");
+    return CLI_OK;
+  }
+  if (o->calibrate || (o->cache && access(o->cache, R_OK) == 0)) return CLI_OK;
+  return cli_usage("--precision=int8 needs examples: --calibrate='DIR/*.jpg', or a --calibration-cache that was written before");
+}
+
+feed_options quant_feed(const quant_options *o, const feed_options *f) {
+  feed_options r = *f;
+  if (!r.inputs.n && o->calibrate) r.inputs = (arg_list){(const char **)(uintptr_t)&o->calibrate, 1};
+  return r;
+}
+
+static int run_examples(cli *c, const hone_model *m, const quant_options *o, feed *f, const session_options *so, hone_calibration *k, size_t *runs) {
+  hone_session_options options;
+  hone_session *s = NULL;
+  progress p;
+  size_t rounds = o->examples && (size_t)o->examples < f->rounds ? (size_t)o->examples : f->rounds;
+  hone_session_options_init(&options);
+  options.threads = (int32_t)so->threads;
+  options.keep_all = true;
+  hone_status st = hone_session_create(m, &options, &s);
+  int code = st ? cli_fail_hone(c->cx, st) : CLI_OK;
+  progress_begin(&p, "calibrating");
+  for (size_t r = 0; !code && r < rounds; r++) {
+    progress_step(&p, r, rounds);
+    code = feed_load(f, r);
+    if (!code) code = feed_set(c, f, NULL, s);
+    if (!code) code = session_run(c, s);
+    if (!code && (st = hone_calibration_observe(k, s))) code = cli_fail_hone(c->cx, st);
+  }
+  progress_end(&p);
+  hone_session_destroy(&s);
+  *runs = rounds;
+  return code;
+}
+
+int quant_calibrate(cli *c, const hone_model *m, const quant_options *o, const feed_options *fo, const image_options *images,
+                    const session_options *so, quant_outcome *r, hone_calibration **out) {
+  hone_calibration_options co;
+  hone_calibration *k = NULL;
+  hone_calibration_options_init(&co);
+  co.observer = (hone_observer)o->observer;
+  co.percentile = o->percentile;
+  hone_status st = hone_calibration_create(m, &co, &k);
+  r->cached = o->cache && access(o->cache, F_OK) == 0;
+  if (!st && r->cached) st = hone_calibration_load(k, o->cache);
+  int code = st ? cli_fail_hone(c->cx, st) : CLI_OK;
+  if (!code && !r->cached) {
+    feed f = {0};
+    feed_options from = *fo;
+    from.inputs = (arg_list){(const char **)(uintptr_t)&o->calibrate, 1};
+    code = feed_open(c, m, &from, images, &f);
+    if (!code) code = run_examples(c, m, o, &f, so, k, &r->examples);
+    feed_close(&f);
+    if (!code && o->cache && (st = hone_calibration_save(k, o->cache))) code = cli_fail_hone(c->cx, st);
+  }
+  r->ranges = code ? 0 : hone_calibration_count(k);
+  if (code) hone_calibration_destroy(&k);
+  else *out = k;
+  return code;
+}

@@ -1,0 +1,29 @@
+/* quantization.h - options and steps of lowering a model's precision. */
+#ifndef CLI_QUANTIZATION_H
+#define CLI_QUANTIZATION_H
+#include "commands.h"
+
+typedef struct quant_options {
+  int precision, observer; /* as hone_precision, hone_observer */
+  const char *calibrate, *cache;
+  double percentile;
+  int64_t examples;
+} quant_options;
+extern const arg_option quant_option_rows[];
+#define QUANT_OPTIONS_DEFAULT {.percentile = 99.99}
+
+typedef struct quant_outcome {
+  hone_quantize_result counts;
+  uint32_t ranges;  /* tensors whose range is known */
+  size_t examples;  /* runs it was calibrated with */
+  bool cached;      /* the ranges came from the file */
+} quant_outcome;
+
+/* Fails with a line if the options do not go together. */
+int quant_check(const quant_options *o);
+/* What the model is run on to compare it: the feed's own inputs, or else the calibration's. */
+feed_options quant_feed(const quant_options *o, const feed_options *f);
+/* Ranges of an optimized model: from the cache file if it is there, else by running on the examples, and then into the file. */
+int quant_calibrate(cli *c, const hone_model *m, const quant_options *o, const feed_options *f, const image_options *images,
+                    const session_options *s, quant_outcome *r, hone_calibration **out);
+#endif

@@ -1,0 +1,87 @@
+/* convert_runs_body.h - the body of convert_runs.h's functions: plain loops that the compiler turns into vector code. Included by one
+   file per instruction set, which defines CONVERT, the name of the table. */
+#include <math.h>
+#include <string.h>
+#if defined(__F16C__)
+#include <immintrin.h>
+#endif
+
+#include "base/half.h"
+
+#define LOOP for (size_t i = 0; i < n; i++)
+
+static void load_u8(float *restrict d, const void *restrict from, size_t n, float scale, float zero) {
+  const uint8_t *x = from;
+  LOOP d[i] = ((float)x[i] - zero) * scale;
+}
+
+static void load_i8(float *restrict d, const void *restrict from, size_t n, float scale, float zero) {
+  const int8_t *x = from;
+  LOOP d[i] = ((float)x[i] - zero) * scale;
+}
+
+/* Out of the range of integers, and NaN, there is no defined conversion: the limits come first. */
+static inline float limited(float q, float low, float high, float zero) {
+  q = q != q ? zero : q;
+  q = q < low ? low : q;
+  return q > high ? high : q;
+}
+
+static void store_u8(void *restrict to, const float *restrict x, size_t n, float scale, float zero) {
+  uint8_t *d = to;
+  LOOP d[i] = (uint8_t)(int32_t)limited(rintf(x[i] / scale) + zero, 0, 255, zero);
+}
+
+static void store_i8(void *restrict to, const float *restrict x, size_t n, float scale, float zero) {
+  int8_t *d = to;
+  LOOP d[i] = (int8_t)(int32_t)limited(rintf(x[i] / scale) + zero, -128, 127, zero);
+}
+
+static void load_bf16(float *restrict d, const void *restrict from, size_t n, float scale, float zero) {
+  const uint16_t *x = from;
+  (void)scale;
+  (void)zero;
+  LOOP {
+    uint32_t u = (uint32_t)x[i] << 16;
+    memcpy(&d[i], &u, 4);
+  }
+}
+
+static void store_bf16(void *restrict to, const float *restrict x, size_t n, float scale, float zero) {
+  uint16_t *d = to;
+  (void)scale;
+  (void)zero;
+  LOOP {
+    uint32_t u;
+    memcpy(&u, &x[i], 4);
+    uint32_t rounded = (u + 0x7fff + ((u >> 16) & 1)) >> 16, nan = (u >> 16) | 0x40;
+    d[i] = (uint16_t)((u & 0x7fffffff) > 0x7f800000 ? nan : rounded);
+  }
+}
+
+static void load_f16(float *restrict d, const void *restrict from, size_t n, float scale, float zero) {
+  const uint16_t *x = from;
+  size_t i = 0;
+  (void)scale;
+  (void)zero;
+#if defined(__F16C__)
+  for (; i + 8 <= n; i += 8) _mm256_storeu_ps(d + i, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)(x + i))));
+#endif
+  for (; i < n; i++) d[i] = hn_f16_to_f32(x[i]);
+}
+
+static void store_f16(void *restrict to, const float *restrict x, size_t n, float scale, float zero) {
+  uint16_t *d = to;
+  size_t i = 0;
+  (void)scale;
+  (void)zero;
+#if defined(__F16C__)
+  for (; i + 8 <= n; i += 8) _mm_storeu_si128((__m128i *)(void *)(d + i), _mm256_cvtps_ph(_mm256_loadu_ps(x + i), _MM_FROUND_TO_NEAREST_INT));
+#endif
+  for (; i < n; i++) d[i] = hn_f32_to_f16(x[i]);
+}
+
+const hn_convert CONVERT = {
+    .load = {[HONE_DTYPE_U8] = load_u8, [HONE_DTYPE_I8] = load_i8, [HONE_DTYPE_BF16] = load_bf16, [HONE_DTYPE_F16] = load_f16},
+    .store = {[HONE_DTYPE_U8] = store_u8, [HONE_DTYPE_I8] = store_i8, [HONE_DTYPE_BF16] = store_bf16, [HONE_DTYPE_F16] = store_f16},
+};

@@ -1,0 +1,344 @@
+/* quantize.c - which tensors become integers, and with which scales. */
+#include "quant/quantize.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "op/infer.h"
+#include "rewrite/rewrite.h"
+
+typedef struct plan {
+  hn_graph *g;
+  const hn_range *ranges;
+  bool *low;       /* by node: computes with integers */
+  bool *between;   /* by node: no product itself, but passes integers from one to the next */
+  bool *whole;     /* by value: becomes integers */
+  uint32_t *group; /* by value: those that must share a scale lead to one */
+  hn_range *range; /* by value: of its group */
+  hone_quantize_result *result;
+} plan;
+
+/* ------------------------------------------------------------------------------------------ which nodes */
+
+static bool is_product(const hn_graph *g, const hn_node *n) {
+  if (n->op != HN_Conv && n->op != HN_MatMul && n->op != HN_Gemm) return false;
+  const hn_tensor *w = hn_const(g, hn_in(n, 1)), *b = hn_const(g, hn_in(n, 2));
+  if (!w || w->dtype != HONE_DTYPE_F32 || hn_dtype_of(g, n->in[0]) != HONE_DTYPE_F32 || hn_const(g, n->in[0])) return false;
+  if (hn_in(n, 2) != HN_NONE && !b) return false;
+  if (n->op == HN_MatMul) return w->rank == 2;
+  if (n->op == HN_Conv) return true;
+  return !hn_attr_i(n, "transA", 0) && hn_attr_f(n, "alpha", 1) == 1 && (!b || (hn_attr_f(n, "beta", 1) == 1 && b->count == w->dims[hn_attr_i(n, "transB", 0) ? 0 : 1]));
+}
+
+/* Layers whose result has the scale of their input. */
+static bool keeps_scale(hn_op op) {
+  switch (op) {
+    case HN_MaxPool:
+    case HN_AveragePool:
+    case HN_GlobalMaxPool:
+    case HN_Concat:
+    case HN_Split:
+    case HN_Slice:
+    case HN_Transpose:
+    case HN_Reshape:
+    case HN_Flatten:
+    case HN_Squeeze:
+    case HN_Unsqueeze: return true;
+    default: return false;
+  }
+}
+
+static bool passes_integers(const hn_node *n) {
+  if (keeps_scale(n->op)) return !n->n_post;
+  if (n->op == HN_GlobalAveragePool) return !n->n_post;
+  if (n->op == HN_Cast || n->op == HN_IsInf || n->op == HN_IsNaN || n->op == HN_Not) return false;
+  return hn_op_is(n->op, HN_OP_UNARY | HN_OP_BINARY | HN_OP_VARIADIC);
+}
+
+static uint32_t data_inputs(const hn_node *n) {
+  return keeps_scale(n->op) && n->op != HN_Concat ? 1 : n->n_in;
+}
+
+static bool is_real(const hn_graph *g, hn_id v) { return v != HN_NONE && hn_dtype_of(g, v) == HONE_DTYPE_F32; }
+
+static bool seen(const plan *p, hn_id v) { return v != HN_NONE && p->ranges[v].known; }
+
+/* Layers between products: reached from one, and leading to one. */
+static hone_status find_between(plan *p) {
+  hn_graph *g = p->g;
+  hn_id *order;
+  uint32_t n;
+  HN_TRY(hn_graph_order(g, &order, &n));
+  bool *after = hn_calloc(g->nodes.n, sizeof *after);
+  if (!after) {
+    hn_free(order);
+    return hn_nomem(g->cx);
+  }
+  for (uint32_t i = 0; i < n; i++) {
+    const hn_node *x = hn_node_at(g, order[i]);
+    if (!passes_integers(x)) continue;
+    for (uint32_t k = 0; k < data_inputs(x); k++) {
+      hn_id from = is_real(g, x->in[k]) ? hn_producer(g, x->in[k]) : HN_NONE;
+      if (from != HN_NONE && (p->low[from] || after[from])) after[order[i]] = true;
+    }
+  }
+  for (uint32_t i = n; i-- > 0;) {
+    const hn_node *x = hn_node_at(g, order[i]);
+    for (uint32_t o = 0; after[order[i]] && o < x->n_out; o++) {
+      const hn_value *v = x->out[o] == HN_NONE ? NULL : hn_value_at(g, x->out[o]);
+      for (uint32_t u = 0; v && u < v->n_users; u++)
+        if (p->low[v->users[u]] || p->between[v->users[u]]) p->between[order[i]] = true;
+    }
+  }
+  hn_free(after);
+  hn_free(order);
+  return HONE_OK;
+}
+
+static bool uses_integers(const plan *p, hn_id node) { return node != HN_NONE && (p->low[node] || p->between[node]); }
+
+/* Does a node that works with integers read what this one gives? An operand of its epilogue is worth rounding only then. */
+static bool leads_on(const plan *p, hn_id node) {
+  const hn_value *out = hn_value_at(p->g, hn_node_at(p->g, node)->out[0]);
+  for (uint32_t u = 0; u < out->n_users; u++)
+    if (uses_integers(p, out->users[u])) return true;
+  return false;
+}
+
+/* Is the value read as data by a node that works with integers? */
+static bool read_as_integers(const plan *p, hn_id v, bool *by_product) {
+  const hn_value *x = hn_value_at(p->g, v);
+  bool any = false;
+  for (uint32_t u = 0; u < x->n_users; u++) {
+    hn_id id = x->users[u];
+    if (!uses_integers(p, id)) continue;
+    const hn_node *n = hn_node_at(p->g, id);
+    if (p->low[id] && n->in[0] == v) *by_product = true;
+    any = any || *by_product || leads_on(p, id);
+  }
+  return any;
+}
+
+static void find_values(plan *p) {
+  for (hn_id v = 0; v < p->g->values.n; v++) {
+    bool product = false;
+    const hn_value *x = hn_value_at(p->g, v);
+    if (x->data || !is_real(p->g, v) || !seen(p, v) || (x->producer != HN_NONE && hn_node_at(p->g, x->producer)->dead)) continue;
+    if (!read_as_integers(p, v, &product)) continue;
+    p->whole[v] = product || uses_integers(p, x->producer);
+  }
+}
+
+/* ------------------------------------------------------------------------------------------- which scales */
+
+static hn_id leader(const plan *p, hn_id v) {
+  while (p->group[v] != v) v = p->group[v];
+  return v;
+}
+
+static void join(plan *p, hn_id a, hn_id b) {
+  hn_id x = leader(p, a), y = leader(p, b);
+  if (x == y) return;
+  p->group[y] = x;
+  hn_range *r = &p->range[x], *s = &p->range[y];
+  r->low = fminf(r->low, s->low);
+  r->high = fmaxf(r->high, s->high);
+}
+
+/* A concatenation's parts share its scale; what moves or picks keeps the scale of what it moves. */
+static void group_values(plan *p) {
+  for (hn_id v = 0; v < p->g->values.n; v++) {
+    p->group[v] = v;
+    p->range[v] = p->ranges[v];
+  }
+  for (hn_id id = 0; id < p->g->nodes.n; id++) {
+    const hn_node *n = hn_node_at(p->g, id);
+    if (n->dead || !p->between[id] || !keeps_scale(n->op)) continue;
+    for (uint32_t i = 0; i < data_inputs(n); i++)
+      for (uint32_t o = 0; o < n->n_out; o++)
+        if (is_real(p->g, n->in[i]) && is_real(p->g, hn_out(n, o)) && p->whole[n->in[i]] && p->whole[n->out[o]]) join(p, n->in[i], n->out[o]);
+  }
+}
+
+/* Unsigned 8 bits over a range that holds zero. */
+static hn_quant quant_of(const plan *p, hn_id v) {
+  const hn_range *r = &p->range[leader(p, v)];
+  float low = fminf(r->low, 0), high = fmaxf(r->high, 0), scale = high / 255 - low / 255;
+  if (!(scale >= 1e-30f)) return (hn_quant){.scale = 1}; /* always zero: any scale tells so */
+  float zero = rintf(-low / scale);
+  return (hn_quant){.scale = scale, .zero = (int32_t)(zero < 0 ? 0 : zero > 255 ? 255 : zero)};
+}
+
+/* ------------------------------------------------------------------------------------------- building */
+
+static hn_id vector(hn_graph *g, hn_dtype type, const double *v, int64_t n) {
+  hn_tensor *t = NULL;
+  if (hn_tensor_create(g->cx, type, 1, &n, &t)) return HN_NONE;
+  for (int64_t i = 0; i < n; i++) hn_store_f64(type, t->data, (size_t)i, v[i]);
+  return hn_graph_add_constant(g, NULL, t);
+}
+
+static hn_id scalar(hn_graph *g, hn_dtype type, double v) {
+  hn_tensor *t = NULL;
+  if (hn_tensor_scalar_f(g->cx, type, v, &t)) return HN_NONE;
+  return hn_graph_add_constant(g, NULL, t);
+}
+
+static hn_id add_node(hn_graph *g, hn_op op, hn_id a, hn_id b, hn_id c) {
+  hn_id in[3] = {a, b, c};
+  if (a == HN_NONE || b == HN_NONE) {
+    g->oom = true;
+    return HN_NONE;
+  }
+  return hn_graph_add_node(g, op, "", in, c == HN_NONE ? 2 : 3, 1);
+}
+
+/* All readers of v read it through 8 bits; graph outputs stay as they are. */
+static hone_status quantize_value(hn_graph *g, hn_id v, const hn_quant *q) {
+  hn_id scale = scalar(g, HONE_DTYPE_F32, (double)q->scale), zero = scalar(g, HONE_DTYPE_U8, q->zero);
+  hn_id in = add_node(g, HN_QuantizeLinear, v, scale, zero);
+  if (in == HN_NONE) return hn_nomem(g->cx);
+  HN_TRY(hn_infer_node(g, in));
+  hn_id out = add_node(g, HN_DequantizeLinear, hn_node_at(g, in)->out[0], scale, zero);
+  if (out == HN_NONE) return hn_nomem(g->cx);
+  HN_TRY(hn_infer_node(g, out));
+  hn_id real = hn_node_at(g, out)->out[0];
+  for (uint32_t u = 0; u < hn_value_at(g, v)->n_users;) {
+    hn_id user = hn_value_at(g, v)->users[u];
+    bool changed = false;
+    for (uint32_t i = 0; user != in && i < hn_node_at(g, user)->n_in; i++)
+      if (hn_node_at(g, user)->in[i] == v) {
+        hn_set_input(g, user, i, real);
+        changed = true;
+      }
+    u = changed ? 0 : u + 1;
+  }
+  return g->oom ? hn_nomem(g->cx) : HONE_OK;
+}
+
+/* The weights' axis of output channels. */
+static int32_t channel_axis(const hn_node *n) { return n->op == HN_Conv ? 0 : n->op == HN_Gemm && hn_attr_i(n, "transB", 0) ? 0 : 1; }
+
+static int64_t inner_of(const hn_tensor *w, int32_t axis) {
+  int64_t inner = 1;
+  for (int32_t i = axis + 1; i < w->rank; i++) inner *= w->dims[i];
+  return inner;
+}
+
+/* One symmetric scale a channel; no larger than the bias needs to be told in 32 bits. */
+static double *weight_scales(const hn_tensor *w, int32_t axis, const hn_tensor *bias, double input_scale) {
+  int64_t n = w->dims[axis], inner = inner_of(w, axis);
+  double *s = hn_calloc((size_t)n, sizeof *s);
+  for (int64_t i = 0; s && i < w->count; i++) {
+    double v = fabs(hn_tensor_f(w, (size_t)i)) / 127;
+    if (v > s[i / inner % n]) s[i / inner % n] = v;
+  }
+  for (int64_t c = 0; s && c < n; c++) {
+    double least = bias ? fabs(hn_tensor_f(bias, (size_t)c)) / input_scale / 1073741824.0 : 0;
+    if (s[c] < least) s[c] = least;
+    if (!(s[c] >= 1e-30)) s[c] = 1;
+    s[c] = (double)(float)s[c];
+  }
+  return s;
+}
+
+static hn_tensor *round_weights(hn_graph *g, const hn_tensor *w, int32_t axis, const double *scale) {
+  hn_tensor *t = NULL;
+  if (hn_tensor_create(g->cx, HONE_DTYPE_I8, w->rank, w->dims, &t)) return NULL;
+  int64_t n = w->dims[axis], inner = inner_of(w, axis);
+  for (int64_t i = 0; i < w->count; i++) {
+    double q = rint(hn_tensor_f(w, (size_t)i) / scale[i / inner % n]);
+    ((int8_t *)t->data)[i] = (int8_t)(q < -127 ? -127 : q > 127 ? 127 : q);
+  }
+  return t;
+}
+
+static hone_status dequantized(hn_graph *g, hn_id integers, hn_id scale, int32_t axis, hn_id *real) {
+  hn_id node = add_node(g, HN_DequantizeLinear, integers, scale, HN_NONE);
+  if (node == HN_NONE) return hn_nomem(g->cx);
+  hn_set_i(g, node, "axis", axis);
+  HN_TRY(hn_infer_node(g, node));
+  *real = hn_node_at(g, node)->out[0];
+  return HONE_OK;
+}
+
+static hone_status quantize_weights(plan *p, hn_id id, double input_scale) {
+  hn_graph *g = p->g;
+  const hn_node *n = hn_node_at(g, id);
+  const hn_tensor *w = hn_const(g, n->in[1]), *b = hn_const(g, hn_in(n, 2));
+  int32_t axis = channel_axis(n);
+  int64_t channels = w->dims[axis];
+  if (b && b->count != channels) b = NULL; /* a bias of another shape stays in floats */
+  double *s = weight_scales(w, axis, b, input_scale);
+  hn_tensor *q = s ? round_weights(g, w, axis, s) : NULL, *whole = NULL;
+  hone_status st = q ? HONE_OK : hn_nomem(g->cx);
+  hn_id real = HN_NONE;
+  if (!st) st = dequantized(g, hn_graph_add_constant(g, NULL, q), vector(g, HONE_DTYPE_F32, s, channels), axis, &real);
+  if (!st) hn_set_input(g, id, 1, real);
+  if (!st && b) {
+    const int64_t dims[1] = {channels};
+    st = hn_tensor_create(g->cx, HONE_DTYPE_I32, 1, dims, &whole);
+    for (int64_t c = 0; !st && c < channels; c++) {
+      s[c] = (double)(float)(s[c] * input_scale);
+      hn_store_i64(HONE_DTYPE_I32, whole->data, (size_t)c, (int64_t)rint(hn_tensor_f(b, (size_t)c) / s[c]));
+    }
+    if (!st) st = dequantized(g, hn_graph_add_constant(g, NULL, whole), vector(g, HONE_DTYPE_F32, s, channels), 0, &real);
+    if (!st) hn_set_input(g, id, 2, real);
+  }
+  hn_free(s);
+  return st;
+}
+
+static hone_status choose_nodes(plan *p, const bool *keep) {
+  for (hn_id id = 0; id < p->g->nodes.n; id++) {
+    const hn_node *n = hn_node_at(p->g, id);
+    if (n->dead || !is_product(p->g, n)) continue;
+    p->result->candidates++;
+    if (!seen(p, n->in[0])) p->result->unseen++;
+    else if (!keep || !keep[id]) p->low[id] = ++p->result->layers;
+  }
+  if (p->result->layers) return find_between(p);
+  return hn_fail(p->g->cx, HONE_BAD_ARG, p->result->unseen ? "nothing to quantize: none of the %u convolutions and matrix products was calibrated"
+                                                          : "nothing to quantize: %u convolutions and matrix products are free to", p->result->candidates);
+}
+
+static hone_status build(plan *p) {
+  hn_graph *g = p->g;
+  size_t n_nodes = g->nodes.n, n_values = g->values.n;
+  hone_status st = HONE_OK;
+  for (hn_id id = 0; id < n_nodes && !st; id++) {
+    if (!p->low[id]) continue;
+    hn_quant q = quant_of(p, hn_node_at(g, id)->in[0]);
+    st = quantize_weights(p, id, (double)q.scale);
+  }
+  for (hn_id v = 0; v < n_values && !st; v++) {
+    if (!p->whole[v]) continue;
+    hn_quant q = quant_of(p, v);
+    st = quantize_value(g, v, &q);
+  }
+  hn_remove_dead(g);
+  return st ? st : g->oom ? hn_nomem(g->cx) : HONE_OK;
+}
+
+hone_status hn_quantize_int8(hn_graph *g, const hn_range *ranges, const bool *keep, hone_quantize_result *result) {
+  plan p = {.g = g, .ranges = ranges, .result = result};
+  p.low = hn_calloc(g->nodes.n, sizeof *p.low);
+  p.between = hn_calloc(g->nodes.n, sizeof *p.between);
+  p.whole = hn_calloc(g->values.n, sizeof *p.whole);
+  p.group = hn_calloc(g->values.n, sizeof *p.group);
+  p.range = hn_calloc(g->values.n, sizeof *p.range);
+  *result = (hone_quantize_result){0};
+  hone_status st = p.low && p.between && p.whole && p.group && p.range ? HONE_OK : hn_nomem(g->cx);
+  if (!st) st = choose_nodes(&p, keep);
+  if (!st) {
+    find_values(&p);
+    group_values(&p);
+    st = build(&p);
+  }
+  hn_free(p.low);
+  hn_free(p.between);
+  hn_free(p.whole);
+  hn_free(p.group);
+  hn_free(p.range);
+  return st;
+}

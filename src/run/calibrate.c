@@ -1,0 +1,272 @@
+/* calibrate.c - the public face of calibration and quantization. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/str.h"
+#include "quant/observer.h"
+#include "quant/quantize.h"
+#include "run/model.h"
+#include "run/session.h"
+
+typedef struct seen {
+  const char *name;  /* of the tensor; NULL: not an activation of floats */
+  const char *layer; /* that makes it */
+  hn_observer o;
+  hn_range fixed;    /* read from a file */
+} seen;
+
+struct hone_calibration {
+  hone_context *cx;
+  hone_calibration_options options;
+  hn_arena *names;
+  seen *values; /* by value id */
+  size_t n;
+};
+
+void hone_calibration_options_init(hone_calibration_options *options) {
+  *options = (hone_calibration_options){.size = sizeof *options, .observer = HONE_OBSERVER_MINMAX, .percentile = 99.99};
+}
+
+static hone_status read_options(hone_context *cx, const hone_calibration_options *given, hone_calibration_options *o) {
+  hone_calibration_options_init(o);
+  if (!given) return HONE_OK;
+  if (given->size < sizeof given->size || given->size > sizeof *o)
+    return hn_fail(cx, HONE_BAD_ARG, "hone_calibration_options: call hone_calibration_options_init() first");
+  memcpy(o, given, given->size);
+  o->size = sizeof *o;
+  if ((unsigned)o->observer > HONE_OBSERVER_MSE) return hn_fail(cx, HONE_BAD_ARG, "there is no observer %d", (int)o->observer);
+  if (!(o->percentile > 50 && o->percentile <= 100))
+    return hn_fail(cx, HONE_BAD_ARG, "percentile %g; choose one above 50, at most 100", o->percentile);
+  return HONE_OK;
+}
+
+hone_status hone_calibration_create(const hone_model *m, const hone_calibration_options *options, hone_calibration **out) {
+  hone_calibration_options o;
+  HN_TRY(read_options(m->cx, options, &o));
+  hone_calibration *c = hn_calloc(1, sizeof *c);
+  if (!c) return hn_nomem(m->cx);
+  *c = (hone_calibration){.cx = m->cx, .options = o, .names = hn_arena_create(), .n = m->g->values.n};
+  c->values = hn_calloc(c->n, sizeof *c->values);
+  bool ok = c->names && c->values;
+  for (size_t i = 0; ok && i < c->n; i++) {
+    const hn_value *v = &m->g->values.p[i];
+    if (v->data || v->dtype != HONE_DTYPE_F32) continue;
+    c->values[i].name = hn_arena_strdup(c->names, v->name);
+    c->values[i].layer = hn_arena_strdup(c->names, v->producer == HN_NONE ? "" : hn_node_at(m->g, v->producer)->name);
+    ok = c->values[i].name && c->values[i].layer;
+  }
+  if (!ok) {
+    hone_calibration_destroy(&c);
+    return hn_nomem(m->cx);
+  }
+  *out = c;
+  return HONE_OK;
+}
+
+void hone_calibration_destroy(hone_calibration **calibration) {
+  if (!calibration || !*calibration) return;
+  hone_calibration *c = *calibration;
+  for (size_t i = 0; c->values && i < c->n; i++) hn_observer_free(&c->values[i].o);
+  hn_free(c->values);
+  hn_arena_destroy(c->names);
+  hn_free(c);
+  *calibration = NULL;
+}
+
+hone_status hone_calibration_observe(hone_calibration *c, const hone_session *s) {
+  const hn_program *p = hn_session_kept(s);
+  if (!p) return hn_fail(c->cx, HONE_BAD_ARG, "calibration needs a session with keep_all that has run");
+  const hn_graph *g = hn_program_graph(p);
+  for (size_t i = 0; i < c->n; i++) {
+    seen *v = &c->values[i];
+    hn_view view;
+    size_t bad;
+    if (!v->name || v->fixed.known) continue;
+    if (i >= g->values.n || strcmp(g->values.p[i].name, v->name) != 0)
+      return hn_fail(c->cx, HONE_BAD_ARG, "the session's model is not the one that is calibrated");
+    if (!hn_program_value(p, (hn_id)i, &view) || view.dtype != HONE_DTYPE_F32) continue;
+    if (!hn_observe(&v->o, view.data, (size_t)view.count, hn_observer_needs_bins(c->options.observer), &bad)) return hn_nomem(c->cx);
+    if (bad < (size_t)view.count)
+      return hn_fail(c->cx, HONE_BAD_ARG, "tensor '%s'%s%s%s holds %s with this input: it cannot be quantized", v->name,
+                     *v->layer ? " of layer '" : "", v->layer, *v->layer ? "'" : "", isnan(((const float *)view.data)[bad]) ? "NaN" : "infinity");
+  }
+  return HONE_OK;
+}
+
+static hn_range range_of(const hone_calibration *c, size_t i) {
+  const seen *v = &c->values[i];
+  hn_range r = v->fixed;
+  if (r.known || !v->name || !v->o.batches) return r;
+  r.known = true;
+  hn_observer_range(&v->o, c->options.observer, c->options.percentile, &r.low, &r.high);
+  return r;
+}
+
+uint32_t hone_calibration_count(const hone_calibration *c) {
+  uint32_t n = 0;
+  for (size_t i = 0; i < c->n; i++) n += c->values[i].fixed.known || (c->values[i].name && c->values[i].o.batches);
+  return n;
+}
+
+/* ---------------------------------------------------------------------------------------- the cache file */
+
+static const char first_line[] = "# hone calibration 1";
+
+static void add_quoted(hn_str *s, const char *text) {
+  hn_str_add(s, "\"");
+  for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
+    if (*p == '"' || *p == '\\') hn_str_printf(s, "\\%c", *p);
+    else if (*p < ' ') hn_str_printf(s, "\\u%04x", *p);
+    else hn_str_printf(s, "%c", *p);
+  }
+  hn_str_add(s, "\"");
+}
+
+hone_status hone_calibration_save(const hone_calibration *c, const char *path) {
+  static const char *const names[] = {"minmax", "moving-average", "percentile", "entropy", "mse"};
+  hn_str s = {0};
+  hn_writer *w;
+  hn_str_printf(&s, "%s, observer %s\n# tensor, low, high\n", first_line, names[c->options.observer]);
+  for (size_t i = 0; i < c->n; i++) {
+    hn_range r = range_of(c, i);
+    if (!r.known) continue;
+    add_quoted(&s, c->values[i].name);
+    hn_str_printf(&s, " %.9g %.9g\n", (double)r.low, (double)r.high);
+  }
+  hone_status st = s.failed ? hn_nomem(c->cx) : hn_writer_open(c->cx, path, &w);
+  if (!st && (st = hn_writer_put(w, s.p, s.n))) hn_writer_abort(&w);
+  else if (!st) st = hn_writer_commit(&w);
+  hn_str_free(&s);
+  return st;
+}
+
+/* Undoes add_quoted in place; the rest of the line, or NULL. */
+static char *unquote(char *line) {
+  char *to = line;
+  if (*line != '"') return NULL;
+  for (char *p = line + 1; *p; p++) {
+    unsigned code;
+    if (*p == '"') {
+      *to = 0;
+      return p + 1;
+    }
+    if (*p == '\\' && p[1] == 'u' && sscanf(p + 2, "%4x", &code) == 1 && code < ' ') {
+      *to++ = (char)code;
+      p += 5;
+    } else {
+      if (*p == '\\' && p[1]) p++;
+      *to++ = *p;
+    }
+  }
+  return NULL;
+}
+
+static hone_status read_line(hone_calibration *c, const char *path, int number, char *line) {
+  char *rest = unquote(line), *end;
+  if (!rest) return hn_fail(c->cx, HONE_BAD_FORMAT, "%s: line %d: no tensor name in quotes", path, number);
+  float low = strtof(rest, &end);
+  bool ok = end != rest;
+  rest = end;
+  float high = strtof(rest, &end);
+  ok = ok && end != rest && !end[strspn(end, " \t\r")];
+  if (!ok || !isfinite(low) || !isfinite(high) || low > high)
+    return hn_fail(c->cx, HONE_BAD_FORMAT, "%s: line %d: '%s' needs two numbers, the lower one first", path, number, line);
+  for (size_t i = 0; i < c->n; i++)
+    if (c->values[i].name && strcmp(c->values[i].name, line) == 0) c->values[i].fixed = (hn_range){true, low, high};
+  return HONE_OK;
+}
+
+hone_status hone_calibration_load(hone_calibration *c, const char *path) {
+  hn_mapping *m;
+  HN_TRY(hn_map_file(c->cx, path, &m));
+  size_t size = hn_mapping_size(m);
+  char *text = hn_malloc(size + 1);
+  hone_status st = text ? HONE_OK : hn_nomem(c->cx);
+  if (!st) {
+    if (size) memcpy(text, hn_mapping_data(m), size);
+    text[size] = 0;
+    if (strlen(text) != size || strncmp(text, first_line, strlen(first_line)) != 0)
+      st = hn_fail(c->cx, HONE_BAD_FORMAT, "%s: not a calibration cache: it does not begin with '%s'", path, first_line);
+  }
+  char *line = text;
+  for (int number = 1; !st && line && *line; number++) {
+    char *end = strchr(line, '\n');
+    if (end) *end = 0;
+    if (line[strspn(line, " \t\r")] && *line != '#') st = read_line(c, path, number, line);
+    line = end ? end + 1 : NULL;
+  }
+  hn_free(text);
+  hn_mapping_unref(m);
+  return st;
+}
+
+/* ---------------------------------------------------------------------------------------- quantization */
+
+void hone_quantize_options_init(hone_quantize_options *options) {
+  *options = (hone_quantize_options){.size = sizeof *options, .precision = HONE_PRECISION_INT8};
+}
+
+static hone_status read_quantize_options(hone_context *cx, const hone_quantize_options *given, hone_quantize_options *o) {
+  hone_quantize_options_init(o);
+  if (!given) return HONE_OK;
+  if (given->size < sizeof given->size || given->size > sizeof *o)
+    return hn_fail(cx, HONE_BAD_ARG, "hone_quantize_options: call hone_quantize_options_init() first");
+  memcpy(o, given, given->size);
+  o->size = sizeof *o;
+  return HONE_OK;
+}
+
+/* The caller's flags by layer as flags by node. */
+static hone_status flags_by_node(const hone_model *m, const hone_quantize_options *o, bool **keep) {
+  hn_id *order;
+  uint32_t n;
+  *keep = NULL;
+  if (!o->keep) return HONE_OK;
+  HN_TRY(hn_graph_order(m->g, &order, &n));
+  bool *k = hn_calloc(m->g->nodes.n, sizeof *k);
+  for (uint32_t i = 0; k && i < n && i < o->keep_count; i++) k[order[i]] = o->keep[i];
+  hn_free(order);
+  *keep = k;
+  return k ? HONE_OK : hn_nomem(m->cx);
+}
+
+static hone_status quantize(hn_graph *g, const hone_calibration *c, const bool *keep, hone_quantize_result *r) {
+  hn_range *ranges = hn_calloc(g->values.n, sizeof *ranges);
+  if (!ranges) return hn_nomem(g->cx);
+  hone_status st = HONE_OK;
+  for (size_t i = 0; i < c->n && !st; i++) {
+    if (!c->values[i].name) continue;
+    if (i >= g->values.n || strcmp(g->values.p[i].name, c->values[i].name) != 0)
+      st = hn_fail(g->cx, HONE_BAD_ARG, "the calibration is not of this model");
+    else ranges[i] = range_of(c, i);
+  }
+  if (!st) st = hn_quantize_int8(g, ranges, keep, r);
+  hn_free(ranges);
+  return st;
+}
+
+hone_status hone_model_quantize(hone_model *m, const hone_calibration *c, const hone_quantize_options *options, hone_quantize_result *result) {
+  hone_quantize_options o;
+  hone_quantize_result r = {0};
+  bool *keep;
+  HN_TRY(read_quantize_options(m->cx, options, &o));
+  if (o.precision == HONE_PRECISION_F32) return HONE_OK;
+  if (!c) return hn_fail(m->cx, HONE_BAD_ARG, "8-bit activations need a calibration: run the model on examples first");
+  HN_TRY(flags_by_node(m, &o, &keep));
+  hn_graph *g = hn_graph_clone(m->g);
+  hone_status st = g ? quantize(g, c, keep, &r) : hn_nomem(m->cx);
+  hn_free(keep);
+  if (!st) st = hn_graph_verify(g);
+  if (st) {
+    hn_graph_destroy(g);
+    return st;
+  }
+  hn_graph_destroy(m->g);
+  m->g = g;
+  hn_model_changed(m);
+  if (result) *result = r;
+  return HONE_OK;
+}

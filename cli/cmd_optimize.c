@@ -6,7 +6,7 @@
 #include "commands.h"
 #include "json.h"
 #include "progress.h"
-#include "quantization.h"
+#include "calibration.h"
 
 typedef struct optimize_options {
   common_options common;

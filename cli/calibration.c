@@ -1,5 +1,5 @@
-/* quantization.c - calibration from the command line. */
-#include "quantization.h"
+/* calibration.c - calibration from the command line. */
+#include "calibration.h"
 
 #include <unistd.h>
 

@@ -1,6 +1,6 @@
-/* quantization.h - options and steps of lowering a model's precision. */
-#ifndef CLI_QUANTIZATION_H
-#define CLI_QUANTIZATION_H
+/* calibration.h - options and steps of lowering a model's precision. */
+#ifndef CLI_CALIBRATION_H
+#define CLI_CALIBRATION_H
 #include "commands.h"
 
 typedef struct quant_options {

@@ -44,4 +44,5 @@ typedef struct common_options {
 /* Replaces control characters, which a file may have put into a name, by '?'. */
 void cli_printable(char *text);
 double cli_seconds(void); /* of a steady clock */
+size_t cli_peak_memory(void); /* bytes of this process that were in memory at most */
 #endif

@@ -259,10 +259,13 @@ static void print_report(bench *b) {
   printf("%zu runs, batch %zu\n", b->sides[0].ms.n, b->f.batch);
   table_print(t, 0);
   table_free(t);
-  size_t arena, weights;
+  size_t arena, weights, bound;
   for (int k = 0; k < b->n_sides; k++)
-    if (hone_session_memory(b->sides[k].s, &arena, &weights) == HONE_OK)
-      printf("memory of %s: activations %s, packed weights %s\n", b->sides[k].path, human_bytes(arena).s, human_bytes(weights).s);
+    if (hone_session_memory(b->sides[k].s, &arena, &weights) == HONE_OK &&
+        hone_session_memory_bound(b->sides[k].s, &bound) == HONE_OK)
+      printf("memory of %s: activations %s (at least %s are alive at once), packed weights %s, process at its peak %s\n",
+             b->sides[k].path, human_bytes(arena).s, human_bytes(bound).s, human_bytes(weights).s,
+             human_bytes(cli_peak_memory()).s);
   if (b->n_sides < 2) return;
   summary u = samples_summary(&b->ratio);
   printf("time of the second by the first, run by run: median %.3f (p10 %.3f, p90 %.3f): %s by %.2f\n", u.median, u.p10, u.p90,
@@ -272,10 +275,12 @@ static void print_report(bench *b) {
 static json_t *side_json(const bench *b, const side *s, const double *steps) {
   summary u = samples_summary(&s->ms);
   json_t *groups = json_array();
-  size_t arena = 0, weights = 0;
+  size_t arena = 0, weights = 0, bound = 0;
   hone_session_memory(s->s, &arena, &weights);
+  hone_session_memory_bound(s->s, &bound);
   for (size_t i = 0; i < s->groups.n; i++) json_array_append_new(groups, json_number(s->groups.p[i]));
-  json_t *j = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "model", json_text(s->path), "runs", json_count(s->ms.n),
+  json_t *j = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "live_bytes",
+                        json_count(bound), "peak_resident_bytes", json_count(cli_peak_memory()), "model", json_text(s->path), "runs", json_count(s->ms.n),
                         "latency_ms", json_summary(&u), "items_per_second", json_number(1e3 * (double)b->f.batch / u.mean),
                         "averages_of_50_ms", groups, "arena_bytes", json_count(arena), "packed_bytes", json_count(weights));
   if (steps) json_object_set_new(j, "steps", steps_json(s, steps));

@@ -16,7 +16,7 @@ typedef struct optimize_options {
   level_options level;
   quant_options quant;
   const char *output, *print_after, *tune, *cache;
-  bool verify, check_graph;
+  bool verify, check_graph, packs;
   int64_t runs;
   double tolerance;
 } optimize_options;
@@ -33,6 +33,8 @@ typedef struct outcome {
   double tune_seconds;
   quant_outcome quant;
   double quant_seconds;
+  bool packed;
+  size_t packed_bytes;
 } outcome;
 
 static uint64_t file_size(const char *path) {
@@ -80,6 +82,11 @@ static int quantize(cli *c, hone_model *m, outcome *r) {
   hone_calibration_destroy(&k);
   r->quant_seconds = cli_seconds() - start;
   return code;
+}
+
+static bool is_engine(const char *path) {
+  const char *dot = strrchr(path, '.');
+  return dot && strcmp(dot, ".hone") == 0;
 }
 
 static bool any_open_shape(const hone_model *m) {
@@ -130,8 +137,7 @@ static bool show_progress(void *user, uint32_t done, uint32_t expected) {
 
 /* 0: off, 1: quick, 2: full; what is not said is quick where the file can hold the choice. */
 static int tune_effort(const optimize_options *o) {
-  const char *dot = strrchr(o->output, '.');
-  if (!o->tune) return dot && strcmp(dot, ".hone") == 0;
+  if (!o->tune) return is_engine(o->output);
   return strcmp(o->tune, "off") == 0 ? 0 : strcmp(o->tune, "quick") == 0 ? 1 : 2;
 }
 
@@ -163,6 +169,31 @@ static int tune(cli *c, hone_model *m, outcome *r) {
   if (st) code = cli_fail_hone(c->cx, st);
   r->tuned = !code;
   r->tune_seconds = cli_seconds() - start;
+  hone_session_destroy(&s);
+  feed_close(&f);
+  return code;
+}
+
+/* An engine also holds the weights as the kernels want them, if it is known for which shapes. */
+static int save(cli *c, const hone_model *m, outcome *r) {
+  const optimize_options *o = c->options;
+  hone_status st;
+  bool open = o->packs && is_engine(o->output) && !o->feed.inputs.n && any_open_shape(m);
+  if (open) cli_warn("packed weights are left out: the model has dynamic shapes; give --shape or --input");
+  if (!o->packs || !is_engine(o->output) || open || o->session.reference) {
+    st = hone_model_save(m, o->output);
+    return st ? cli_fail_hone(c->cx, st) : CLI_OK;
+  }
+  feed f = {0};
+  hone_session *s = NULL;
+  int code = feed_open(c, m, &o->feed, &o->image, &f);
+  if (!code) code = session_open(c, m, &o->session, &s);
+  if (!code) code = feed_load(&f, 0);
+  if (!code) code = feed_set(c, &f, NULL, s);
+  st = code ? HONE_OK : hone_session_save(s, o->output);
+  if (!code && !st) st = hone_session_memory(s, NULL, &r->packed_bytes);
+  if (st) code = cli_fail_hone(c->cx, st);
+  r->packed = !code;
   hone_session_destroy(&s);
   feed_close(&f);
   return code;
@@ -233,7 +264,10 @@ static void print_outcome(const optimize_options *o, const hone_model *m, const 
     printf("kernels tuned in %.1f s: %u layers with a choice, %u times measured%s; a run %.3g ms, by fixed priorities %.3g ms\n",
            r->tune_seconds, r->tune.layers, r->tune.measured, r->tune.recalled ? ", others recalled" : "", r->tune.after_ms,
            r->tune.before_ms);
-  printf("written: %s\n", o->output);
+  if (r->packed)
+    printf("written: %s, with %s of packed weights\n", o->output, human_bytes(r->packed_bytes).s);
+  else
+    printf("written: %s\n", o->output);
 }
 
 static int print_json(const optimize_options *o, const hone_model *m, const outcome *r) {
@@ -249,7 +283,8 @@ static int print_json(const optimize_options *o, const hone_model *m, const outc
                                        json_number(r->tune.before_ms), "after_ms", json_number(r->tune.after_ms), "seconds",
                                        json_number(r->tune_seconds))
                            : json_null();
-  return json_print(json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "tuned", tuned, "output", json_text(o->output), "before",
+  return json_print(json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "packed_bytes",
+                              json_count(r->packed_bytes), "tuned", tuned, "output", json_text(o->output), "before",
                               json_stats(&r->before), "after", json_stats(&r->after), "report", report, "verified",
                               json_boolean(r->verified), "difference", r->verified ? json_difference(&w) : json_null(),
                               "bytes_before", json_count(r->bytes_before), "bytes_after", json_count(r->bytes_after),
@@ -280,13 +315,14 @@ static int run_optimize(cli *c) {
   int code = check_call(o);
   if (!code) code = model_open(c, c->args[0], &o->feed, &before);
   if (code) return code;
-  hone_status st = hone_model_clone(before, &after);
+  hone_status st = hone_model_check(before, NULL, NULL); /* damaged weights are not carried on */
+  if (!st) st = hone_model_clone(before, &after);
   if (st) code = cli_fail_hone(c->cx, st);
   if (!code) code = optimize(c, after, &r);
   if (!code) code = quantize(c, after, &r);
   if (!code) code = tune(c, after, &r);
   if (!code && o->verify) code = verify(c, before, after, &r); /* with the kernels chosen */
-  if (!code && (st = hone_model_save(after, o->output))) code = cli_fail_hone(c->cx, st);
+  if (!code) code = save(c, after, &r);
   if (!code) {
     r.bytes_before = file_size(c->args[0]);
     r.bytes_after = file_size(o->output);
@@ -302,7 +338,7 @@ static int run_optimize(cli *c) {
 }
 
 static const optimize_options defaults = {.feed = FEED_OPTIONS_DEFAULT, .image = IMAGE_OPTIONS_DEFAULT, .session = SESSION_OPTIONS_DEFAULT,
-                                          .level = LEVEL_OPTIONS_DEFAULT, .quant = QUANT_OPTIONS_DEFAULT, .verify = true, .runs = 1};
+                                          .level = LEVEL_OPTIONS_DEFAULT, .quant = QUANT_OPTIONS_DEFAULT, .verify = true, .packs = true, .runs = 1};
 static const arg_option rows[] = {
     {"output", 'o', ARG_TEXT, offsetof(optimize_options, output), "OUT",
      "The file to write: .onnx (standard operators) or .hone (hone's own, loads at once).", 0, 0},
@@ -317,6 +353,8 @@ static const arg_option rows[] = {
      "changed together too (full).", 0, 0},
     {"timing-cache", 0, ARG_TEXT, offsetof(optimize_options, cache), "FILE",
      "Times already taken, to be used and added to: tuning is quick then and comes out the same again.", 0, 0},
+    {"no-packs", 0, ARG_CLEAR, offsetof(optimize_options, packs), "",
+     "Leave out of an engine the weights as this machine's kernels want them: half the size, but they are packed at each start.", 0, 0},
     {"check-graph", 0, ARG_FLAG, offsetof(optimize_options, check_graph), "", "Check the graph's legality after every pass.", 0, 0},
     {0}};
 static const arg_group groups[] = {{"Options", rows, 0},

@@ -8,7 +8,7 @@
 typedef struct show_options {
   common_options common;
   feed_options feed; /* only its shapes */
-  bool all, layers, graph;
+  bool all, layers, graph, check;
 } show_options;
 
 typedef struct op_count {
@@ -64,7 +64,7 @@ static json_t *layer_json(hone_model *m, uint32_t i, const hone_layer_info *l) {
     json_array_append_new(in, json_tensor(&info));
   for (uint32_t k = 0; k < l->output_count && hone_model_layer_output(m, i, k, &info) == HONE_OK; k++)
     json_array_append_new(out, json_tensor(&info));
-  return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "tactic", json_text(l->tactic), "tactic_ms",
+  return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "layout", json_text(l->layout), "tactic", json_text(l->tactic), "tactic_ms",
                    json_number(l->tactic_ms), "name", json_text(l->name), "op", json_text(l->op), "detail",
                    json_text(l->detail), "inputs", in, "outputs", out, "parameters", json_count(l->parameters),
                    "weight_bytes", json_count(l->weight_bytes), "macs", json_count(l->macs));
@@ -96,7 +96,8 @@ static json_t *model_json(cli *c, hone_model *m, const hone_model_stats *stats, 
 /* ---------------------------------------------------------------------------------------------------- text */
 
 static void print_metadata(const hone_model *m, bool all) {
-  static const char *const brief[] = {"format", "producer", "producer_version", "ir_version", "opset", "graph"};
+  static const char *const brief[] = {"format", "producer", "producer_version", "ir_version", "opset", "graph",
+                                      "container", "packed_for", "packed_weights"};
   const char *key, *value;
   table *t = table_make("ll");
   for (size_t i = 0; !all && i < sizeof brief / sizeof *brief; i++)
@@ -159,6 +160,7 @@ static void print_operators(hone_model *m) {
 /* The kernel, its time and its speed, where tuning has left them. */
 static void print_tactic(table *t, const hone_layer_info *l) {
   table_cell(t, "%s", l->tactic);
+  table_cell(t, "%s", l->layout);
   if (*l->tactic) table_cell(t, "%.4f", l->tactic_ms);
   else table_cell(t, "%s", "");
   if (l->tactic_ms > 0 && l->macs) table_cell(t, "%.1f", 2e-6 * (double)l->macs / l->tactic_ms);
@@ -168,13 +170,13 @@ static void print_tactic(table *t, const hone_layer_info *l) {
 static void print_layers(hone_model *m, bool detail) {
   static const char *const heads[] = {"#", "LAYER", "OPERATOR", "INPUT", "OUTPUT", "PARAMETERS", "MACS"};
   bool tuned = hone_model_metadata(m, "tuned") != NULL;
-  char columns[12] = "rlllrrr";
+  char columns[16] = "rlllrrr";
   hone_layer_info l;
-  if (tuned) strcat(columns, "lrr");
+  if (tuned) strcat(columns, "llrr");
   if (detail) strcat(columns, "l");
   table *t = table_make(columns);
   for (int i = 0; i < 7; i++) table_cell(t, "%s", heads[i]);
-  if (tuned) table_cell(t, "TACTIC"), table_cell(t, "MS"), table_cell(t, "GFLOP/S");
+  if (tuned) table_cell(t, "TACTIC"), table_cell(t, "LAYOUT"), table_cell(t, "MS"), table_cell(t, "GFLOP/S");
   if (detail) table_cell(t, "DETAIL");
   for (uint32_t i = 0; i < hone_model_layer_count(m) && hone_model_layer_info(m, i, &l) == HONE_OK; i++) {
     hone_tensor_info in = {0}, out = {0};
@@ -231,7 +233,11 @@ static int run_show(cli *c) {
   hone_model *m;
   int code = model_open(c, c->args[0], &o->feed, &m);
   if (code) return code;
-  code = show(c, m);
+  uint64_t weights, packs;
+  hone_status st = o->check ? hone_model_check(m, &weights, &packs) : HONE_OK;
+  code = st ? cli_fail_hone(c->cx, st) : show(c, m);
+  if (!code && o->check && !o->common.json)
+    printf("\nchecksums match: %s of weights, %s of packed weights\n", human_bytes(weights).s, human_bytes(packs).s);
   hone_model_destroy(&m);
   return code;
 }
@@ -240,6 +246,7 @@ static const arg_option rows[] = {
     {"layers", 0, ARG_FLAG, offsetof(show_options, layers), "", "A row for each layer.", 0, 0},
     {"graph", 0, ARG_FLAG, offsetof(show_options, graph), "", "The whole graph as text, and nothing else.", 0, 0},
     {"all", 'a', ARG_FLAG, offsetof(show_options, all), "", "Everything: all metadata, layers with attributes, the graph.", 0, 0},
+    {"check", 0, ARG_FLAG, offsetof(show_options, check), "", "Compare all weights with their checksums, which loading leaves out.", 0, 0},
     {"shape", 0, ARG_LIST, offsetof(show_options, feed.shapes), "[NAME=]DIMS",
      "Fixes the shape of an input first, as in image=1x3x224x224.", 0, 0},
     {0}};

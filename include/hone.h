@@ -145,6 +145,7 @@ typedef struct hone_layer_info {
   uint64_t parameters, weight_bytes, macs;
   const char *tactic; /**< the kernel that tuning chose, "" if none was */
   double tactic_ms;   /**< what it took then, with the changes of layout before it */
+  const char *layout; /**< of the first output in the plan that the engine holds; "" if it holds none */
 } hone_layer_info;
 
 /** Which part of a file is the model, where the format leaves a choice (TensorFlow). NULL: what the format says. */
@@ -178,6 +179,11 @@ HONE_API hone_status hone_model_clone(const hone_model *model, hone_model **copy
     mapped on load). The file appears under its name only when it is complete.
     Errors: IO, UNSUPPORTED (unknown extension, operator that has no standard spelling), NOMEM. */
 HONE_API hone_status hone_model_save(const hone_model *model, const char *path);
+
+/** Compares all weights, portable and packed, with the checksums of the engine they came from; of other models with those
+    computed so far. Loading checks all but the weights, which would have to be read for it. How many bytes were compared
+    goes to the out pointers, which may be NULL. Errors: BAD_FORMAT (names the damaged tensor). */
+HONE_API hone_status hone_model_check(const hone_model *model, uint64_t *weight_bytes, uint64_t *packed_bytes);
 
 HONE_API uint32_t hone_model_input_count(const hone_model *model);
 HONE_API uint32_t hone_model_output_count(const hone_model *model);
@@ -281,6 +287,12 @@ HONE_API hone_status hone_session_set_input_shape(hone_session *session, uint32_
     Errors: BAD_ARG (an input's shape is not known), BAD_GRAPH (shapes do not fit), UNSUPPORTED, NOMEM. */
 HONE_API hone_status hone_session_prepare(hone_session *session);
 
+/** Writes an engine (.hone) that holds, beside the model of the session and its weights, the weights as this session's
+    kernels want them: sessions of the same threads on such a machine, made from that file, start by mapping it. Prepares
+    the session if that is still to be done. hone_model_save() writes the same without them, half as large; either runs
+    anywhere. Errors: those of hone_session_prepare(), BAD_ARG (another extension), IO, UNSUPPORTED. */
+HONE_API hone_status hone_session_save(hone_session *session, const char *path);
+
 /** Lends `data` (dense, of the input's dtype and shape) to the session as input `input`. It must stay
     valid and unchanged until the run has ended. `bytes` must equal the tensor's size. */
 HONE_API hone_status hone_session_set_input(hone_session *session, uint32_t input, const void *data, size_t bytes);
@@ -295,6 +307,9 @@ HONE_API hone_status hone_session_output(const hone_session *session, uint32_t o
 
 /** Bytes of the planned activation arena and of packed weights. Any pointer may be NULL. */
 HONE_API hone_status hone_session_memory(const hone_session *session, size_t *arena, size_t *weights);
+
+/** What the arena cannot be smaller than: the largest sum of tensors that are alive at once in the prepared plan. */
+HONE_API hone_status hone_session_memory_bound(const hone_session *session, size_t *bytes);
 
 /** One step of the prepared plan. */
 typedef struct hone_step_info {

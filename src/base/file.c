@@ -69,6 +69,15 @@ void hn_mapping_unref(hn_mapping *m) {
   hn_free(m);
 }
 
+void hn_prefetch(const void *data, size_t bytes) {
+  uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = (uintptr_t)data / page * page;
+  size_t n = (uintptr_t)data + bytes - from;
+#ifdef MADV_POPULATE_READ
+  if (madvise((void *)from, n, MADV_POPULATE_READ) == 0) return; /* kernels before 5.14 do not know it */
+#endif
+  madvise((void *)from, n, MADV_WILLNEED);
+}
+
 struct hn_writer {
   hone_context *cx;
   FILE *f;

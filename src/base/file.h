@@ -16,6 +16,9 @@ hn_mapping *hn_mapping_ref(hn_mapping *m);
 void hn_mapping_unref(hn_mapping *m); /* accepts NULL */
 
 bool hn_is_directory(const char *path);
+/* Maps the pages of a piece of a mapping now, read from the disk if need be: a hint. */
+void hn_prefetch(const void *data, size_t bytes);
+
 /* Does `path`, links followed, lie in folder `dir` or below? True also for a file that is not there. */
 bool hn_path_within(const char *dir, const char *path);
 

@@ -5,10 +5,11 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
+#include "base/map.h"
 #include "base/vec.h"
 
 typedef struct entry {
-  uint64_t key;
+  uint64_t key, digest;
   size_t bytes;
   void *data;
   uint32_t uses;
@@ -69,7 +70,7 @@ void *hn_store_take(hn_store *s, uint64_t key, size_t bytes, bool *fresh) {
     data = e->data;
   } else if ((data = hn_malloc_aligned(bytes))) {
     *fresh = true;
-    if (!hn_push(&s->entries, ((entry){key, bytes, data, 1, false, e != NULL}))) {
+    if (!hn_push(&s->entries, ((entry){.key = key, .bytes = bytes, .data = data, .uses = 1, .hidden = e != NULL}))) {
       hn_free_aligned(data);
       data = NULL;
     }
@@ -89,13 +90,44 @@ void hn_store_drop(hn_store *s, const void *data) {
   hn_store_unlock(s);
 }
 
-bool hn_store_lend(hn_store *s, uint64_t key, size_t bytes, const void *data, hn_mapping *owner) {
+bool hn_store_lend(hn_store *s, uint64_t key, size_t bytes, const void *data, uint64_t digest, hn_mapping *owner) {
   hn_store_lock(s);
   bool known = false;
   for (size_t i = 0; i < s->owners.n && !known; i++) known = s->owners.p[i] == owner;
   bool ok = known || hn_reserve(&s->owners, s->owners.n + 1);
-  ok = ok && (find(s, key) || hn_push(&s->entries, ((entry){key, bytes, (void *)(uintptr_t)data, 0, true, false})));
+  entry e = {.key = key, .digest = digest, .bytes = bytes, .data = (void *)(uintptr_t)data, .lent = true};
+  ok = ok && (find(s, key) || hn_push(&s->entries, e));
   if (ok && !known) s->owners.p[s->owners.n++] = hn_mapping_ref(owner);
+  hn_store_unlock(s);
+  return ok;
+}
+
+void hn_store_prefetch(hn_store *s) {
+  const char *from = NULL, *to = NULL;
+  hn_store_lock(s);
+  for (size_t i = 0; i <= s->entries.n; i++) { /* in the order of the file, so neighbours join */
+    const entry *e = i < s->entries.n ? &s->entries.p[i] : NULL;
+    if (e && (!e->lent || !e->uses)) continue;
+    bool joins = e && from && (const char *)e->data >= to && (const char *)e->data - to < 65536;
+    if (from && !joins) {
+      hn_prefetch(from, (size_t)(to - from));
+      from = NULL;
+    }
+    if (e && !from) from = e->data;
+    if (e) to = (const char *)e->data + e->bytes;
+  }
+  hn_store_unlock(s);
+}
+
+bool hn_store_check(hn_store *s, uint64_t *bytes) {
+  bool ok = true;
+  hn_store_lock(s);
+  for (size_t i = 0; i < s->entries.n && ok; i++) {
+    const entry *e = &s->entries.p[i];
+    if (!e->lent) continue;
+    ok = hn_digest(e->data, e->bytes, e->key) == e->digest;
+    *bytes += e->bytes;
+  }
   hn_store_unlock(s);
   return ok;
 }

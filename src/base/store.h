@@ -21,6 +21,10 @@ void hn_store_unlock(hn_store *s);
 void *hn_store_take(hn_store *s, uint64_t key, size_t bytes, bool *fresh);
 /* One use less; without any it is freed, unless it was lent. */
 void hn_store_drop(hn_store *s, const void *data);
-/* Enters a buffer inside a mapping, which the store keeps alive. False: memory. */
-bool hn_store_lend(hn_store *s, uint64_t key, size_t bytes, const void *data, hn_mapping *owner);
+/* Enters a buffer inside a mapping, which the store keeps alive; its hn_digest with seed `key` should be `digest`. False:
+   memory. */
+bool hn_store_lend(hn_store *s, uint64_t key, size_t bytes, const void *data, uint64_t digest, hn_mapping *owner);
+/* Brings what is lent and in use into memory in one go, instead of page by page as it is touched. */
+void hn_store_prefetch(hn_store *s);
+bool hn_store_check(hn_store *s, uint64_t *bytes); /* are all lent buffers what their digests say? */
 #endif

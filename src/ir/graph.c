@@ -378,6 +378,7 @@ static bool clone_nodes(hn_graph *c, const hn_graph *g) {
     n.name = hn_arena_strdup(c->arena, n.name);
     n.source = hn_arena_strdup(c->arena, n.source);
     n.tactic = hn_arena_strdup(c->arena, n.tactic);
+    n.tactic_layout = hn_arena_strdup(c->arena, n.tactic_layout);
     n.in = hn_arena_memdup(c->arena, n.in, sizeof *n.in * n.n_in);
     n.out = hn_arena_memdup(c->arena, n.out, sizeof *n.out * n.n_out);
     n.post = n.n_post ? hn_arena_memdup(c->arena, n.post, sizeof *n.post * n.n_post) : NULL;

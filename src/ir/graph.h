@@ -56,6 +56,7 @@ typedef struct hn_node {
   hn_step *post;
   const char *tactic; /* the kernel that timing chose; NULL: none has. A preference: planning checks that it applies */
   double tactic_ms;   /* what it took then */
+  const char *tactic_layout; /* of its first output in the plan that an engine holds; NULL: not known */
 } hn_node;
 
 /* How the integers of a value stand for real numbers: (v - zero) * scale. */

@@ -89,6 +89,14 @@ hone_status hone_model_save(const hone_model *model, const char *path) {
   return hn_format_write(model->g, formats, path);
 }
 
+hone_status hone_model_check(const hone_model *model, uint64_t *weight_bytes, uint64_t *packed_bytes) {
+  uint64_t weights, packs;
+  HN_TRY(hn_engine_check(model->g, &weights, &packs));
+  if (weight_bytes) *weight_bytes = weights;
+  if (packed_bytes) *packed_bytes = packs;
+  return HONE_OK;
+}
+
 /* ------------------------------------------------------------------------------------ inputs, outputs */
 
 void hn_tensor_info_of(const hn_graph *g, hn_id value, const char *name, hone_tensor_info *info) {
@@ -248,7 +256,8 @@ hone_status hone_model_layer_info(hone_model *m, uint32_t index, hone_layer_info
   hn_attrs_text(m->g, n, &detail);
   hone_layer_info r = {.name = n->name, .op = keep_text(m, &kind), .detail = keep_text(m, &detail),
                        .input_count = n->n_in, .output_count = n->n_out,
-                       .tactic = n->tactic ? n->tactic : "", .tactic_ms = n->tactic_ms};
+                       .tactic = n->tactic ? n->tactic : "", .tactic_ms = n->tactic_ms,
+                       .layout = n->tactic_layout ? n->tactic_layout : ""};
   for (uint32_t i = 0; i < n->n_in; i++)
     if (n->in[i] != HN_NONE) count_constant(hn_value_at(m->g, n->in[i]), &r.parameters, &r.weight_bytes);
   bool symbolic = false;

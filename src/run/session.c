@@ -3,6 +3,7 @@
 
 #include "base/parallel.h"
 #include "device/cpu/cpu.h"
+#include "engine/engine.h"
 #include "run/model.h"
 #include "run/profile.h"
 #include "run/program.h"
@@ -155,7 +156,27 @@ hone_status hone_session_prepare(hone_session *s) {
   hn_use_threads(s->options.threads);
   HN_TRY(hn_program_create(s->g, s->inputs, &s->options, &s->program));
   hn_program_profile(s->program, s->profile);
+  hn_store_prefetch(s->g->store);
   return hn_program_record(s->program, s->recorder);
+}
+
+/* What the plan came to, on the layers themselves. */
+static void note_layouts(hn_graph *g, const hn_plan *p) {
+  for (size_t i = 0; i < p->steps.n; i++) {
+    const hn_planned *s = &p->steps.p[i];
+    if (s->node >= g->nodes.n || !s->task.n_out) continue;
+    hn_node_at(g, s->node)->tactic_layout = hn_layout_name(s->task.out[0].layout);
+  }
+}
+
+hone_status hone_session_save(hone_session *s, const char *path) {
+  const char *dot = strrchr(path, '.');
+  if (!dot || strcmp(dot, ".hone") != 0)
+    return hn_fail(s->cx, HONE_BAD_ARG, "%s: packed weights go into an engine, a file whose name ends in .hone", path);
+  if (!s->options.device) return hn_fail(s->cx, HONE_BAD_ARG, "a session of reference kernels packs no weights");
+  HN_TRY(hone_session_prepare(s));
+  note_layouts(s->g, hn_program_plan(s->program));
+  return hn_engine_write_plan(s->g, hn_program_plan(s->program), s->options.device->isa, (uint32_t)s->options.threads, path);
 }
 
 hone_status hone_session_set_input(hone_session *s, uint32_t input, const void *data, size_t bytes) {
@@ -232,6 +253,12 @@ hone_status hone_session_memory(const hone_session *s, size_t *arena, size_t *we
   const hn_plan *p = hn_program_plan(s->program);
   if (arena) *arena = p->arena_bytes;
   if (weights) *weights = p->packed_bytes;
+  return HONE_OK;
+}
+
+hone_status hone_session_memory_bound(const hone_session *s, size_t *bytes) {
+  if (!s->program) return hn_fail(s->cx, HONE_BAD_ARG, "the session is not prepared yet");
+  *bytes = hn_program_plan(s->program)->lower_bound;
   return HONE_OK;
 }
 

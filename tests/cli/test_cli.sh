@@ -73,6 +73,20 @@ fails "int8: cache of another model" 2 'none of the 12' "$hone" optimize "$model
 fails "int8: calibration without it" 2 'without' "$hone" optimize "$model" -o "$work/x.hone" --calibrate="$images"
 check "int8: failures leave nothing behind" test -z "$(find "$work" -name 'x.*')"
 
+# engines
+prints "engine: packed weights are in it and used" 'packed_weights +[0-9]+, .* MiB, used' "$hone" show "$work/m.hone"
+prints "engine: checksums" 'checksums match: [6-9][0-9.]+ KiB of weights, [1-9]' "$hone" show "$work/m.hone" --check
+check "engine: without packed weights" "$hone" optimize "$model" -o "$work/n.hone" --no-packs
+prints "engine: nothing packed then" 'of weights, 0 B of packed weights' "$hone" show "$work/n.hone" --check
+check "engine: it is smaller" test "$(wc -c <"$work/n.hone")" -lt "$(($(wc -c <"$work/m.hone") * 2 / 3))"
+prints "engine: made anew from itself" 'with .* of packed weights' "$hone" optimize "$work/n.hone" -o "$work/n2.hone"
+prints "engine: an older version is read" 'conv_onednn' "$hone" show "$source/tests/data/version2.hone" --layers
+prints "engine: and made anew" 'packed_weights +[0-9]+' sh -c '"$1" optimize "$2" -o "$3" >/dev/null && "$1" show "$3"' - "$hone" "$source/tests/data/version2.hone" "$work/v.hone"
+cp "$work/m.hone" "$work/d.hone"
+printf '\377' | dd of="$work/d.hone" bs=1 seek=203 conv=notrunc 2>/dev/null
+fails "engine: damaged weights" 1 "weights of '" "$hone" show "$work/d.hone" --check
+fails "engine: damaged weights are not carried on" 1 "weights of '" "$hone" optimize "$work/d.hone" -o "$work/x.hone"
+
 # running
 prints "run: classes" '^ *[0-9.]+ +1' "$hone" run "$work/m.hone" --input="$images/000_1.png" --top=1
 check "run: a folder" "$hone" run "$work/m.hone" --input="$images" --batch=8 --top=1

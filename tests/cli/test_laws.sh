@@ -17,7 +17,7 @@ allowed() {
     format) echo "base ir op" ;;
     device) echo "base ir op" ;;
     plan) echo "base ir op device" ;;
-    engine) echo "base ir op" ;;
+    engine) echo "base ir op device plan" ;;
     run) echo "base ir op rewrite pass quant format device plan engine" ;;
   esac
 }

@@ -1,216 +1,18 @@
-#include "engine/engine.h"
-
+/* engine_read.c - reading a .hone file: nothing in it is trusted. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/str.h"
+#include "device/kernel.h"
+#include "engine/container.h"
+#include "engine/engine.h"
 
-enum { VERSION = 2, OLDEST = 1, HEADER = 64, ALIGN = 64, MAX_NESTING = 16 };
-static const char magic[8] = {'H', 'O', 'N', 'E', '\r', '\n', 0x1a, '\n'};
+enum { MAX_NESTING = 16 };
 
 bool hn_engine_probe(const void *data, size_t size) {
-  return size >= sizeof magic && memcmp(data, magic, sizeof magic) == 0;
+  return size >= HN_ENGINE_MAGIC_SIZE && memcmp(data, HN_ENGINE_MAGIC, HN_ENGINE_MAGIC_SIZE) == 0;
 }
-
-/* ------------------------------------------------------------------------------------------- writing */
-
-/* The graph section grows in memory while the data section's offsets are handed out; the bytes of tensors are
-   written after the header, in the order of their offsets, and the graph section last. */
-typedef struct sink {
-  hone_context *cx;
-  hn_str text;
-  HN_VEC(const hn_tensor *) tensors;
-  HN_VEC(uint64_t) offsets;
-  uint64_t end; /* of the data section so far */
-} sink;
-
-static void put_u64(sink *s, uint64_t v) {
-  unsigned char b[8];
-  for (int i = 0; i < 8; i++) b[i] = (unsigned char)(v >> (8 * i));
-  hn_str_addn(&s->text, (const char *)b, 8);
-}
-static void put_u32(sink *s, uint32_t v) {
-  unsigned char b[4];
-  for (int i = 0; i < 4; i++) b[i] = (unsigned char)(v >> (8 * i));
-  hn_str_addn(&s->text, (const char *)b, 4);
-}
-static void put_f64(sink *s, double v) {
-  uint64_t u;
-  memcpy(&u, &v, 8);
-  put_u64(s, u);
-}
-static void put_text(sink *s, const char *t) {
-  size_t n = t ? strlen(t) : 0;
-  put_u32(s, (uint32_t)n);
-  hn_str_addn(&s->text, t ? t : "", n);
-}
-
-static hone_status put_tensor(sink *s, const hn_tensor *t) {
-  if (t->dtype == HONE_DTYPE_STRING)
-    return hn_fail(s->cx, HONE_UNSUPPORTED, "a tensor of strings cannot be stored in an engine");
-  uint64_t at = HN_NONE;
-  size_t i = 0;
-  while (i < s->tensors.n && s->tensors.p[i] != t) i++;
-  if (i < s->tensors.n) {
-    at = s->offsets.p[i]; /* shared weights are stored once */
-  } else {
-    at = (s->end + ALIGN - 1) / ALIGN * ALIGN;
-    s->end = at + t->bytes;
-    if (!hn_push(&s->tensors, t) || !hn_push(&s->offsets, at)) return hn_nomem(s->cx);
-  }
-  put_u32(s, (uint32_t)t->dtype);
-  put_u32(s, (uint32_t)t->rank);
-  for (int32_t k = 0; k < t->rank; k++) put_u64(s, (uint64_t)t->dims[k]);
-  put_u64(s, at);
-  return HONE_OK;
-}
-
-static void put_dim(sink *s, hn_dims *dims, hn_dim d) {
-  put_u64(s, hn_dim_fixed(d) ? (uint64_t)d : UINT64_MAX);
-  if (!hn_dim_fixed(d)) put_text(s, hn_dim_text(dims, d));
-}
-
-static hone_status put_graph(sink *s, const hn_graph *g);
-
-static hone_status put_attr(sink *s, const hn_attr *a) {
-  put_text(s, a->name);
-  put_u32(s, (uint32_t)a->type);
-  switch (a->type) {
-    case HN_ATTR_INT: put_u64(s, (uint64_t)a->v.i); break;
-    case HN_ATTR_FLOAT: put_f64(s, a->v.f); break;
-    case HN_ATTR_STRING: put_text(s, a->v.s); break;
-    case HN_ATTR_INTS:
-      put_u32(s, a->n);
-      for (uint32_t i = 0; i < a->n; i++) put_u64(s, (uint64_t)a->v.ints[i]);
-      break;
-    case HN_ATTR_FLOATS:
-      put_u32(s, a->n);
-      for (uint32_t i = 0; i < a->n; i++) put_f64(s, a->v.floats[i]);
-      break;
-    case HN_ATTR_TENSOR: return put_tensor(s, a->v.tensor);
-    case HN_ATTR_GRAPH: return put_graph(s, a->v.graph);
-  }
-  return HONE_OK;
-}
-
-/* Values in use get new numbers in the order inputs, constants, outputs of nodes in execution order. */
-static hone_status put_values(sink *s, const hn_graph *g, const hn_id *order, uint32_t n, uint32_t *number) {
-  HN_VEC(hn_id) list = {0};
-  bool ok = true;
-  memset(number, 0xff, sizeof *number * g->values.n);
-  for (size_t i = 0; ok && i < g->inputs.n; i++) ok = hn_push(&list, g->inputs.p[i]);
-  for (size_t i = 0; ok && i < g->values.n; i++)
-    if (g->values.p[i].data && (g->values.p[i].n_users || hn_is_output(g, (hn_id)i))) ok = hn_push(&list, (hn_id)i);
-  for (uint32_t i = 0; ok && i < n; i++) {
-    const hn_node *node = hn_node_at(g, order[i]);
-    for (uint32_t k = 0; ok && k < node->n_out; k++)
-      if (node->out[k] != HN_NONE) ok = hn_push(&list, node->out[k]);
-  }
-  hone_status st = ok ? HONE_OK : hn_nomem(s->cx);
-  put_u32(s, (uint32_t)list.n);
-  for (size_t i = 0; i < list.n && !st; i++) {
-    const hn_value *v = hn_value_at(g, list.p[i]);
-    number[list.p[i]] = (uint32_t)i;
-    put_text(s, v->name);
-    put_u32(s, (uint32_t)v->dtype);
-    put_u32(s, (uint32_t)v->shape.rank);
-    for (int32_t k = 0; k < v->shape.rank; k++) put_dim(s, g->dims, v->shape.d[k]);
-    put_u32(s, v->data != NULL);
-    if (v->data) st = put_tensor(s, v->data);
-  }
-  hn_vec_free(&list);
-  return st;
-}
-
-static hone_status put_node(sink *s, const hn_node *n, const uint32_t *number) {
-  put_text(s, hn_op_name(n->op));
-  put_text(s, n->name);
-  put_text(s, n->source);
-  put_u32(s, n->n_in);
-  put_u32(s, n->n_main);
-  for (uint32_t i = 0; i < n->n_in; i++) put_u32(s, n->in[i] == HN_NONE ? HN_NONE : number[n->in[i]]);
-  put_u32(s, n->n_out);
-  for (uint32_t i = 0; i < n->n_out; i++) put_u32(s, n->out[i] == HN_NONE ? HN_NONE : number[n->out[i]]);
-  put_u32(s, n->n_post);
-  for (uint32_t i = 0; i < n->n_post; i++) {
-    const hn_step *p = &n->post[i];
-    put_text(s, hn_op_name(p->op));
-    put_u32(s, p->swapped);
-    put_u32(s, p->operand);
-    put_f64(s, (double)p->alpha);
-    put_f64(s, (double)p->beta);
-  }
-  put_u32(s, n->n_attr);
-  for (uint32_t i = 0; i < n->n_attr; i++) HN_TRY(put_attr(s, &n->attr[i]));
-  put_text(s, n->tactic);
-  put_f64(s, n->tactic_ms);
-  return HONE_OK;
-}
-
-static hone_status put_graph(sink *s, const hn_graph *g) {
-  hn_id *order;
-  uint32_t n;
-  HN_TRY(hn_graph_order(g, &order, &n));
-  uint32_t *number = hn_calloc(g->values.n, sizeof *number);
-  put_text(s, g->name);
-  put_u32(s, (uint32_t)g->meta.n);
-  for (size_t i = 0; i < g->meta.n; i++) {
-    put_text(s, g->meta.p[i].key);
-    put_text(s, g->meta.p[i].value);
-  }
-  put_u32(s, (uint32_t)g->inputs.n);
-  hone_status st = number ? put_values(s, g, order, n, number) : hn_nomem(s->cx);
-  put_u32(s, n);
-  for (uint32_t i = 0; i < n && !st; i++) st = put_node(s, hn_node_at(g, order[i]), number);
-  put_u32(s, (uint32_t)g->outputs.n);
-  for (size_t i = 0; i < g->outputs.n && !st; i++) {
-    put_text(s, g->outputs.p[i].name);
-    put_u32(s, number[g->outputs.p[i].value]);
-  }
-  hn_free(number);
-  hn_free(order);
-  return st ? st : s->text.failed ? hn_nomem(s->cx) : HONE_OK;
-}
-
-static hone_status pad_to(hn_writer *w, uint64_t to) {
-  static const char zeros[ALIGN] = {0};
-  return hn_writer_put(w, zeros, (size_t)(to - hn_writer_position(w)));
-}
-
-static hone_status write_file(sink *s, hn_writer *w) {
-  sink head = {.cx = s->cx};
-  uint64_t graph_at = (s->end + ALIGN - 1) / ALIGN * ALIGN;
-  hn_str_addn(&head.text, magic, sizeof magic);
-  put_u32(&head, VERSION);
-  put_u32(&head, 0);
-  put_u64(&head, graph_at);
-  put_u64(&head, s->text.n);
-  put_u64(&head, hn_hash(s->text.p, s->text.n, VERSION));
-  put_u64(&head, graph_at + s->text.n);
-  hone_status st = head.text.failed ? hn_nomem(s->cx) : hn_writer_put(w, head.text.p, head.text.n);
-  hn_str_free(&head.text);
-  for (size_t i = 0; i < s->tensors.n && !st; i++) {
-    st = pad_to(w, s->offsets.p[i]);
-    if (!st) st = hn_writer_put(w, s->tensors.p[i]->data, s->tensors.p[i]->bytes);
-  }
-  if (!st) st = pad_to(w, graph_at);
-  return st ? st : hn_writer_put(w, s->text.p, s->text.n);
-}
-
-hone_status hn_engine_write(const hn_graph *g, const char *path) {
-  sink s = {.cx = g->cx, .end = HEADER};
-  hn_writer *w = NULL;
-  hone_status st = put_graph(&s, g);
-  if (!st) st = hn_writer_open(g->cx, path, &w);
-  if (!st) st = write_file(&s, w);
-  if (!st) st = hn_writer_commit(&w);
-  else if (w) hn_writer_abort(&w);
-  hn_str_free(&s.text);
-  hn_vec_free(&s.tensors);
-  hn_vec_free(&s.offsets);
-  return st;
-}
-
-/* ------------------------------------------------------------------------------------------- reading */
 
 /* A cursor over the graph section: past the end it stays failed and yields zeros. */
 typedef struct source {
@@ -275,10 +77,13 @@ static hone_status get_tensor(source *s, hn_tensor **out) {
   int64_t dims[HN_MAX_RANK];
   for (uint32_t k = 0; k < rank; k++) dims[k] = (int64_t)get(s, 8);
   uint64_t at = get(s, 8);
+  uint64_t digest = s->version >= 3 ? get(s, 8) : 0;
   if (s->failed || at > s->file_size) return bad(s, "tensor data outside the file");
   if (s->mapping) {
     hone_status st = hn_tensor_map(s->cx, (hn_dtype)dtype, (int32_t)rank, dims, s->mapping, (size_t)at, out);
-    return st ? hn_fail_within(s->cx, HONE_BAD_FORMAT, "%s", s->path) : HONE_OK;
+    if (st) return hn_fail_within(s->cx, HONE_BAD_FORMAT, "%s", s->path);
+    (*out)->hash = digest;
+    return HONE_OK;
   }
   int64_t count = 1;
   size_t bytes;
@@ -288,6 +93,7 @@ static hone_status get_tensor(source *s, hn_tensor **out) {
     return bad(s, "tensor data outside the file");
   HN_TRY(hn_tensor_create(s->cx, (hn_dtype)dtype, (int32_t)rank, dims, out));
   if (bytes) memcpy((*out)->data, s->file + at, bytes);
+  (*out)->hash = digest;
   return HONE_OK;
 }
 
@@ -387,10 +193,14 @@ static hone_status get_values(source *s, hn_graph *g, uint32_t n_inputs, pending
 }
 
 static hone_status get_node(source *s, hn_graph *g, pending *values, uint32_t n_values) {
-  hn_op op = hn_op_parse(get_text(s, g));
+  const char *kind = get_text(s, g);
+  hn_op op = hn_op_parse(kind);
   const char *name = get_text(s, g), *from = get_text(s, g);
   uint32_t n_in = get_count(s, 4), n_main = get_u32(s);
-  if (s->failed || op == HN_OP_NONE || n_main > n_in) return bad(s, "a layer of unknown operator");
+  if (!s->failed && op == HN_OP_NONE)
+    return hn_fail(s->cx, HONE_UNSUPPORTED, "%s: layer '%s' is a %s, which this build does not know; use the one that made "
+                   "the engine, or a newer one", s->path, name, kind);
+  if (s->failed || n_main > n_in) return bad(s, "a layer's inputs");
   hn_id *in = hn_arena_alloc(g->arena, sizeof *in * n_in);
   if (!in) return hn_nomem(s->cx);
   for (uint32_t i = 0; i < n_in; i++) {
@@ -432,6 +242,10 @@ static hone_status get_node(source *s, hn_graph *g, pending *values, uint32_t n_
     hn_node_at(g, id)->tactic = *tactic ? tactic : NULL;
     hn_node_at(g, id)->tactic_ms = get_f64(s);
   }
+  if (s->version >= 3) {
+    const char *layout = get_text(s, g);
+    hn_node_at(g, id)->tactic_layout = *layout ? layout : NULL;
+  }
   return s->failed ? bad(s, "a layer is cut short") : HONE_OK;
 }
 
@@ -459,38 +273,134 @@ static hone_status get_graph(source *s, hn_graph *g) {
   return g->oom ? hn_nomem(s->cx) : HONE_OK;
 }
 
+/* ------------------------------------------------------------------------------------ the plan's section */
+
+static hone_status get_packs(source *s, hn_graph *g, bool fit, uint32_t *count, uint64_t *total) {
+  uint32_t n = *count = get_count(s, 32);
+  *total = 0;
+  for (uint32_t i = 0; i < n; i++) {
+    uint64_t key = get(s, 8), bytes = get(s, 8), at = get(s, 8), digest = get(s, 8);
+    if (s->failed || at > s->file_size || bytes > s->file_size - at || at % HN_ENGINE_ALIGN)
+      return bad(s, "packed weights outside the file");
+    *total += bytes;
+    if (fit && !hn_store_lend(g->store, key, (size_t)bytes, s->file + at, digest, s->mapping)) return hn_nomem(s->cx);
+  }
+  return HONE_OK;
+}
+
+/* Packed weights are used where this machine and these kernels are those they were made for; else they are left alone
+   and the portable weights are packed anew when a session is made. */
+static hone_status get_plan(source *s, hn_graph *g) {
+  const char *cpu = get_text(s, g), *kernels = get_text(s, g), *isa = get_text(s, g);
+  uint32_t threads = get_u32(s), n = 0;
+  uint64_t bytes = 0;
+  get(s, 8); /* the arena, which planning computes again */
+  hn_str what = {0};
+  hn_str_printf(&what, "%s, %s, %u thread%s", cpu, isa, threads, threads == 1 ? "" : "s");
+  uint32_t n_inputs = get_count(s, 8);
+  for (uint32_t i = 0; i < n_inputs && !s->failed; i++) {
+    hn_str_printf(&what, ", %s ", get_text(s, g));
+    uint32_t rank = get_u32(s);
+    for (uint32_t k = 0; k < rank && !s->failed; k++) hn_str_printf(&what, "%s%lld", k ? "x" : "", (long long)get(s, 8));
+  }
+  const char *reason = !s->mapping                              ? "not used: the engine is not mapped"
+                       : strcmp(kernels, hn_kernels_id) != 0    ? "not used: made by the kernels of another build"
+                       : strcmp(isa, hn_isa_name(hn_isa_best())) ? "not used: made for another instruction set"
+                                                                 : NULL;
+  hone_status st = what.failed ? hn_nomem(s->cx) : get_packs(s, g, !reason, &n, &bytes);
+  if (!st && s->failed) st = bad(s, "the plan is cut short");
+  if (!st) {
+    hn_meta_set(g, HN_META_PACKED_FOR, what.p);
+    what.n = 0;
+    hn_str_printf(&what, "%u, %.1f MiB, %s", n, (double)bytes / 1048576, reason ? reason : "used");
+    hn_meta_set(g, HN_META_PACKS, what.p);
+    if (reason)
+      hn_log(s->cx, HONE_LOG_INFO, "%s: packed weights %s: packed anew at each start; hone optimize makes an engine that fits",
+             s->path, reason);
+  }
+  hn_str_free(&what);
+  return st;
+}
+
+/* ---------------------------------------------------------------------------------------------- the file */
+
+/* One of the sections behind the data. */
+static hone_status open_section(const source *head, const char *what, uint64_t at, uint64_t n, uint64_t hash, source *s) {
+  char detail[64];
+  *s = *head;
+  s->at = 0;
+  if (at > head->file_size || n > head->file_size - at) {
+    snprintf(detail, sizeof detail, "the %s is outside the file", what);
+    return bad(head, detail);
+  }
+  s->p = head->file + at;
+  s->n = (size_t)n;
+  snprintf(detail, sizeof detail, "the checksum of the %s does not match", what);
+  return hn_hash(s->p, s->n, head->version) == hash ? HONE_OK : bad(head, detail);
+}
+
 hone_status hn_engine_read(hone_context *cx, const char *path, const void *data, size_t size, hn_mapping *m,
                            hn_graph **out) {
-  source head = {.cx = cx, .path = path ? path : "(memory)", .p = data, .n = size, .at = sizeof magic};
-  if (!hn_engine_probe(data, size) || size < HEADER) return bad(&head, "the header is cut short");
-  uint32_t version = get_u32(&head), flags = get_u32(&head);
+  source head = {.cx = cx, .path = path ? path : "(memory)", .p = data, .n = size, .at = HN_ENGINE_MAGIC_SIZE,
+                 .file = data, .file_size = size, .mapping = m};
+  if (!hn_engine_probe(data, size) || size < HN_ENGINE_HEADER) return bad(&head, "the header is cut short");
+  head.version = get_u32(&head);
+  uint32_t plan_n = get_u32(&head);
   uint64_t at = get(&head, 8), n = get(&head, 8), hash = get(&head, 8), whole = get(&head, 8);
-  if (version < OLDEST || version > VERSION || flags)
-    return hn_fail(cx, HONE_UNSUPPORTED, "%s: engine version %u; this build reads versions %d to %d: make it anew from the "
-                   "model", head.path, version, OLDEST, VERSION);
+  uint64_t plan_at = get(&head, 8), plan_hash = get(&head, 8);
+  if (head.version < HN_ENGINE_OLDEST || head.version > HN_ENGINE_VERSION || (head.version < 3 && plan_n))
+    return hn_fail(cx, HONE_UNSUPPORTED, "%s: engine version %u; this build reads versions %d to %d: use the build that made it, "
+                   "a newer one, or make it anew from the model", head.path, head.version, HN_ENGINE_OLDEST, HN_ENGINE_VERSION);
   if (whole != size) return bad(&head, "its size is not what its header says; it is cut short");
-  if (at > size || n > size - at) return bad(&head, "the graph section is outside the file");
-  source s = head;
-  s.p = (const unsigned char *)data + at;
-  s.n = (size_t)n;
-  s.at = 0;
-  s.version = version;
-  s.file = data;
-  s.file_size = size;
-  s.mapping = m;
-  if (hn_hash(s.p, s.n, version) != hash) return bad(&head, "the checksum of the graph does not match");
+  source s, plan;
+  HN_TRY(open_section(&head, "graph", at, n, hash, &s));
+  if (plan_n) HN_TRY(open_section(&head, "plan", plan_at, plan_n, plan_hash, &plan));
   hn_graph *g = hn_graph_create(cx, "");
   if (!g) return hn_nomem(cx);
-  hone_status st = get_graph(&s, g);
+  g->store = hn_store_create();
+  hone_status st = g->store ? get_graph(&s, g) : hn_nomem(cx);
   if (!st) {
-    hn_meta_set(g, "container", "hone engine");
+    hn_meta_set(g, HN_META_CONTAINER, "hone engine");
     st = hn_graph_verify(g);
     if (st) st = hn_fail_within(cx, HONE_BAD_FORMAT, "%s: damaged engine", head.path);
   }
+  if (!st && plan_n) st = get_plan(&plan, g);
+  if (!st && g->oom) st = hn_nomem(cx);
   if (st) {
     hn_graph_destroy(g);
     return st;
   }
   *out = g;
   return HONE_OK;
+}
+
+/* ------------------------------------------------------------------------------------------- checksums */
+
+static hone_status check_tensor(const hn_graph *g, const char *name, const hn_tensor *t, uint64_t *bytes) {
+  if (t->dtype == HONE_DTYPE_STRING || !t->hash) return HONE_OK;
+  *bytes += t->bytes;
+  if (hn_tensor_digest(t) == t->hash) return HONE_OK;
+  return hn_fail(g->cx, HONE_BAD_FORMAT, "the weights of '%s' do not match their checksum: the file is damaged; copy it or "
+                 "make it anew", name);
+}
+
+static hone_status check_graph(const hn_graph *g, uint64_t *bytes) {
+  for (size_t i = 0; i < g->values.n; i++)
+    if (g->values.p[i].data) HN_TRY(check_tensor(g, g->values.p[i].name, g->values.p[i].data, bytes));
+  for (size_t i = 0; i < g->nodes.n; i++) {
+    const hn_node *n = &g->nodes.p[i];
+    for (uint32_t k = 0; k < n->n_attr; k++) {
+      if (n->attr[k].type == HN_ATTR_TENSOR) HN_TRY(check_tensor(g, n->name, n->attr[k].v.tensor, bytes));
+      if (n->attr[k].type == HN_ATTR_GRAPH) HN_TRY(check_graph(n->attr[k].v.graph, bytes));
+    }
+  }
+  return HONE_OK;
+}
+
+hone_status hn_engine_check(const hn_graph *g, uint64_t *weights, uint64_t *packs) {
+  *weights = *packs = 0;
+  HN_TRY(check_graph(g, weights));
+  if (!g->store || hn_store_check(g->store, packs)) return HONE_OK;
+  return hn_fail(g->cx, HONE_BAD_FORMAT, "packed weights do not match their checksum: the file is damaged; 'hone optimize ENGINE "
+                 "-o NEW.hone' packs the portable weights anew");
 }

@@ -5,6 +5,7 @@
 
 #include "base/str.h"
 #include "engine/engine.h"
+#include "format/keras/keras_reader.h"
 #include "format/onnx/reader.h"
 #include "format/onnx/writer.h"
 #include "format/probe.h"
@@ -40,6 +41,9 @@ static hone_status engine_read(hone_context *cx, const hn_source *s, hn_graph **
 /* Every format this build reads, most particular first. */
 static const hn_format formats[] = {
     {"hone engines", engine_probe, engine_read, false, ".hone", hn_engine_write},
+    {"Keras .h5", hn_keras_h5_probe, hn_keras_h5_read, false, NULL, NULL},
+    {"Keras .keras", hn_keras_zip_probe, hn_keras_zip_read, false, NULL, NULL},
+    {"TensorFlow.js layers models", hn_tfjs_probe, hn_tfjs_read, false, NULL, NULL},
     {"ONNX", hn_onnx_probe, hn_onnx_read, false, ".onnx", hn_onnx_write},
     {.name = NULL},
 };

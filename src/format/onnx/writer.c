@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "format/onnx/lower.h"
+#include "format/lower.h"
 #include "onnx.pb-c.h"
 
 enum { LEAST_OPSET = 18, EXTERNAL_FROM = 1024 };
@@ -406,7 +406,7 @@ static hone_status write_model(writer *w, const hn_graph *g) {
 hone_status hn_onnx_write(const hn_graph *g, const char *path) {
   writer w = {.cx = g->cx, .path = path, .arena = hn_arena_create()};
   hn_graph *own = hn_graph_clone(g);
-  hone_status st = own && w.arena ? hn_onnx_lower(own) : hn_nomem(g->cx);
+  hone_status st = own && w.arena ? hn_lower(own) : hn_nomem(g->cx);
   if (!st && weight_bytes(own) > EXTERNAL_ABOVE) {
     const char *full = hn_arena_printf(w.arena, "%s.data", path), *slash = full ? strrchr(full, '/') : NULL;
     w.data_name = slash ? slash + 1 : full;

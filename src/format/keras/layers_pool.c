@@ -1,0 +1,32 @@
+/* layers_pool.c - pooling. The variant is the number of spatial dimensions, negative for a mean. */
+#include "format/keras/layers.h"
+
+hone_status kr_lower_pool(kr_call *c, int variant) {
+  int32_t n = variant < 0 ? -variant : variant;
+  int64_t size[3], stride[3];
+  const char *padding = kj_text(c->config, "padding", "valid");
+  hn_graph *g = c->k->g;
+  if (kr_rank(c, c->in[0]) != n + 2) return kr_fail(c, HONE_BAD_GRAPH, "its input has %d dimensions; it takes %d", kr_rank(c, c->in[0]), n + 2);
+  if (!kj_ints_n(c->config, "pool_size", size, (uint32_t)n, 2)) return kr_fail(c, HONE_BAD_FORMAT, "its pool_size is not %d numbers", n);
+  for (int32_t i = 0; i < n; i++) stride[i] = size[i];
+  if (kj_has(c->config, "strides") && !kj_ints_n(c->config, "strides", stride, (uint32_t)n, 1))
+    return kr_fail(c, HONE_BAD_FORMAT, "its strides are not %d numbers", n);
+  hn_id x = kr_to_first(c, c->in[0]), node = kr_main(c, variant < 0 ? HN_AveragePool : HN_MaxPool, &x, 1, 1);
+  if (c->m.st) return c->m.st;
+  hn_set_ints(g, node, "kernel_shape", size, (size_t)n);
+  hn_set_ints(g, node, "strides", stride, (size_t)n);
+  if (hn_streq(padding, "same")) hn_set_s(g, node, "auto_pad", "SAME_UPPER");
+  else if (!hn_streq(padding, "valid")) return kr_fail(c, HONE_UNSUPPORTED, "padding '%s' is not known", padding);
+  return kr_result(c, kr_to_last(c, hn_make_done(&c->m, node)));
+}
+
+hone_status kr_lower_global_pool(kr_call *c, int variant) {
+  int32_t n = variant < 0 ? -variant : variant;
+  int64_t axes[3];
+  if (kr_rank(c, c->in[0]) != n + 2) return kr_fail(c, HONE_BAD_GRAPH, "its input has %d dimensions; it takes %d", kr_rank(c, c->in[0]), n + 2);
+  for (int32_t i = 0; i < n; i++) axes[i] = i + (kr_channels_first(c) ? 2 : 1);
+  hn_id in[2] = {c->in[0], hn_make_ints(&c->m, axes, (size_t)n)};
+  hn_id node = kr_main(c, variant < 0 ? HN_ReduceMean : HN_ReduceMax, in, 2, 1);
+  if (!c->m.st) hn_set_i(c->k->g, node, "keepdims", kj_bool(c->config, "keepdims", false));
+  return kr_result(c, hn_make_done(&c->m, node));
+}

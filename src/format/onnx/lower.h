@@ -1,9 +1,0 @@
-/* lower.h - brings a graph to operators that any ONNX runtime has. */
-#ifndef HN_ONNX_LOWER_H
-#define HN_ONNX_LOWER_H
-#include "ir/graph.h"
-
-/* Epilogues become element-wise nodes; operators that only the newest opsets have become what they stand for. In
-   place; nested graphs too. */
-hone_status hn_onnx_lower(hn_graph *g);
-#endif

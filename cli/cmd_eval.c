@@ -5,6 +5,7 @@
 #include "commands.h"
 #include "json.h"
 #include "labels.h"
+#include "truth.h"
 #include "progress.h"
 
 typedef struct eval_options {
@@ -15,59 +16,12 @@ typedef struct eval_options {
   const char *images, *labels;
 } eval_options;
 
-typedef struct truth {
-  const char *file;
-  int64_t label;
-} truth;
-
 typedef struct eval {
   cli *c;
   const eval_options *o;
-  lines lines;
-  truth *truths; /* sorted by file */
-  size_t n, right1, right5;
+  truths truths;
+  size_t right1, right5;
 } eval;
-
-static int by_file(const void *a, const void *b) { return strcmp(((const truth *)a)->file, ((const truth *)b)->file); }
-
-/* "FILENAME LABEL": the label is the last word. */
-static int read_truths(eval *e) {
-  const char *path = e->o->labels;
-  int code = lines_read(path, &e->lines);
-  if (code) return code;
-  e->truths = cli_alloc(e->lines.n, sizeof *e->truths);
-  for (size_t i = 0; i < e->lines.n; i++) {
-    char *line = e->lines.p[i], *end = line + strlen(line);
-    while (end > line && (end[-1] == ' ' || end[-1] == '\t')) *--end = 0;
-    if (end == line || *line == '#') continue;
-    char *word = end;
-    while (word > line && word[-1] != ' ' && word[-1] != '\t') word--;
-    truth *t = &e->truths[e->n];
-    if (word == line || !args_int(word, &t->label) || t->label < 0)
-      return cli_fail("%s: line '%.60s' is not 'FILENAME LABEL' with a whole number", path, line);
-    do *--word = 0;
-    while (word > line && (word[-1] == ' ' || word[-1] == '\t'));
-    t->file = line;
-    e->n++;
-  }
-  if (!e->n) return cli_fail("%s: there are no labels in it", path);
-  qsort(e->truths, e->n, sizeof *e->truths, by_file);
-  for (size_t i = 1; i < e->n; i++)
-    if (strcmp(e->truths[i].file, e->truths[i - 1].file) == 0) return cli_fail("%s: '%s' has two labels", path, e->truths[i].file);
-  return CLI_OK;
-}
-
-static const truth *find_truth(const eval *e, const char *path) {
-  truth key = {.file = base_name(path)};
-  return bsearch(&key, e->truths, e->n, sizeof key, by_file);
-}
-
-static int check_labels(const eval *e, const feed *f) {
-  if (!f->pictures) return cli_fail("%s: no images", e->o->images);
-  for (size_t i = 0; i < f->pictures->n; i++)
-    if (!find_truth(e, f->pictures->p[i])) return cli_fail("%s: '%s' has no label", e->o->labels, base_name(f->pictures->p[i]));
-  return CLI_OK;
-}
 
 static int judge(eval *e, const feed *f, hone_session *s, size_t round) {
   hone_tensor_info info;
@@ -79,7 +33,7 @@ static int judge(eval *e, const feed *f, hone_session *s, size_t round) {
     if (!item_scores(&info, i, items, &first, &n))
       return cli_fail("output '%s' (%s) has no scores for each image", info.name, info_shape_text(&info).s);
     size_t k = n < 5 ? n : 5;
-    const truth *t = find_truth(e, feed_item_path(f, round, i));
+    const truth *t = truths_find(&e->truths, feed_item_path(f, round, i));
     if ((uint64_t)t->label >= n) return cli_fail("%s: label %lld of '%s'; the model has %zu classes", e->o->labels, (long long)t->label, t->file, n);
     top_k((const char *)data + first * hone_dtype_size(info.dtype), info.dtype, n, k, best);
     e->right1 += best[0] == (size_t)t->label;
@@ -106,10 +60,10 @@ static int run_eval(cli *c) {
   feed_options fo = e.o->feed;
   if (fo.inputs.n) return cli_usage("eval: the images come from --images, not --input");
   fo.inputs = (arg_list){(const char **)(uintptr_t)&e.o->images, 1};
-  int code = read_truths(&e);
+  int code = truths_read(e.o->labels, &e.truths);
   if (!code) code = model_open(c, c->args[0], &fo, &m);
   if (!code) code = feed_open(c, m, &fo, &e.o->image, &f);
-  if (!code) code = check_labels(&e, &f);
+  if (!code) code = truths_check(&e.truths, &f);
   if (!code) code = session_open(c, m, &e.o->session, &s);
   progress p;
   progress_begin(&p, "evaluating");
@@ -125,8 +79,7 @@ static int run_eval(cli *c) {
   hone_session_destroy(&s);
   hone_model_destroy(&m);
   feed_close(&f);
-  free(e.truths);
-  lines_free(&e.lines);
+  truths_free(&e.truths);
   return code;
 }
 

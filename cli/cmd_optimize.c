@@ -6,7 +6,7 @@
 #include "commands.h"
 #include "json.h"
 #include "progress.h"
-#include "calibration.h"
+#include "account.h"
 
 typedef struct optimize_options {
   common_options common;
@@ -15,6 +15,7 @@ typedef struct optimize_options {
   session_options session;
   level_options level;
   quant_options quant;
+  account_options account;
   const char *output, *print_after, *tune, *cache;
   bool verify, check_graph, packs;
   int64_t runs;
@@ -33,6 +34,7 @@ typedef struct outcome {
   double tune_seconds;
   quant_outcome quant;
   double quant_seconds;
+  account account; /* with --max-drop */
   bool packed;
   size_t packed_bytes;
 } outcome;
@@ -74,12 +76,21 @@ static int quantize(cli *c, hone_model *m, outcome *r) {
   if (o->quant.precision == HONE_PRECISION_F32) return CLI_OK;
   double start = cli_seconds();
   int code = quant_calibrate(c, m, &o->quant, &o->feed, &o->image, &o->session, &r->quant, &k);
+  bool *keep = NULL;
   hone_quantize_options_init(&qo);
   qo.precision = (hone_precision)o->quant.precision;
-  hone_status st = code ? HONE_OK : hone_model_quantize(m, k, &qo, &r->quant.counts);
+  if (!code && o->account.max_drop) {
+    code = account_make(c, m, k, &o->quant, &o->account, &o->feed, &o->image, &o->session, &r->account);
+    if (!code) qo.keep = keep = account_kept(&r->account);
+    qo.keep_count = r->account.layers;
+  }
+  bool none = r->account.n && r->account.kept == r->account.n;
+  if (!code && none) cli_warn("--max-drop=%s: every layer has to stay in floats", o->account.max_drop);
+  hone_status st = code || none ? HONE_OK : hone_model_quantize(m, k, &qo, &r->quant.counts);
   if (!code && !st) st = hone_model_get_stats(m, &r->after);
   if (st) code = cli_fail_hone(c->cx, st);
   hone_calibration_destroy(&k);
+  free(keep);
   r->quant_seconds = cli_seconds() - start;
   return code;
 }
@@ -254,6 +265,11 @@ static void print_outcome(const optimize_options *o, const hone_model *m, const 
   if (q->counts.layers)
     printf("quantized %u of %u convolutions and matrix products in %.1f s, %u tensors calibrated %s%s\n", q->counts.layers, q->counts.candidates,
            r->quant_seconds, q->ranges, q->cached ? "by " : "with ", q->cached ? o->quant.cache : human_count(q->examples).s);
+  if (r->account.n) {
+    printf("\n");
+    account_print(&r->account);
+    printf("\n");
+  }
   difference w = worst(r);
   if (r->verified)
     printf("outputs differ by at most %.3g (%.3g of the largest value), cosine %.9f\n", w.max_abs, difference_relative(&w),
@@ -302,6 +318,9 @@ static int check_call(const optimize_options *o) {
   if (dot && strcmp(dot, ".onnx") == 0 && tune_effort(o))
     return cli_usage("--tune: an .onnx file cannot hold the kernels chosen; write an engine, -o OUT.hone");
   int code = quant_check(&o->quant);
+  if (!code && (o->account.labels || o->account.evaluate) && !o->account.max_drop)
+    code = cli_usage("--labels and --evaluate are for --max-drop; 'hone quantize-report' measures without a limit");
+  if (!code && o->account.max_drop && o->quant.precision == HONE_PRECISION_F32) code = cli_usage("--max-drop: of what? give --precision=int8");
   if (code) return code;
   if (o->cache && !tune_effort(o)) return cli_usage("--timing-cache: nothing is timed without --tune");
   if (dot && (strcmp(dot, ".onnx") == 0 || strcmp(dot, ".hone") == 0)) return CLI_OK;
@@ -332,6 +351,7 @@ static int run_optimize(cli *c) {
       print_outcome(o, after, &r);
   }
   free(r.apart);
+  account_free(&r.account);
   hone_model_destroy(&before);
   hone_model_destroy(&after);
   return code;
@@ -360,6 +380,7 @@ static const arg_option rows[] = {
 static const arg_group groups[] = {{"Options", rows, 0},
                                    {"What to do", level_option_rows, offsetof(optimize_options, level)},
                                    {"Precision", quant_option_rows, offsetof(optimize_options, quant)},
+                                   {"Accuracy", account_option_rows, offsetof(optimize_options, account)},
                                    {"Inputs to compare with", feed_option_rows, offsetof(optimize_options, feed)},
                                    {"Images", image_option_rows, offsetof(optimize_options, image)},
                                    {"Running", session_option_rows, offsetof(optimize_options, session)},

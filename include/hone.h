@@ -480,6 +480,8 @@ HONE_API hone_status hone_calibration_observe(hone_calibration *calibration, con
 HONE_API hone_status hone_calibration_save(const hone_calibration *calibration, const char *path);
 /** Reads ranges, which take the place of what was seen of those tensors. Errors: IO, BAD_FORMAT (with the line). */
 HONE_API hone_status hone_calibration_load(hone_calibration *calibration, const char *path);
+/** The range of a tensor; false if it has none. */
+HONE_API bool hone_calibration_range(const hone_calibration *calibration, const char *tensor, float *low, float *high);
 /** How many tensors have a range. */
 HONE_API uint32_t hone_calibration_count(const hone_calibration *calibration);
 

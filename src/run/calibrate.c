@@ -105,6 +105,17 @@ static hn_range range_of(const hone_calibration *c, size_t i) {
   return r;
 }
 
+bool hone_calibration_range(const hone_calibration *c, const char *tensor, float *low, float *high) {
+  for (size_t i = 0; i < c->n; i++) {
+    if (!c->values[i].name || strcmp(c->values[i].name, tensor) != 0) continue;
+    hn_range r = range_of(c, i);
+    *low = r.low;
+    *high = r.high;
+    return r.known;
+  }
+  return false;
+}
+
 uint32_t hone_calibration_count(const hone_calibration *c) {
   uint32_t n = 0;
   for (size_t i = 0; i < c->n; i++) n += c->values[i].fixed.known || (c->values[i].name && c->values[i].o.batches);

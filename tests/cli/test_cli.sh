@@ -53,6 +53,7 @@ check "tune: a failure writes no engine" test ! -e "$work/x.hone"
 
 # 8 bits
 eight="--precision=int8 --threads=1"
+cp "$images/000_1.png" "$work/one.png"
 prints "int8: quantizes" 'quantized 12 of 12' "$hone" optimize "$model" -o "$work/q.hone" $eight --calibrate="$images/*.png" --calibration-cache="$work/ranges"
 prints "int8: the ranges are text" '^"image" 0 1$' cat "$work/ranges"
 prints "int8: from the ranges alone" 'calibrated by' "$hone" optimize "$model" -o "$work/q.onnx" $eight --calibration-cache="$work/ranges"
@@ -62,6 +63,13 @@ prints "int8: standard operators, the same accuracy" 'top-1 99\.' "$hone" eval "
 for o in moving-average percentile entropy mse; do
   check "int8: observer $o" "$hone" optimize "$model" -o "$work/q2.hone" $eight --calibrate="$images/00*.png" --observer=$o --tune=off
 done
+prints "report: layers" '/9/Gemm +Gemm .* dB ' "$hone" quantize-report "$model" --calibrate="$images/00*.png" --threads=1
+prints "report: labels" '300 labels: top-1 99.33% before' "$hone" quantize-report "$model" --calibrate="$images" --labels="$images/labels.txt" --threads=1
+prints "report: JSON" '"top1_agreement"' "$hone" quantize-report "$model" --calibrate="$images/00*.png" --threads=1 --json
+prints "int8: a limit on the drop" 'of 12 layers quantized' "$hone" optimize "$model" -o "$work/q3.hone" $eight --calibrate="$images/00*.png" --labels="$images/labels.txt" --max-drop=0.5% --tune=off
+fails "report: labels of other images" 1 'has no label' "$hone" quantize-report "$model" --calibrate="$work/one.png" --labels="$images/labels.txt"
+fails "report: a limit that is none" 2 'percent' "$hone" quantize-report "$model" --calibrate="$images/00*.png" --max-drop=much
+fails "int8: labels without a limit" 2 'quantize-report' "$hone" optimize "$model" -o "$work/x.hone" $eight --calibrate="$images" --labels="$images/labels.txt"
 fails "int8: no examples" 2 'calibrate' "$hone" optimize "$model" -o "$work/x.hone" $eight
 fails "int8: an empty set" 1 'absent' "$hone" optimize "$model" -o "$work/x.hone" $eight --calibrate="$work/absent"
 fails "int8: not images" 1 'ranges' "$hone" optimize "$model" -o "$work/x.hone" $eight --calibrate="$work/ranges"

@@ -16,7 +16,7 @@ typedef struct optimize_options {
   level_options level;
   quant_options quant;
   account_options account;
-  const char *output, *print_after, *tune, *cache;
+  const char *output, *format, *print_after, *tune, *cache;
   bool verify, check_graph, packs;
   int64_t runs;
   double tolerance;
@@ -39,8 +39,14 @@ typedef struct outcome {
   size_t packed_bytes;
 } outcome;
 
+/* Of a SavedModel: its graph, where the weights are when they were made constants. */
 static uint64_t file_size(const char *path) {
   struct stat st;
+  if (stat(path, &st) == 0 && S_ISDIR(st.st_mode)) {
+    char file[4096];
+    snprintf(file, sizeof file, "%s/saved_model.pb", path);
+    return stat(file, &st) == 0 && st.st_size > 0 ? (uint64_t)st.st_size : 0;
+  }
   return stat(path, &st) == 0 && st.st_size > 0 ? (uint64_t)st.st_size : 0;
 }
 
@@ -95,9 +101,15 @@ static int quantize(cli *c, hone_model *m, outcome *r) {
   return code;
 }
 
-static bool is_engine(const char *path) {
-  const char *dot = strrchr(path, '.');
-  return dot && strcmp(dot, ".hone") == 0;
+/* What is written: by --format, or by the name; NULL: neither says. */
+static const char *format_of(const optimize_options *o) {
+  if (!o->format) return hone_format_of_path(o->output);
+  return strcmp(o->format, "pb") == 0 ? "graphdef" : o->format;
+}
+
+static bool is_engine(const optimize_options *o) {
+  const char *format = format_of(o);
+  return format && strcmp(format, "hone") == 0;
 }
 
 static bool any_open_shape(const hone_model *m) {
@@ -148,7 +160,7 @@ static bool show_progress(void *user, uint32_t done, uint32_t expected) {
 
 /* 0: off, 1: quick, 2: full; what is not said is quick where the file can hold the choice. */
 static int tune_effort(const optimize_options *o) {
-  if (!o->tune) return is_engine(o->output);
+  if (!o->tune) return is_engine(o);
   return strcmp(o->tune, "off") == 0 ? 0 : strcmp(o->tune, "quick") == 0 ? 1 : 2;
 }
 
@@ -189,10 +201,10 @@ static int tune(cli *c, hone_model *m, outcome *r) {
 static int save(cli *c, const hone_model *m, outcome *r) {
   const optimize_options *o = c->options;
   hone_status st;
-  bool open = o->packs && is_engine(o->output) && !o->feed.inputs.n && any_open_shape(m);
+  bool open = o->packs && is_engine(o) && !o->feed.inputs.n && any_open_shape(m);
   if (open) cli_warn("packed weights are left out: the model has dynamic shapes; give --shape or --input");
-  if (!o->packs || !is_engine(o->output) || open || o->session.reference) {
-    st = hone_model_save(m, o->output);
+  if (!o->packs || !is_engine(o) || open || o->session.reference) {
+    st = hone_model_save_as(m, o->output, format_of(o));
     return st ? cli_fail_hone(c->cx, st) : CLI_OK;
   }
   feed f = {0};
@@ -310,21 +322,22 @@ static int print_json(const optimize_options *o, const hone_model *m, const outc
 /* ------------------------------------------------------------------------------------------------- command */
 
 static int check_call(const optimize_options *o) {
-  const char *output = o->output;
-  const char *dot = output ? strrchr(output, '.') : NULL;
-  if (!output) return cli_usage("optimize: where to? give -o OUT.onnx or -o OUT.hone");
+  const char *format = o->output ? format_of(o) : NULL;
+  if (!o->output) return cli_usage("optimize: where to? give -o OUT.hone, OUT.onnx, OUT.pb or a folder for a SavedModel");
   if (o->tune && strcmp(o->tune, "off") != 0 && strcmp(o->tune, "quick") != 0 && strcmp(o->tune, "full") != 0)
     return cli_usage("--tune=%s: choose off, quick or full", o->tune);
-  if (dot && strcmp(dot, ".onnx") == 0 && tune_effort(o))
-    return cli_usage("--tune: an .onnx file cannot hold the kernels chosen; write an engine, -o OUT.hone");
+  if (!format) return cli_usage("%s: the name must end in .hone, .onnx, .pb or / (a SavedModel) to say which format to write", o->output);
+  if (strcmp(format, "hone") != 0 && strcmp(format, "onnx") != 0 && strcmp(format, "savedmodel") != 0 && strcmp(format, "graphdef") != 0)
+    return cli_usage("--format=%s: choose hone, onnx, savedmodel or pb", format);
+  if (!is_engine(o) && tune_effort(o))
+    return cli_usage("--tune: only an engine can hold the kernels chosen; write one, -o OUT.hone");
   int code = quant_check(&o->quant);
   if (!code && (o->account.labels || o->account.evaluate) && !o->account.max_drop)
     code = cli_usage("--labels and --evaluate are for --max-drop; 'hone quantize-report' measures without a limit");
   if (!code && o->account.max_drop && o->quant.precision == HONE_PRECISION_F32) code = cli_usage("--max-drop: of what? give --precision=int8");
   if (code) return code;
   if (o->cache && !tune_effort(o)) return cli_usage("--timing-cache: nothing is timed without --tune");
-  if (dot && (strcmp(dot, ".onnx") == 0 || strcmp(dot, ".hone") == 0)) return CLI_OK;
-  return cli_usage("%s: the name must end in .onnx or .hone to say which format to write", output);
+  return CLI_OK;
 }
 
 static int run_optimize(cli *c) {
@@ -361,7 +374,9 @@ static const optimize_options defaults = {.feed = FEED_OPTIONS_DEFAULT, .image =
                                           .level = LEVEL_OPTIONS_DEFAULT, .quant = QUANT_OPTIONS_DEFAULT, .verify = true, .packs = true, .runs = 1};
 static const arg_option rows[] = {
     {"output", 'o', ARG_TEXT, offsetof(optimize_options, output), "OUT",
-     "The file to write: .onnx (standard operators) or .hone (hone's own, loads at once).", 0, 0},
+     "What to write: OUT.hone (hone's own, loads at once), OUT.onnx (standard operators), OUT.pb (a frozen TensorFlow graph), "
+     "or a folder, OUT/ (a TensorFlow SavedModel).", 0, 0},
+    {"format", 0, ARG_TEXT, offsetof(optimize_options, format), "hone|onnx|savedmodel|pb", "The format, whatever the name.", 0, 0},
     {"print-after", 0, ARG_TEXT, offsetof(optimize_options, print_after), "PASS", "Print the graph after this pass, or after 'all'.", 0, 0},
     {"verify", 0, ARG_FLAG, offsetof(optimize_options, verify), "", "Run the model before and after and compare (default).", 0, 0},
     {"no-verify", 0, ARG_CLEAR, offsetof(optimize_options, verify), "", "Do not.", 0, 0},
@@ -390,7 +405,7 @@ const command command_optimize = {
     .name = "optimize", .summary = "make a model faster and write it", .usage = "MODEL -o OUT",
     .about = "Optimizes a model, compares its outputs before and after, and writes it. Nothing is written if the outputs differ "
              "by more than the tolerance.",
-    .examples = "  hone optimize model.onnx -o fast.onnx\n  hone optimize model.onnx -o fast.hone -O3 --runs=10\n"
+    .examples = "  hone optimize model.onnx -o fast.onnx\n  hone optimize model.h5 -o saved_model/\n  hone optimize model.onnx -o fast.hone -O3 --runs=10\n"
                 "  hone optimize model.onnx -o fast.hone --threads=1 --tune=full --timing-cache=times.txt\n"
                 "  hone optimize model.onnx -o out.onnx --passes=fold_constants,dead --print-after=all\n"
                 "  hone optimize model.onnx -o int8.hone --precision=int8 --calibrate='photos/*.jpg' --calibration-cache=ranges.txt\n",

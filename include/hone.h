@@ -176,10 +176,15 @@ HONE_API void hone_model_destroy(hone_model **model);
 /** An independent copy. Weights are shared and immutable. */
 HONE_API hone_status hone_model_clone(const hone_model *model, hone_model **copy);
 
-/** Writes a model, the format chosen by the extension: .onnx (standard operators only) or .hone (engine,
-    mapped on load). The file appears under its name only when it is complete.
-    Errors: IO, UNSUPPORTED (unknown extension, operator that has no standard spelling), NOMEM. */
+/** Writes a model, the format chosen by the name: .onnx (standard operators only), .hone (engine, mapped on load), .pb (a
+    frozen TensorFlow GraphDef), or a folder (ends in / or has no extension): a TensorFlow SavedModel. Files appear under
+    their names only when they are complete.
+    Errors: IO, UNSUPPORTED (unknown extension, operators that have no spelling there), NOMEM. */
 HONE_API hone_status hone_model_save(const hone_model *model, const char *path);
+/** As hone_model_save() in a format by name: "onnx", "hone", "graphdef", "savedmodel". Errors also: BAD_ARG. */
+HONE_API hone_status hone_model_save_as(const hone_model *model, const char *path, const char *format);
+/** The name of the format that hone_model_save() would choose for a path; NULL: none. */
+HONE_API const char *hone_format_of_path(const char *path);
 
 /** Compares all weights, portable and packed, with the checksums of the engine they came from; of other models with those
     computed so far. Loading checks all but the weights, which would have to be read for it. How many bytes were compared

@@ -29,6 +29,7 @@ static bool has_wishes(const hone_load_options *o) {
 static hone_status read_any(hone_context *cx, const hn_format *formats, const hn_source *s, hn_graph **out) {
   hn_str known = {0};
   for (const hn_format *f = formats; f->name; f++) {
+    if (!f->probe) continue;
     if (f->probe(s)) {
       hn_str_free(&known);
       if (has_wishes(s->options) && !f->chooses)
@@ -64,18 +65,30 @@ hone_status hn_format_read_memory(hone_context *cx, const hn_format *formats, co
   return read_any(cx, formats, &s, out);
 }
 
-hone_status hn_format_write(const hn_graph *g, const hn_format *formats, const char *path) {
+static bool is_folder(const char *path) {
+  const char *slash = strrchr(path, '/');
+  return (*path && !strchr(slash ? slash : path, '.')) || hn_is_directory(path);
+}
+
+static bool has_extension(const hn_format *f, const char *path) {
+  size_t len = strlen(path), n = strlen(f->extension);
+  return strcmp(f->extension, "/") == 0 ? is_folder(path) : len > n && strcmp(path + len - n, f->extension) == 0;
+}
+
+const hn_format *hn_format_to_write(const hn_format *formats, const char *path, const char *as) {
+  for (const hn_format *f = formats; f->name; f++)
+    if (f->write && (as ? strcmp(f->key, as) == 0 : has_extension(f, path))) return f;
+  return NULL;
+}
+
+hone_status hn_format_write(const hn_graph *g, const hn_format *formats, const char *path, const char *as) {
+  const hn_format *f = hn_format_to_write(formats, path, as);
+  if (f) return f->write(g, path);
   hn_str known = {0};
-  size_t len = strlen(path);
-  for (const hn_format *f = formats; f->name; f++) {
-    size_t n = f->write ? strlen(f->extension) : 0;
-    if (n && len > n && strcmp(path + len - n, f->extension) == 0) {
-      hn_str_free(&known);
-      return f->write(g, path);
-    }
-    if (n) hn_str_printf(&known, "%s%s", known.n ? " or " : "", f->extension);
-  }
-  hone_status st = hn_fail(g->cx, HONE_UNSUPPORTED, "%s: the name must end in %s to say which format to write", path, known.p ? known.p : "");
+  for (f = formats; f->name; f++)
+    if (f->write) hn_str_printf(&known, "%s%s", known.n ? ", " : "", as ? f->key : f->extension);
+  hone_status st = as ? hn_fail(g->cx, HONE_BAD_ARG, "there is no format '%s' to write; there are %s", as, known.p ? known.p : "none")
+                      : hn_fail(g->cx, HONE_UNSUPPORTED, "%s: the name must end in one of %s to say which format to write", path, known.p ? known.p : "");
   hn_str_free(&known);
   return st;
 }

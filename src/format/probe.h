@@ -17,11 +17,12 @@ typedef struct hn_source {
 /* One row a format. */
 typedef struct hn_format {
   const char *name;
-  bool (*probe)(const hn_source *s);
+  bool (*probe)(const hn_source *s); /* NULL: it is only written */
   hone_status (*read)(hone_context *cx, const hn_source *s, hn_graph **out);
   bool chooses;                                             /* hone_load_options mean something to it */
-  const char *extension;                                    /* of files it writes, with the dot */
-  hone_status (*write)(const hn_graph *g, const char *path); /* NULL: it only reads */
+  const char *extension;                                    /* of files it writes, with the dot; "/": a folder */
+  hone_status (*write)(const hn_graph *g, const char *path); /* NULL: it is only read */
+  const char *key;                                          /* what hone_model_save_as() calls it, if it is written */
 } hn_format;
 
 /* Reads a file, directory or memory with the first format that recognizes it; `formats` ends with a row without a name.
@@ -29,6 +30,8 @@ typedef struct hn_format {
 hone_status hn_format_read(hone_context *cx, const hn_format *formats, const char *path, const hone_load_options *o,
                            hn_graph **out);
 hone_status hn_format_read_memory(hone_context *cx, const hn_format *formats, const void *data, size_t size, hn_graph **out);
-/* Writes with the format whose extension the path has. */
-hone_status hn_format_write(const hn_graph *g, const hn_format *formats, const char *path);
+/* The format whose key is `as`, or (NULL) whose extension the path has: a folder is what ends in / or is one, or has no
+   extension. NULL: none. */
+const hn_format *hn_format_to_write(const hn_format *formats, const char *path, const char *as);
+hone_status hn_format_write(const hn_graph *g, const hn_format *formats, const char *path, const char *as);
 #endif

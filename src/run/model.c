@@ -9,6 +9,7 @@
 #include "format/onnx/reader.h"
 #include "format/onnx/writer.h"
 #include "format/probe.h"
+#include "format/tensorflow/tf_writer.h"
 #include "op/infer.h"
 
 hone_status hn_model_wrap(hone_context *cx, hn_graph *g, hone_model **out) {
@@ -40,11 +41,13 @@ static hone_status engine_read(hone_context *cx, const hn_source *s, hn_graph **
 
 /* Every format this build reads, most particular first. */
 static const hn_format formats[] = {
-    {"hone engines", engine_probe, engine_read, false, ".hone", hn_engine_write},
-    {"Keras .h5", hn_keras_h5_probe, hn_keras_h5_read, false, NULL, NULL},
-    {"Keras .keras", hn_keras_zip_probe, hn_keras_zip_read, false, NULL, NULL},
-    {"TensorFlow.js layers models", hn_tfjs_probe, hn_tfjs_read, false, NULL, NULL},
-    {"ONNX", hn_onnx_probe, hn_onnx_read, false, ".onnx", hn_onnx_write},
+    {"hone engines", engine_probe, engine_read, false, ".hone", hn_engine_write, "hone"},
+    {"Keras .h5", hn_keras_h5_probe, hn_keras_h5_read, false, NULL, NULL, NULL},
+    {"Keras .keras", hn_keras_zip_probe, hn_keras_zip_read, false, NULL, NULL, NULL},
+    {"TensorFlow.js layers models", hn_tfjs_probe, hn_tfjs_read, false, NULL, NULL, NULL},
+    {"ONNX", hn_onnx_probe, hn_onnx_read, false, ".onnx", hn_onnx_write, "onnx"},
+    {"TensorFlow SavedModels", NULL, NULL, false, "/", hn_tf_write_saved_model, "savedmodel"},
+    {"TensorFlow GraphDefs", NULL, NULL, false, ".pb", hn_tf_write_graph_def, "graphdef"},
     {.name = NULL},
 };
 
@@ -90,7 +93,16 @@ hone_status hone_model_clone(const hone_model *model, hone_model **copy) {
 }
 
 hone_status hone_model_save(const hone_model *model, const char *path) {
-  return hn_format_write(model->g, formats, path);
+  return hn_format_write(model->g, formats, path, NULL);
+}
+
+hone_status hone_model_save_as(const hone_model *model, const char *path, const char *format) {
+  return hn_format_write(model->g, formats, path, format);
+}
+
+const char *hone_format_of_path(const char *path) {
+  const hn_format *f = hn_format_to_write(formats, path, NULL);
+  return f ? f->key : NULL;
 }
 
 hone_status hone_model_check(const hone_model *model, uint64_t *weight_bytes, uint64_t *packed_bytes) {

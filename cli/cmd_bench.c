@@ -1,18 +1,20 @@
 /* cmd_bench.c - hone bench: how long a model takes, alone or by turns with another. */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "commands.h"
 #include "json.h"
 #include "labels.h"
 #include "progress.h"
+#include "streams.h"
 
 typedef struct bench_options {
   common_options common;
   feed_options feed;
   image_options image;
   session_options session;
-  int64_t warmup, runs;
+  int64_t warmup, runs, streams;
   double seconds;
   const char *images, *predictions, *other;
   bool layers, quiet;
@@ -310,16 +312,60 @@ static int report(bench *b) {
   return json_print(j);
 }
 
+/* ------------------------------------------------------------------------------------------------- streams */
+
+static int report_streams(const bench *b, const streams *s, int64_t threads) {
+  summary u = samples_summary(&s->ms);
+  double rate = (double)s->ms.n * (double)b->f.batch / s->wall;
+  if (b->o->common.json)
+    return json_print(json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "model", json_text(b->sides[0].path), "batch",
+                                json_count(b->f.batch), "streams", json_count(s->n), "threads", json_count((uint64_t)threads), "runs",
+                                json_count(s->ms.n), "latency_ms", json_summary(&u), "items_per_second", json_number(rate),
+                                "arena_bytes", json_count(s->arena), "packed_bytes", json_count(s->packed)));
+  static const char *const heads[] = {"STREAMS", "THREADS", "RUNS", "ITEMS/S", "MEAN", "MEDIAN", "P90", "P99", "MAX"};
+  const double values[] = {u.mean, u.median, u.p90, u.p99, u.max};
+  table *t = table_make("rrrrrrrrr");
+  for (int i = 0; i < 9; i++) table_cell(t, "%s", heads[i]);
+  table_cell(t, "%u", s->n);
+  table_cell(t, "%lld", (long long)threads);
+  table_cell(t, "%zu", s->ms.n);
+  table_cell(t, "%.1f", rate);
+  for (int i = 0; i < 5; i++) table_cell(t, "%s", human_ms(values[i]).s);
+  table_print(t, 0);
+  table_free(t);
+  printf("memory: activations %s in all, packed weights %s, shared; process at its peak %s\n", human_bytes(s->arena).s,
+         human_bytes(s->packed).s, human_bytes(cli_peak_memory()).s);
+  return CLI_OK;
+}
+
+/* K streams over the processors: each has a share of the threads, one at least. */
+static int bench_streams(bench *b) {
+  session_options so = b->o->session;
+  int64_t processors = sysconf(_SC_NPROCESSORS_ONLN);
+  if (!so.threads) so.threads = processors > b->o->streams ? processors / b->o->streams : 1;
+  streams s = {.m = b->sides[0].m, .session = &so, .n = (uint32_t)b->o->streams, .n_inputs = b->f.n, .rounds = b->rounds,
+               .n_rounds = b->n_rounds, .warmup = (size_t)b->o->warmup, .runs = (size_t)b->o->runs, .seconds = b->o->seconds};
+  int code = streams_run(&s);
+  if (!code) code = report_streams(b, &s, so.threads);
+  samples_free(&s.ms);
+  return code;
+}
+
 static int run_bench(cli *c) {
   bench b = {.c = c, .o = c->options};
-  int code = open_side(&b, c->args[0]);
+  bool many = b.o->streams > 0;
+  int code = CLI_OK;
+  if (many && (b.o->other || b.o->layers || b.o->predictions))
+    return cli_usage("bench: --streams goes with none of --vs, --layers and --save-predictions");
+  code = open_side(&b, c->args[0]);
   if (!code && b.o->other) code = open_side(&b, b.o->other);
   if (!code) code = open_feed(&b);
   if (!code && b.n_sides == 2) code = feed_map(&b.f, b.sides[1].m, &b.sides[1].map);
   if (!code) code = preload(&b);
-  if (!code) code = measure(&b);
+  if (!code && many) code = bench_streams(&b);
+  if (!code && !many) code = measure(&b);
   if (!code && b.o->predictions) code = save_predictions(&b);
-  if (!code) code = report(&b);
+  if (!code && !many) code = report(&b);
   for (size_t i = 0; b.rounds && i < b.f.rounds * b.f.n; i++) tensor_free(&b.rounds[i]);
   free(b.rounds);
   for (int k = 0; k < b.n_sides; k++) {
@@ -344,6 +390,9 @@ static const arg_option rows[] = {
     {"save-predictions", 0, ARG_TEXT, offsetof(bench_options, predictions), "FILE", "Write a line 'NAME CLASS SCORE' for each item.", 0, 0},
     {"vs", 0, ARG_TEXT, offsetof(bench_options, other), "OTHER",
      "Measure another model by turns with the first, on the same inputs, and print the ratio of their times.", 0, 0},
+    {"streams", 0, ARG_INT, offsetof(bench_options, streams), "K",
+     "Run K sessions of the model at once, which share its weights, and print latency and throughput; --threads is of each "
+     "(default: the processors shared out), --runs and --seconds too.", 1, 1024},
     {"layers", 0, ARG_FLAG, offsetof(bench_options, layers), "", "Time of every step, with its kernel and layout.", 0, 0},
     {"quiet", 'q', ARG_FLAG, offsetof(bench_options, quiet), "", "No averages of 50 runs on the way.", 0, 0},
     {0}};
@@ -357,6 +406,7 @@ const command command_bench = {
     .about = "Runs a model many times and prints the average of each 50 runs, then latency and throughput. What is measured is "
              "the run alone; inputs are made before.",
     .examples = "  hone bench model.onnx --threads=4\n  hone bench model.onnx --vs=fast.hone --seconds=10\n"
+                "  hone bench model.hone --streams=4 --seconds=10\n"
                 "  hone bench model.onnx --images='photos/*.jpg' --batch=8 --save-predictions=classes.txt\n",
     .groups = groups, .min_args = 1, .max_args = 1, .options_size = sizeof(bench_options), .defaults = &defaults,
     .common = offsetof(bench_options, common), .run = run_bench};

@@ -35,6 +35,7 @@ int session_open(cli *c, const hone_model *m, const session_options *o, hone_ses
   so.reference = o->reference;
   so.sources = o->sources;
   so.winograd_error = o->winograd_error;
+  so.context = c->cx;
   hone_status st = hone_session_create(m, &so, s);
   return st ? cli_fail_hone(c->cx, st) : CLI_OK;
 }

@@ -11,7 +11,8 @@
  *  - Strings returned by the library are UTF-8, owned by the object they were asked from, and valid until it
  *    is destroyed or modified.
  *  - A context and all objects made from it may be used by one thread at a time. Different contexts are
- *    independent; the library has no global state.
+ *    independent; the library has no global state. Several threads share a model through sessions in contexts
+ *    of their own: hone_session_options.context.
  *  - Tensors are dense and row-major (C order): for images NCHW.
  */
 #ifndef HONE_H
@@ -276,6 +277,11 @@ typedef struct hone_session_options {
   double winograd_error; /**< the largest rounding error, relative to the largest result, that Winograd's convolution may make
                              in a layer, measured on random data when its weights are prepared; above it other kernels
                              run the layer. Default 1e-4; 0: never use it. Lavin & Gray, 2015 */
+  int32_t shape_plans;  /**< plans kept for the input shapes used last, so that shapes that alternate are not planned again;
+                             each has its activations' memory, packed weights are shared; default 4 */
+  hone_context *context; /**< the session belongs to this context; NULL: to the model's. Sessions of one model in contexts of
+                             their own may be created and run by as many threads at once, and share its weights, as long as
+                             nobody changes or destroys the model while they are created */
 } hone_session_options;
 HONE_API void hone_session_options_init(hone_session_options *options);
 
@@ -316,6 +322,9 @@ HONE_API hone_status hone_session_memory(const hone_session *session, size_t *ar
 
 /** What the arena cannot be smaller than: the largest sum of tensors that are alive at once in the prepared plan. */
 HONE_API hone_status hone_session_memory_bound(const hone_session *session, size_t *bytes);
+
+/** How many plans the session keeps, and how many it has made so far. Either pointer may be NULL. */
+HONE_API hone_status hone_session_plans(const hone_session *session, uint32_t *kept, uint64_t *made);
 
 /** One step of the prepared plan. */
 typedef struct hone_step_info {

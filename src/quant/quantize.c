@@ -119,12 +119,20 @@ static bool read_as_integers(const plan *p, hn_id v, bool *by_product) {
   return any;
 }
 
+/* Is all that becomes of the value a function of it alone? Its result is rounded then, and that once. */
+static bool only_activated(const plan *p, hn_id v) {
+  const hn_value *x = hn_value_at(p->g, v);
+  if (x->n_users != 1 || x->producer == HN_NONE || !p->low[x->producer] || hn_is_output(p->g, v)) return false;
+  const hn_node *n = hn_node_at(p->g, x->users[0]);
+  return hn_op_is(n->op, HN_OP_UNARY) && p->between[x->users[0]] && n->in[0] == v && p->ranges[n->out[0]].known;
+}
+
 static void find_values(plan *p) {
   for (hn_id v = 0; v < p->g->values.n; v++) {
     bool product = false;
     const hn_value *x = hn_value_at(p->g, v);
     if (x->data || !is_real(p->g, v) || !seen(p, v) || (x->producer != HN_NONE && hn_node_at(p->g, x->producer)->dead)) continue;
-    if (!read_as_integers(p, v, &product)) continue;
+    if (!read_as_integers(p, v, &product) || only_activated(p, v)) continue;
     p->whole[v] = product || uses_integers(p, x->producer);
   }
 }

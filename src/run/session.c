@@ -14,7 +14,10 @@ struct hone_session {
   hone_context *cx;
   hn_graph *g;
   hn_plan_options options;
-  hn_program *program;    /* NULL until prepared */
+  hn_program *program;    /* NULL until prepared; one of those kept */
+  hn_program **kept;      /* plans for the shapes of late, most recent first */
+  uint32_t n_kept, max_kept;
+  uint64_t planned;       /* how often plans were made */
   hn_view *inputs;        /* data lent by the caller; rank -1: shape not set */
   hn_view *outputs;
   void **copies;          /* of outputs that are inputs handed through */
@@ -24,7 +27,7 @@ struct hone_session {
 };
 
 void hone_session_options_init(hone_session_options *options) {
-  *options = (hone_session_options){.size = sizeof *options, .winograd_error = HN_WINOGRAD_ERROR};
+  *options = (hone_session_options){.size = sizeof *options, .winograd_error = HN_WINOGRAD_ERROR, .shape_plans = 4};
 }
 
 static hone_status read_options(hone_context *cx, const hone_session_options *given, hone_session_options *o) {
@@ -36,6 +39,8 @@ static hone_status read_options(hone_context *cx, const hone_session_options *gi
   o->size = sizeof *o;
   if (o->threads < 0 || o->threads > 1024)
     return hn_fail(cx, HONE_BAD_ARG, "%d threads; choose 1 to 1024, or 0 for all processors", o->threads);
+  if (o->shape_plans < 1 || o->shape_plans > 1024)
+    return hn_fail(cx, HONE_BAD_ARG, "plans for %d shapes; choose 1 to 1024", o->shape_plans);
   if (!(o->winograd_error >= 0)) return hn_fail(cx, HONE_BAD_ARG, "winograd_error must not be negative");
   return HONE_OK;
 }
@@ -66,35 +71,43 @@ static bool shape_known(const hn_graph *g, uint32_t i, hn_view *v) {
   return true;
 }
 
-hone_status hone_session_create(const hone_model *model, const hone_session_options *options, hone_session **session) {
-  hone_session_options o;
+static hone_status create(hone_context *cx, const hone_model *model, const hone_session_options *o, hone_session *s) {
   uint32_t sources;
-  HN_TRY(read_options(model->cx, options, &o));
-  HN_TRY(read_sources(model->cx, o.sources, &sources));
-  hone_session *s = hn_calloc(1, sizeof *s);
-  if (!s) return hn_nomem(model->cx);
-  s->cx = model->cx;
-  s->g = hn_graph_clone(model->g);
+  HN_TRY(read_sources(cx, o->sources, &sources));
+  s->cx = cx;
+  s->g = hn_graph_clone_for(model->g, cx);
   s->strings = hn_arena_create();
+  s->max_kept = (uint32_t)o->shape_plans;
+  s->kept = hn_calloc(s->max_kept, sizeof(hn_program *));
   s->inputs = hn_calloc(model->g->inputs.n, sizeof *s->inputs);
   s->outputs = hn_calloc(model->g->outputs.n, sizeof *s->outputs);
   s->copies = hn_calloc(model->g->outputs.n, sizeof *s->copies);
-  s->options = (hn_plan_options){.threads = o.threads ? o.threads : hn_cpu_count(), .reference = o.reference,
-                                 .keep_all = o.keep_all, .sources = sources};
-  hone_status st = s->g && s->strings && s->inputs && s->outputs && s->copies ? HONE_OK : hn_nomem(s->cx);
-  if (!st && !o.reference) st = hn_cpu_create(s->cx, hn_isa_best(), &s->options.device);
-  if (!st && !o.reference) s->options.device->winograd_error = o.winograd_error;
-  if (st) {
-    hone_session_destroy(&s);
-    return st;
+  s->options = (hn_plan_options){.threads = o->threads ? o->threads : hn_cpu_count(), .reference = o->reference,
+                                 .keep_all = o->keep_all, .sources = sources};
+  if (!s->g || !s->strings || !s->kept || !s->inputs || !s->outputs || !s->copies) return hn_nomem(cx);
+  if (!o->reference) {
+    HN_TRY(hn_cpu_create(cx, hn_isa_best(), &s->options.device));
+    s->options.device->winograd_error = o->winograd_error;
   }
   for (uint32_t i = 0; i < s->g->inputs.n; i++) shape_known(s->g, i, &s->inputs[i]);
-  *session = s;
   return HONE_OK;
 }
 
-static void forget_program(hone_session *s) {
-  hn_program_destroy(s->program);
+hone_status hone_session_create(const hone_model *model, const hone_session_options *options, hone_session **session) {
+  hone_session_options o;
+  bool has_context = options && options->size >= offsetof(hone_session_options, context) + sizeof options->context;
+  hone_context *cx = has_context && options->context ? options->context : model->cx;
+  HN_TRY(read_options(cx, options, &o));
+  hone_session *s = hn_calloc(1, sizeof *s);
+  if (!s) return hn_nomem(cx);
+  hone_status st = create(cx, model, &o, s);
+  if (st) hone_session_destroy(&s);
+  else *session = s;
+  return st;
+}
+
+/* The shapes changed: the plan may still be good for others. */
+static void leave_program(hone_session *s) {
   s->program = NULL;
   s->ran = false;
   for (size_t i = 0; s->copies && i < s->g->outputs.n; i++) {
@@ -103,10 +116,28 @@ static void forget_program(hone_session *s) {
   }
 }
 
+/* The plan for the shapes set, if there still is one, moved to the front. */
+static hn_program *find_program(hone_session *s) {
+  uint32_t i = 0;
+  while (i < s->n_kept && !hn_program_fits(s->kept[i], s->inputs, (uint32_t)s->g->inputs.n)) i++;
+  if (i == s->n_kept) return NULL;
+  hn_program *p = s->kept[i];
+  memmove(s->kept + 1, s->kept, sizeof(hn_program *) * i);
+  return s->kept[0] = p;
+}
+
+static void keep_program(hone_session *s, hn_program *p) {
+  if (s->n_kept == s->max_kept) hn_program_destroy(s->kept[--s->n_kept]);
+  memmove(s->kept + 1, s->kept, sizeof(hn_program *) * s->n_kept++);
+  s->kept[0] = p;
+}
+
 void hone_session_destroy(hone_session **session) {
   if (!session || !*session) return;
   hone_session *s = *session;
-  if (s->g) forget_program(s);
+  if (s->g) leave_program(s);
+  while (s->n_kept) hn_program_destroy(s->kept[--s->n_kept]);
+  hn_free(s->kept);
   hn_cpu_destroy(s->options.device);
   hn_free(s->inputs);
   hn_free(s->outputs);
@@ -143,7 +174,7 @@ hone_status hone_session_set_input_shape(hone_session *s, uint32_t input, uint32
   in->count = count;
   in->data = NULL;
   if (rank) memcpy(in->dims, dims, sizeof *dims * rank);
-  forget_program(s);
+  leave_program(s);
   return HONE_OK;
 }
 
@@ -154,7 +185,12 @@ hone_status hone_session_prepare(hone_session *s) {
       return hn_fail(s->cx, HONE_BAD_ARG, "input '%s' has a dynamic shape: give it a fixed one first",
                      hn_value_at(s->g, s->g->inputs.p[i])->name);
   hn_use_threads(s->options.threads);
-  HN_TRY(hn_program_create(s->g, s->inputs, &s->options, &s->program));
+  s->program = find_program(s);
+  if (!s->program) {
+    HN_TRY(hn_program_create(s->g, s->inputs, &s->options, &s->program));
+    keep_program(s, s->program);
+    s->planned++;
+  }
   hn_program_profile(s->program, s->profile);
   hn_store_prefetch(s->g->store);
   return hn_program_record(s->program, s->recorder);
@@ -262,6 +298,12 @@ hone_status hone_session_memory_bound(const hone_session *s, size_t *bytes) {
   return HONE_OK;
 }
 
+hone_status hone_session_plans(const hone_session *s, uint32_t *kept, uint64_t *made) {
+  if (kept) *kept = s->n_kept;
+  if (made) *made = s->planned;
+  return HONE_OK;
+}
+
 uint32_t hone_session_step_count(const hone_session *s) {
   return s->program ? (uint32_t)hn_program_plan(s->program)->steps.n : 0;
 }
@@ -278,6 +320,7 @@ void hone_session_set_profile(hone_session *s, bool on) {
 
 hone_status hone_session_record(hone_session *s, hone_profile *profile) {
   if (profile) HN_TRY(hn_profile_threads(profile, s->options.threads));
+  for (uint32_t i = 0; i < s->n_kept; i++) HN_TRY(hn_program_record(s->kept[i], NULL));
   if (s->program) HN_TRY(hn_program_record(s->program, profile));
   s->recorder = profile;
   return HONE_OK;

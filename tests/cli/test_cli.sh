@@ -115,6 +115,9 @@ check "bench" "$hone" bench "$work/m.hone" --runs=20 --warmup=2
 prints "bench: layers" 'conv_onednn|Conv' "$hone" bench "$work/m.hone" --runs=5 --warmup=1 --layers
 prints "bench: against another" 'run by run' "$hone" bench "$work/m.hone" --vs="$model" --runs=10 --warmup=1
 prints "bench: JSON" '"median"' "$hone" bench "$work/m.hone" --runs=5 --warmup=1 --json
+prints "bench: streams" '^ +2 +1 +40 +[0-9]' "$hone" bench "$work/m.hone" --streams=2 --runs=20 --warmup=1 --threads=1
+prints "bench: streams as JSON" '"items_per_second"' "$hone" bench "$work/m.hone" --streams=3 --runs=3 --warmup=1 --json
+fails "bench: streams against another" 2 'none of' "$hone" bench "$work/m.hone" --streams=2 --vs="$model"
 check "bench: images and predictions" "$hone" bench "$work/m.hone" --images="$images/00*.png" --runs=10 --warmup=1 --batch=2 --save-predictions="$work/predictions"
 check "bench: predictions are right" grep -qE '000_1.png 1 ' "$work/predictions"
 

@@ -72,7 +72,9 @@ static hone_status pack_weights(hn_task *t, conv_winograd *s) {
   int64_t cols = s->tile->cols, panel = s->points * c->in_c * cols;
   float *p;
   bool fill;
-  HN_TRY(hn_task_pack(t, sizeof *p * (size_t)(s->panels * panel), 0, (void **)&p, &fill));
+  uint64_t bound; /* weights packed under another bound have not been tested for this one */
+  memcpy(&bound, &hn_cpu_of(t)->winograd_error, sizeof bound);
+  HN_TRY(hn_task_pack(t, sizeof *p * (size_t)(s->panels * panel), bound, (void **)&p, &fill));
   s->weights = p;
   if (fill) {
     for (int64_t m = 0; m < c->out_c; m += ceil_div(c->out_c, 4))

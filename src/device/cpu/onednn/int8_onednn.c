@@ -13,28 +13,14 @@ static bool exact_sums(void) {
 #endif
 }
 
-bool hn_int8_applies(const hn_task *t) {
-  const hn_arg *x = &t->in[0], *w = &t->in[1];
-  if (!t->device || !exact_sums() || !is_8bit(x->dtype) || !x->quant || w->dtype != HONE_DTYPE_I8 || !w->quant || !w->constant) return false;
-  for (int32_t i = 0; i < t->out[0].rank; i++)
-    if (t->out[0].dims[i] == 0) return false;
-  for (int32_t i = 0; i < x->rank; i++)
-    if (x->dims[i] == 0) return false;
-  return is_8bit(t->out[0].dtype) ? t->out[0].quant != NULL : t->out[0].dtype == HONE_DTYPE_F32;
-}
-
-/* What a unit of an accumulator is worth in channel c. */
-static float unit(const hn_task *t, int64_t c) {
-  const hn_quant *w = t->in[1].quant;
-  return t->in[0].quant->scale * (w->scales ? (float)hn_tensor_f(w->scales, (size_t)c) : w->scale);
-}
+bool hn_int8_applies(const hn_task *t) { return exact_sums() && hn_int8_product(t); }
 
 static int64_t channels(const hn_task *t) { return t->in[1].quant->scales ? t->in[1].quant->scales->count : 1; }
 
 static bool set_scales(const hn_task *t, dnnl_primitive_attr_t a, int mask, float by) {
   int64_t n = channels(t);
   float *s = hn_calloc((size_t)n, sizeof *s);
-  for (int64_t i = 0; s && i < n; i++) s[i] = unit(t, i) / by;
+  for (int64_t i = 0; s && i < n; i++) s[i] = hn_int8_unit(t, i) / by;
   bool ok = s && dnnl_primitive_attr_set_output_scales(a, n, n > 1 ? mask : 0, s) == dnnl_success;
   hn_free(s);
   return ok;
@@ -126,30 +112,8 @@ static hone_status bind_bias(hn_task *t, hn_int8 *s, const dnnl_memory_desc_t *m
   bool fill;
   HN_TRY(hn_task_pack(t, sizeof(float) * (size_t)bias->count, 0, &data, &fill));
   for (int64_t i = 0; fill && i < bias->count; i++)
-    ((float *)data)[i] = (float)(hn_tensor_f(bias, (size_t)i) / (double)unit(t, channels(t) > 1 ? i : 0));
+    ((float *)data)[i] = (float)(hn_tensor_f(bias, (size_t)i) / (double)hn_int8_unit(t, channels(t) > 1 ? i : 0));
   return hn_dnnl_bind(t, &s->run, DNNL_ARG_BIAS, md, HN_DNNL_FIXED, data);
-}
-
-/* All steps behind the product, from the reals in scratch to the output. */
-static hone_status plan_tail(hn_task *t, hn_int8 *s) {
-  hn_task sub = *t;
-  size_t reals = sizeof(float);
-  for (int32_t i = 0; i < t->out[0].rank; i++) reals *= (size_t)t->out[0].dims[i];
-  s->reals = (reals + 63) / 64 * 64;
-  s->views = hn_calloc(t->n_in + 1, sizeof *s->views);
-  sub.in = hn_calloc(t->n_in + 1, sizeof *sub.in);
-  hone_status st = s->views && sub.in ? HONE_OK : hn_nomem(t->cx);
-  if (!st) {
-    memcpy(sub.in, t->in, sizeof *sub.in * t->n_in);
-    sub.in[t->n_in] = t->out[0];
-    sub.in[t->n_in].dtype = HONE_DTYPE_F32;
-    sub.in[t->n_in].quant = NULL;
-    st = hn_chain_create(&sub, t->n_in, t->node->post, t->node->n_post, &s->tail);
-    memcpy(t->in, sub.in, sizeof *sub.in * t->n_in);
-  }
-  hn_free(sub.in);
-  t->fused = t->node->n_post;
-  return st;
 }
 
 hone_status hn_int8_finish(hn_task *t, hn_int8 *s, const_dnnl_primitive_desc_t pd, const hn_int8_way *way, const dnnl_memory_desc_t *stored,
@@ -160,27 +124,23 @@ hone_status hn_int8_finish(hn_task *t, hn_int8 *s, const_dnnl_primitive_desc_t p
   t->in[1].unused = true;
   if (bias) HN_TRY(bind_bias(t, s, dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 1), bias));
   HN_TRY(hn_dnnl_create(t, &s->run, pd));
-  if (t->out[0].quant && way->dst == dnnl_f32) HN_TRY(plan_tail(t, s));
-  t->scratch += s->reals;
+  if (t->out[0].quant && way->dst == dnnl_f32) HN_TRY(hn_int8_tail_plan(t, &s->tail));
+  t->scratch += s->tail.bytes;
   hn_dnnl_take_residual(t, way->residual);
   return HONE_OK;
 }
 
 hone_status hn_int8_run(hn_exec *x) {
   const hn_int8 *s = x->task->state;
-  if (!s->tail) return hn_dnnl_execute(&s->run, x);
+  if (!s->tail.chain) return hn_dnnl_execute(&s->run, x);
   hn_exec y = *x;
   hn_view reals = x->out[0];
   reals.dtype = HONE_DTYPE_F32;
   reals.data = x->scratch;
   y.out = &reals;
-  y.scratch = (unsigned char *)x->scratch + s->reals;
+  y.scratch = (unsigned char *)x->scratch + s->tail.bytes;
   HN_TRY(hn_dnnl_execute(&s->run, &y));
-  memcpy(s->views, x->in, sizeof *s->views * x->n_in);
-  s->views[x->n_in] = reals;
-  y.in = s->views;
-  y.out = x->out;
-  hn_chain_run(s->tail, &y);
+  hn_int8_tail_run(&s->tail, x, x->scratch);
   return HONE_OK;
 }
 
@@ -188,8 +148,7 @@ void hn_int8_destroy(hn_task *t) {
   hn_int8 *s = t->state;
   if (!s) return;
   hn_dnnl_destroy(&s->run);
-  hn_chain_destroy(s->tail);
-  hn_free(s->views);
+  hn_int8_tail_free(&s->tail);
   hn_free(s);
   t->state = NULL;
 }

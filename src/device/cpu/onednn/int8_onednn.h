@@ -2,15 +2,13 @@
 #ifndef HN_INT8_ONEDNN_H
 #define HN_INT8_ONEDNN_H
 #include "device/cpu/onednn/dnnl_util.h"
-#include "device/cpu/vec/chain.h"
+#include "device/cpu/quant/int8_tail.h"
 
 /* The output is written by the primitive itself; or, where it does not know a step of the epilogue, it leaves reals in
    scratch, from which a chain makes the output. */
 typedef struct hn_int8 {
   hn_dnnl_run run;
-  hn_chain *tail;    /* NULL: none */
-  hn_view *views;    /* of the tail: the inputs, and the scratch */
-  size_t reals;      /* bytes of it */
+  hn_int8_tail tail; /* its chain is NULL: none */
 } hn_int8;
 
 /* How a product is described, for one way to make the output. */
@@ -20,7 +18,7 @@ typedef struct hn_int8_way {
   uint32_t residual; /* input whose buffer becomes the output, or HN_NONE */
 } hn_int8_way;
 
-/* Integers whose products are exact here: signed weights, constant; a processor on which 16-bit sums do not saturate. */
+/* Integers whose products are exact here: a processor on which sums of 16 bits do not saturate. */
 bool hn_int8_applies(const hn_task *t);
 /* Attributes of the k-th way to do it, the fastest first; false: there is none. `mask`: of the dimension of channels.
    Sets t->fused. */

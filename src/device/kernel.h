@@ -31,7 +31,7 @@ typedef struct hn_arg {
   bool unused;               /* plan() sets it when the input is not read in run() (packed or folded into state) */
 } hn_arg;
 
-enum { HN_TASK_PACKS = 4 };
+enum { HN_TASK_PACKS = 4, HN_MAX_CHAIN = 12 };
 typedef struct hn_pack {
   void *data;
   size_t bytes;
@@ -39,6 +39,7 @@ typedef struct hn_pack {
 } hn_pack;
 typedef struct hn_task hn_task;
 typedef struct hn_exec hn_exec;
+struct hn_strip;
 
 typedef struct hn_kernel {
   const char *name;     /* "conv_onednn", "conv_ref" */
@@ -48,6 +49,8 @@ typedef struct hn_kernel {
   hone_status (*plan)(hn_task *t);         /* NULL: plain layouts, no state. UNSUPPORTED: try the next row */
   hone_status (*run)(hn_exec *x);
   void (*destroy)(hn_task *t);             /* frees t->state */
+  /* NULL, or makes some lines of an image, on the calling thread: see conv/strip.h */
+  void (*lines)(const hn_task *t, const struct hn_strip *p, void *scratch);
 } hn_kernel;
 
 struct hn_task {
@@ -58,6 +61,11 @@ struct hn_task {
   hn_arg *in, *out;
   int threads;
   struct hn_cpu *device; /* of cpu/cpu.h; NULL where only references run */
+  int64_t strip;         /* lines() will be called, for at most so many lines; 0: run() will be */
+  const hn_id *chain;    /* nodes of a chain run strip by strip, the first `node`: in[0] is its input, the others the last
+                            one's operands, out[0] the last one's output; NULL: the node alone */
+  const hn_id *operands; /* of a chain: the values that its inputs are */
+  uint32_t n_chain;      /* at most HN_MAX_CHAIN */
   /* set by plan() */
   uint32_t fused;        /* leading steps of the node's epilogue that the kernel does itself; the rest is done after it */
   size_t scratch;        /* bytes of 64-byte aligned scratch during run() */

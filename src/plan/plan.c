@@ -16,6 +16,7 @@ typedef struct builder {
   uint32_t *group;     /* value -> group: values that are views of one another */
   uint32_t *reads;     /* group -> reads still to come */
   bool *pinned;        /* group -> a graph output or to be kept */
+  bool *planned;       /* node -> part of a chain */
   uint32_t (*converted)[HN_LAYOUT_COUNT]; /* value -> slot in each layout, or HN_NONE */
 } builder;
 
@@ -346,6 +347,88 @@ static hone_status plan_node(builder *b, hn_id id) {
   return st;
 }
 
+/* ------------------------------------------------------------------------------------------ chains */
+
+/* Of the nodes from `id` on, each of which is all that reads the one before, as many as may run strip by strip. Operands
+   from elsewhere, which must be there already, end a chain. */
+static uint32_t find_chain(const builder *b, hn_id id, hn_id *chain) {
+  const hn_graph *g = b->g;
+  uint32_t n = 0;
+  for (const hn_node *at = hn_node_at(g, id); n < HN_MAX_CHAIN; at = hn_node_at(g, id)) {
+    if (n ? !hn_strips_continue(g, at) : at->op != HN_Conv) break;
+    bool ready = !b->planned[id];
+    for (uint32_t i = at->n_main; i < at->n_in && ready; i++) ready = n && b->p->value_slot[at->in[i]] != HN_NONE;
+    if (!ready) break;
+    chain[n++] = id;
+    const hn_value *v = hn_value_at(g, at->out[0]);
+    if (at->n_in > at->n_main || v->n_users != 1 || b->pinned[b->group[at->out[0]]] || !hn_shape_fixed(&v->shape)) break;
+    id = v->users[0];
+    if (hn_in(hn_node_at(g, id), 0) != at->out[0]) break;
+  }
+  return n;
+}
+
+/* Whether a chain is to be run as one: as timing found, or where nothing was timed, if what lies between is large. */
+static bool wants_strips(const builder *b, const hn_id *chain, uint32_t n) {
+  enum { LARGE = 1 << 20 };
+  const hn_node *head = hn_node_at(b->g, chain[0]);
+  size_t bytes, most = 0;
+  if (b->o->strips >= HN_STRIPS_THIN) return b->o->strips == HN_STRIPS_ALL || hn_strips_continue(b->g, head);
+  if (b->o->strips == HN_STRIPS_NONE || (b->o->sources && !(b->o->sources & 1U << HN_SOURCE_HONE))) return false;
+  if (head->tactic && !b->o->untuned) return hn_streq(head->tactic, hn_strips_kernel.name);
+  for (uint32_t i = 0; i + 1 < n; i++) {
+    const hn_value *v = hn_value_at(b->g, hn_node_at(b->g, chain[i])->out[0]);
+    if (hn_layout_bytes(HN_LAYOUT_PLAIN, v->dtype, v->shape.rank, v->shape.d, &bytes) && bytes > most) most = bytes;
+  }
+  return most >= LARGE;
+}
+
+/* Plans a chain that begins here as one step, if one does and is wanted. */
+static hone_status plan_chain(builder *b, hn_id id) {
+  hn_id chain[HN_MAX_CHAIN];
+  hn_planned s;
+  uint32_t length = b->o->reference || b->o->keep_all || b->o->only ? 0 : find_chain(b, id, chain);
+  if (length < 2 || !wants_strips(b, chain, length)) return HONE_OK;
+  const hn_node *head = hn_node_at(b->g, id), *last = hn_node_at(b->g, chain[length - 1]);
+  uint32_t n_in = 1 + last->n_in - last->n_main;
+  HN_TRY(new_step(b, &s, id, n_in, 1));
+  hn_id *operands = hn_arena_alloc(b->p->arena, sizeof *operands * n_in);
+  s.task.chain = hn_arena_memdup(b->p->arena, chain, sizeof *chain * length);
+  if (!operands || !s.task.chain) return hn_nomem(b->g->cx);
+  operands[0] = head->in[0];
+  memcpy(operands + 1, last->in + last->n_main, sizeof *operands * (n_in - 1));
+  s.task.operands = operands;
+  s.task.n_chain = length;
+  s.task.kernel = &hn_strips_kernel;
+  for (uint32_t i = 0; i < n_in; i++) {
+    uint32_t slot;
+    HN_TRY(slot_of(b, operands[i], &slot));
+    fill_arg(b, slot, &s.task.in[i]);
+    if (s.task.in[i].dynamic) return HONE_OK;
+  }
+  const hn_value *v = hn_value_at(b->g, last->out[0]);
+  s.task.out[0] = (hn_arg){.present = true, .dtype = v->dtype, .rank = v->shape.rank};
+  memcpy(s.task.out[0].dims, v->shape.d, sizeof s.task.out[0].dims);
+  hone_status st = hn_strips_kernel.plan(&s.task);
+  for (uint32_t i = 0; i < n_in && !st; i++) st = in_layout(b, operands[i], s.task.in[i].layout, &s.in[i]);
+  for (uint32_t i = 0; i < n_in && !st; i++) touch(b, s.in[i]);
+  if (!st) st = own_slot(b, last->out[0], s.task.out[0].layout, &s.out[0]);
+  if (st) {
+    abandon(&s);
+    return st == HONE_UNSUPPORTED ? HONE_OK : st;
+  }
+  b->p->value_slot[last->out[0]] = s.out[0];
+  if (b->pinned[b->group[last->out[0]]]) keep_to_end(b, s.out[0]);
+  HN_TRY(append_step(b, &s));
+  for (uint32_t i = 0; i < length; i++) {
+    const hn_node *at = hn_node_at(b->g, chain[i]);
+    b->planned[chain[i]] = true;
+    for (uint32_t k = 0; k < at->n_in; k++)
+      if (at->in[k] != HN_NONE) b->reads[b->group[at->in[k]]]--;
+  }
+  return HONE_OK;
+}
+
 static uint32_t group_of(const builder *b, uint32_t v) {
   while (b->group[v] != v) v = b->group[v];
   return v;
@@ -383,7 +466,10 @@ static hone_status plan_graph(builder *b) {
   uint32_t n;
   HN_TRY(hn_graph_order(g, &order, &n));
   hone_status st = HONE_OK;
-  for (uint32_t i = 0; i < n && !st; i++) st = plan_node(b, order[i]);
+  for (uint32_t i = 0; i < n && !st; i++) {
+    if (!b->planned[order[i]]) st = plan_chain(b, order[i]);
+    if (!st && !b->planned[order[i]]) st = plan_node(b, order[i]);
+  }
   hn_free(order);
   for (size_t i = 0; i < g->outputs.n && !st; i++) {
     st = in_layout(b, g->outputs.p[i].value, HN_LAYOUT_PLAIN, &b->p->outputs[i]);
@@ -401,9 +487,10 @@ hone_status hn_plan_create(hn_graph *g, const hn_plan_options *o, hn_plan **out)
   b.reads = hn_calloc(nv, sizeof *b.reads);
   b.pinned = hn_calloc(nv, sizeof *b.pinned);
   b.converted = hn_calloc(nv, sizeof *b.converted);
+  b.planned = hn_calloc(g->nodes.n, sizeof *b.planned);
   p->g = g;
   p->arena = hn_arena_create();
-  hone_status st = p->arena && b.group && b.reads && b.pinned && b.converted ? HONE_OK : hn_nomem(g->cx);
+  hone_status st = p->arena && b.group && b.reads && b.pinned && b.converted && b.planned ? HONE_OK : hn_nomem(g->cx);
   if (!st) {
     p->outputs = hn_arena_alloc(p->arena, sizeof *p->outputs * g->outputs.n);
     p->value_slot = hn_arena_alloc(p->arena, sizeof *p->value_slot * nv);
@@ -422,6 +509,7 @@ hone_status hn_plan_create(hn_graph *g, const hn_plan_options *o, hn_plan **out)
   hn_free(b.reads);
   hn_free(b.pinned);
   hn_free(b.converted);
+  hn_free(b.planned);
   if (st) {
     hn_plan_destroy(p);
     return st;
@@ -438,4 +526,21 @@ void hn_plan_destroy(hn_plan *p) {
   hn_vec_free(&p->steps);
   hn_arena_destroy(p->arena);
   hn_free(p);
+}
+
+void hn_planned_kind(const hn_graph *g, const hn_planned *s, hn_str *out) {
+  if (!s->task.node) hn_str_add(out, "Reorder");
+  else if (!s->task.chain) hn_node_kind_text(s->task.node, out);
+  for (uint32_t i = 0; i < s->task.n_chain; i++) {
+    if (i) hn_str_add(out, ", ");
+    hn_node_kind_text(hn_node_at(g, s->task.chain[i]), out);
+  }
+}
+
+uint64_t hn_planned_sum(const hn_graph *g, const hn_planned *s, uint64_t (*of)(const hn_graph *, const hn_node *, bool *),
+                        bool *symbolic) {
+  uint64_t sum = 0;
+  if (s->task.node && !s->task.chain) return of(g, s->task.node, symbolic);
+  for (uint32_t i = 0; i < s->task.n_chain; i++) sum += of(g, hn_node_at(g, s->task.chain[i]), symbolic);
+  return sum;
 }

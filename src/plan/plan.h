@@ -1,7 +1,7 @@
 /* plan.h - from a graph whose shapes are fixed to a list of steps over planned memory. */
 #ifndef HN_PLAN_H
 #define HN_PLAN_H
-#include "device/cpu/cpu.h"
+#include "device/cpu/conv/strip.h"
 #include "device/cpu/vec/chain.h"
 
 /* Where a tensor in one layout lives at run time. */
@@ -53,6 +53,13 @@ typedef struct hn_plan {
   uint32_t alternatives; /* the largest number of fast kernels that may do one node */
 } hn_plan;
 
+typedef enum hn_strips_use {
+  HN_STRIPS_CHOSEN,
+  HN_STRIPS_NONE,
+  HN_STRIPS_THIN, /* all but those that begin with a layer that could not continue one */
+  HN_STRIPS_ALL
+} hn_strips_use;
+
 typedef struct hn_plan_options {
   hn_cpu *device; /* NULL with reference */
   int threads;
@@ -60,6 +67,7 @@ typedef struct hn_plan_options {
   bool keep_all;  /* every value keeps a block of its own to the end */
   uint32_t sources; /* set of 1 << hn_source whose kernels may be chosen; 0: all */
   bool untuned;   /* the nodes' tactics are not looked at */
+  hn_strips_use strips; /* which chains of layers are run strip by strip */
   uint32_t round; /* how many of a node's kernels to pass over, as long as another is left: how tuning visits all */
   /* For tests: of its operator's kernels no other is tried; inputs of images are brought into a layout first. */
   const hn_kernel *only;
@@ -68,6 +76,12 @@ typedef struct hn_plan_options {
 
 hone_status hn_plan_create(hn_graph *g, const hn_plan_options *o, hn_plan **out);
 void hn_plan_destroy(hn_plan *p); /* accepts NULL */
+
+/* "Conv+Relu"; the layers of a chain with commas between; "Reorder". */
+void hn_planned_kind(const hn_graph *g, const hn_planned *s, hn_str *out);
+/* The sum over the step's nodes of what `of` counts in one; 0 for a reorder. */
+uint64_t hn_planned_sum(const hn_graph *g, const hn_planned *s, uint64_t (*of)(const hn_graph *, const hn_node *, bool *),
+                        bool *symbolic);
 
 /* Offsets for blocks so that no two alive at once overlap; returns the total (memory.c). Greedy by size as in
    Pisarchyk & Lee, "Efficient Memory Management for Deep Neural Net Inference", 2020. */

@@ -319,11 +319,10 @@ hone_status hn_program_step_info(const hn_program *p, uint32_t step, hn_arena *t
   const hn_node *n = s->task.node;
   hn_str kind = {0};
   bool symbolic = false;
-  if (n) hn_node_kind_text(n, &kind);
-  else hn_str_add(&kind, "Reorder");
+  hn_planned_kind(p->g, s, &kind);
   hone_step_info r = {.name = n ? n->name : "", .op = hn_arena_strdup(texts, kind.p), .kernel = s->task.kernel->name,
                       .layout = s->task.n_out ? hn_layout_name(s->task.out[0].layout) : "",
-                      .macs = n ? hn_node_macs(p->g, n, &symbolic) : 0,
+                      .macs = hn_planned_sum(p->g, s, hn_node_macs, &symbolic),
                       .last_ms = p->profile ? p->steps[step].seconds * 1e3 : 0};
   hn_str_free(&kind);
   if (!r.op) return hn_nomem(p->cx);

@@ -96,8 +96,7 @@ static void describe(describer *d, uint32_t step, hn_site *site) {
   hone_profile_layer *is = &site->is;
   hn_str kind = {0};
   bool symbolic = false;
-  if (n) hn_node_kind_text(n, &kind);
-  else hn_str_add(&kind, "Reorder");
+  hn_planned_kind(d->plan->g, s, &kind);
   is->op = keep_str(d, &kind);
   is->kind = n ? HONE_SLICE_LAYER : HONE_SLICE_REORDER;
   is->name = keep(d, n ? n->name : hn_value_at(d->plan->g, d->plan->slots.p[s->out[0]].value)->name);
@@ -108,7 +107,7 @@ static void describe(describer *d, uint32_t step, hn_site *site) {
   is->inputs = args_text(d, t->in, t->n_in);
   is->outputs = args_text(d, t->out, t->n_out);
   is->dtype = t->n_out ? t->out[0].dtype : HONE_DTYPE_UNDEFINED;
-  is->flops = n ? (double)hn_node_flops(d->plan->g, n, &symbolic) : 0;
+  is->flops = (double)hn_planned_sum(d->plan->g, s, hn_node_flops, &symbolic);
   is->bytes = step_bytes(t);
   is->live_bytes = live_bytes(d->plan, step);
   link_step(d, step, site);

@@ -30,7 +30,7 @@ typedef struct tuner {
   hn_plan_options plan;
   hn_timing_cache *cache;
   hn_arena *texts;
-  layer *layers;          /* by node id */
+  layer *layers;          /* by node id; behind them chains, by the id of their first node */
   hn_view *outputs;
   hone_tune_result result;
   char machine[MACHINE];
@@ -54,17 +54,28 @@ static void add_tensor(const hn_graph *g, hn_id v, hn_str *s) {
 }
 
 /* One line without tabs; from the specialized graph, whose shapes are fixed. */
-static const char *layer_text(tuner *t, const hn_graph *g, const hn_node *n) {
+static const char *layer_text(tuner *t, const hn_graph *g, const hn_task *task) {
   hn_str s = {0};
-  hn_node_kind_text(n, &s);
-  for (uint32_t i = 0; i < n->n_in; i++) add_tensor(g, n->in[i], &s);
-  hn_str_add(&s, " ");
-  hn_attrs_text(g, n, &s);
+  for (uint32_t k = 0; k < (task->chain ? task->n_chain : 1); k++) {
+    const hn_node *n = task->chain ? hn_node_at(g, task->chain[k]) : task->node;
+    if (k) hn_str_add(&s, ", then ");
+    hn_node_kind_text(n, &s);
+    for (uint32_t i = 0; i < n->n_in; i++) add_tensor(g, n->in[i], &s);
+    hn_str_add(&s, " ");
+    hn_attrs_text(g, n, &s);
+  }
   for (size_t i = 0; i < s.n; i++)
     if ((unsigned char)s.p[i] < ' ') s.p[i] = ' ';
   const char *text = s.failed ? NULL : hn_arena_strdup(t->texts, s.p);
   hn_str_free(&s);
   return text;
+}
+
+/* The layer, an index into t->layers, that a step is; HN_NONE: none that is timed. */
+static uint32_t layer_id(const tuner *t, const hn_planned *s) {
+  uint32_t n = (uint32_t)t->g->nodes.n;
+  if (s->node >= n) return HN_NONE; /* a reorder, or specialization has appended it */
+  return s->task.chain ? n + s->node : s->node;
 }
 
 /* The plan as a whole: its layers and their kernels, as a number. */
@@ -73,7 +84,8 @@ static const char *plan_text(tuner *t, const hn_program *p) {
   uint64_t h = 1;
   for (size_t i = 0; i < plan->steps.n; i++) {
     const hn_planned *s = &plan->steps.p[i];
-    const char *text = s->node == HN_NONE || s->node >= t->g->nodes.n ? "" : t->layers[s->node].text;
+    uint32_t id = layer_id(t, s);
+    const char *text = id == HN_NONE ? "" : t->layers[id].text;
     h = hn_hash(text, strlen(text), h);
     h = hn_hash(s->task.kernel->name, strlen(s->task.kernel->name), h);
   }
@@ -81,21 +93,20 @@ static const char *plan_text(tuner *t, const hn_program *p) {
 }
 
 /* The layer that step i belongs to; a reorder belongs to the one it is made for. HN_NONE: to none that is timed. */
-static hn_id layer_of(const tuner *t, const hn_plan *plan, size_t i) {
+static uint32_t layer_of(const tuner *t, const hn_plan *plan, size_t i) {
   while (i < plan->steps.n && plan->steps.p[i].node == HN_NONE) {
     if (plan->steps.p[i].once) return HN_NONE;
     i++;
   }
-  hn_id node = i < plan->steps.n ? plan->steps.p[i].node : HN_NONE;
-  return node < t->g->nodes.n ? node : HN_NONE; /* specialization may have appended others */
+  return i < plan->steps.n ? layer_id(t, &plan->steps.p[i]) : HN_NONE;
 }
 
 static hone_status name_layers(tuner *t, const hn_program *p) {
   const hn_plan *plan = hn_program_plan(p);
   for (size_t i = 0; i < plan->steps.n; i++) {
-    hn_id id = plan->steps.p[i].node;
-    if (id >= t->g->nodes.n || t->layers[id].text) continue;
-    t->layers[id].text = layer_text(t, hn_program_graph(p), plan->steps.p[i].task.node);
+    uint32_t id = layer_id(t, &plan->steps.p[i]);
+    if (id == HN_NONE || t->layers[id].text) continue;
+    t->layers[id].text = layer_text(t, hn_program_graph(p), &plan->steps.p[i].task);
     if (!t->layers[id].text) return hn_nomem(t->g->cx);
   }
   return HONE_OK;
@@ -106,8 +117,8 @@ static hone_status name_layers(tuner *t, const hn_program *p) {
 static bool all_known(const tuner *t, const hn_plan *plan, const char *whole) {
   double unused;
   for (size_t i = 0; i < plan->steps.n; i++) {
-    hn_id id = plan->steps.p[i].node;
-    if (id < t->g->nodes.n &&
+    uint32_t id = layer_id(t, &plan->steps.p[i]);
+    if (id != HN_NONE &&
         !hn_timing_cache_get(t->cache, t->machine, t->layers[id].text, plan->steps.p[i].task.kernel->name, &unused))
       return false;
   }
@@ -126,7 +137,7 @@ static hone_status remember(tuner *t, const hn_plan *plan, const double *seconds
   HN_VEC(shared) all = {0};
   hone_status st = HONE_OK;
   for (size_t i = 0; i < plan->steps.n && !st; i++) {
-    hn_id id = layer_of(t, plan, i);
+    uint32_t id = layer_of(t, plan, i);
     if (id == HN_NONE) continue;
     size_t of = i; /* the step the time is charged to */
     while (plan->steps.p[of].node == HN_NONE) of++;
@@ -180,37 +191,6 @@ static void note(layer *l, const hn_kernel *k, double seconds) {
   l->tried[i] = (timing){k, seconds};
 }
 
-/* Plans the graph, takes the times of its steps from the cache or by running, and notes them; *seconds: the whole. */
-static hone_status try_plan(tuner *t, uint32_t round, bool untuned, uint32_t *alternatives, double *seconds) {
-  hn_plan_options o = t->plan;
-  hn_program *p;
-  o.round = round;
-  o.untuned = untuned;
-  HN_TRY(hn_program_create(t->g, t->inputs, &o, &p));
-  const hn_plan *plan = hn_program_plan(p);
-  hone_status st = name_layers(t, p);
-  const char *whole = st ? NULL : plan_text(t, p);
-  if (!st && !whole) st = hn_nomem(t->g->cx);
-  if (!st && !all_known(t, plan, whole)) st = time_program(t, p, whole);
-  else if (!st) t->result.recalled++;
-  for (size_t i = 0; i < plan->steps.n && !st; i++) {
-    hn_id id = plan->steps.p[i].node;
-    double s;
-    const hn_kernel *k = plan->steps.p[i].task.kernel;
-    if (id < t->g->nodes.n && hn_timing_cache_get(t->cache, t->machine, t->layers[id].text, k->name, &s))
-      note(&t->layers[id], k, s);
-  }
-  if (!st) hn_timing_cache_get(t->cache, t->machine, whole, "all", seconds);
-  if (alternatives) *alternatives = plan->alternatives;
-  hn_program_destroy(p);
-  t->done++;
-  if (!st && t->how->progress && !t->how->progress(t->how->user, t->done, t->expected > t->done ? t->expected : t->done))
-    st = hn_fail(t->g->cx, HONE_BAD_ARG, "tuning was stopped");
-  return st;
-}
-
-/* ---------------------------------------------------------------------------------------- choosing */
-
 static const timing *best_of(const layer *l) {
   const timing *best = NULL;
   for (uint32_t i = 0; i < l->n; i++)
@@ -230,9 +210,61 @@ static void choose(tuner *t, hn_id id, const timing *with) {
   n->tactic_ms = with->seconds * 1e3;
 }
 
+/* A chain is run strip by strip if that is faster than its layers one by one, each by its best kernel. */
+static void weigh_chain(tuner *t, const hn_planned *s) {
+  if (!s->task.chain || layer_id(t, s) == HN_NONE) return;
+  const timing *together = best_of(&t->layers[layer_id(t, s)]);
+  double apart = 0;
+  for (uint32_t i = 0; i < s->task.n_chain; i++) {
+    hn_id id = s->task.chain[i];
+    const timing *one = id < t->g->nodes.n ? best_of(&t->layers[id]) : NULL;
+    if (!one) return;
+    if (i && hn_streq(hn_node_at(t->g, id)->tactic, hn_strips_kernel.name)) { /* the rest is a chain of its own */
+      apart += hn_node_at(t->g, id)->tactic_ms * 1e-3;
+      break;
+    }
+    apart += one->seconds;
+  }
+  if (together && together->seconds < apart) choose(t, s->node, together);
+}
+
+/* Plans the graph, takes the times of its steps from the cache or by running, and notes them; *seconds: the whole. */
+static hone_status try_plan(tuner *t, const hn_plan_options *how, uint32_t *alternatives, double *seconds) {
+  hn_plan_options o = t->plan;
+  hn_program *p;
+  o.round = how->round;
+  o.untuned = how->untuned;
+  o.strips = how->strips;
+  HN_TRY(hn_program_create(t->g, t->inputs, &o, &p));
+  const hn_plan *plan = hn_program_plan(p);
+  hone_status st = name_layers(t, p);
+  const char *whole = st ? NULL : plan_text(t, p);
+  if (!st && !whole) st = hn_nomem(t->g->cx);
+  if (!st && !all_known(t, plan, whole)) st = time_program(t, p, whole);
+  else if (!st) t->result.recalled++;
+  for (size_t i = 0; i < plan->steps.n && !st; i++) {
+    uint32_t id = layer_id(t, &plan->steps.p[i]);
+    double s;
+    const hn_kernel *k = plan->steps.p[i].task.kernel;
+    if (id != HN_NONE && hn_timing_cache_get(t->cache, t->machine, t->layers[id].text, k->name, &s))
+      note(&t->layers[id], k, s);
+  }
+  if (!st) hn_timing_cache_get(t->cache, t->machine, whole, "all", seconds);
+  if (alternatives) *alternatives = plan->alternatives;
+  for (size_t i = 0; i < plan->steps.n && !st && o.strips >= HN_STRIPS_THIN; i++) weigh_chain(t, &plan->steps.p[i]);
+  hn_program_destroy(p);
+  t->done++;
+  if (!st && t->how->progress && !t->how->progress(t->how->user, t->done, t->expected > t->done ? t->expected : t->done))
+    st = hn_fail(t->g->cx, HONE_BAD_ARG, "tuning was stopped");
+  return st;
+}
+
+/* ---------------------------------------------------------------------------------------- choosing */
+
 /* Layers of one text change their kernel together, and the change stays if the whole graph becomes faster: what a
    layer's own time cannot show, the layouts and caches it leaves to others, decides here. */
 static hone_status descend(tuner *t, double *total) {
+  const hn_plan_options chosen = {.round = 0};
   const double worth = 1.3, gain = 0.995;
   uint32_t n = (uint32_t)t->g->nodes.n;
   for (hn_id id = 0; id < n; id++) {
@@ -247,7 +279,7 @@ static hone_status descend(tuner *t, double *total) {
       if (other.kernel == was.kernel || other.seconds > was.seconds * worth) continue;
       for (hn_id k = id; k < n; k++)
         if (t->layers[k].text && strcmp(t->layers[k].text, l->text) == 0) choose(t, k, &other);
-      HN_TRY(try_plan(t, 0, false, NULL, &seconds));
+      HN_TRY(try_plan(t, &chosen, NULL, &seconds));
       if (seconds < *total * gain) {
         *total = seconds;
         now = tried_with(l, other.kernel->name);
@@ -274,15 +306,31 @@ static uint32_t count_close(const tuner *t) {
   return n;
 }
 
+/* Of the chains that may run strip by strip, those that are faster so; all of them or none, by the time of the whole. */
+static hone_status search_chains(tuner *t, double *total) {
+  uint32_t n = (uint32_t)t->g->nodes.n;
+  double seconds;
+  HN_TRY(try_plan(t, &(hn_plan_options){.strips = HN_STRIPS_THIN}, NULL, &seconds));
+  HN_TRY(try_plan(t, &(hn_plan_options){.strips = HN_STRIPS_ALL}, NULL, &seconds));
+  HN_TRY(try_plan(t, &(hn_plan_options){.strips = HN_STRIPS_CHOSEN}, NULL, &seconds));
+  if (seconds < *total) {
+    *total = seconds;
+    return HONE_OK;
+  }
+  for (hn_id id = 0; id < n; id++)
+    if (hn_streq(hn_node_at(t->g, id)->tactic, hn_strips_kernel.name)) choose(t, id, best_of(&t->layers[id]));
+  return HONE_OK;
+}
+
 static hone_status search(tuner *t) {
   uint32_t rounds = 1, alternatives = 1;
   double total, least = 0, mixed;
   for (uint32_t r = 0; r < rounds; r++) {
-    HN_TRY(try_plan(t, r, true, &alternatives, &total));
+    HN_TRY(try_plan(t, &(hn_plan_options){.round = r, .untuned = true, .strips = HN_STRIPS_NONE}, &alternatives, &total));
     if (!r) {
       t->result.before_ms = total * 1e3;
       rounds = alternatives ? alternatives : 1;
-      t->expected = rounds + 1;
+      t->expected = rounds + 4;
     }
     if (r && total >= least) continue;
     least = total;
@@ -295,7 +343,8 @@ static hone_status search(tuner *t) {
     if (best) choose(t, id, best);
     t->result.layers += t->layers[id].n > 1;
   }
-  HN_TRY(try_plan(t, 0, false, NULL, &mixed));
+  HN_TRY(try_plan(t, &(hn_plan_options){.strips = HN_STRIPS_NONE}, NULL, &mixed));
+  HN_TRY(search_chains(t, &mixed));
   if (t->how->effort > 1) {
     t->expected = t->done + count_close(t);
     HN_TRY(descend(t, &mixed));
@@ -312,7 +361,7 @@ hone_status hn_tune(hn_graph *g, const hn_view *inputs, const hn_plan_options *o
                     hone_tune_result *result) {
   char cpu[HN_CPU_NAME];
   tuner t = {.inputs = inputs, .how = how, .plan = *o, .g = hn_graph_clone(g), .texts = hn_arena_create()};
-  t.layers = hn_calloc(g->nodes.n, sizeof *t.layers);
+  t.layers = hn_calloc(2 * g->nodes.n, sizeof *t.layers);
   t.outputs = hn_calloc(g->outputs.n, sizeof *t.outputs);
   t.expected = 1;
   hn_cpu_name(cpu);

@@ -12,25 +12,33 @@
   hone_status name##_plan(hn_task *t);            \
   hone_status name##_run(hn_exec *x);             \
   void name##_destroy(hn_task *t);
+#define KERNEL_LINES(op, name, priority) \
+  KERNEL(op, name, priority)             \
+  void name##_lines(const hn_task *t, const struct hn_strip *p, void *scratch);
 #include "device/cpu/kernels.def"
 #undef REF
 #undef KERNEL
+#undef KERNEL_LINES
 
 static const hn_kernel references[HN_OP_COUNT] = {
     [HN_OP_NONE] = {.name = NULL},
 #define REF(o, fn) [HN_##o] = {.name = #fn, .op = HN_##o, .run = fn},
 #define KERNEL(op, name, priority)
+#define KERNEL_LINES(op, name, priority)
 #include "device/cpu/kernels.def"
 #undef REF
 #undef KERNEL
+#undef KERNEL_LINES
 };
 
 static const hn_kernel kernels[] = {
 #define REF(op, fn)
-#define KERNEL(o, n, p) {#n, HN_##o, p, n##_supports, n##_plan, n##_run, n##_destroy},
+#define KERNEL(o, n, p) {#n, HN_##o, p, n##_supports, n##_plan, n##_run, n##_destroy, NULL},
+#define KERNEL_LINES(o, n, p) {#n, HN_##o, p, n##_supports, n##_plan, n##_run, n##_destroy, n##_lines},
 #include "device/cpu/kernels.def"
 #undef REF
 #undef KERNEL
+#undef KERNEL_LINES
     {.name = NULL},
 };
 

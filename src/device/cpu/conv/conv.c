@@ -56,12 +56,12 @@ static bool is_residual(const hn_task *t, const hn_step *s) {
 
 static float clamped(float v, float lo, float hi) { return v < lo ? lo : v > hi ? hi : v; }
 
-void hn_ending_take(hn_task *t, hn_layout l, hn_ending *e) {
+void hn_ending_take(hn_task *t, hn_layout l, bool residual, hn_ending *e) {
   const hn_cpu *cpu = t->device;
   const hn_node *n = t->node;
   *e = (hn_ending){.residual = HN_NONE, .lo = -INFINITY, .hi = INFINITY, .vec = cpu->vec};
   uint32_t i = t->fused;
-  if (i < n->n_post && is_residual(t, &n->post[i])) {
+  if (residual && i < n->n_post && is_residual(t, &n->post[i])) {
     e->residual = n->post[i++].operand;
     t->in[e->residual].layout = l;
     if (t->in[e->residual].may_overwrite) t->inplace = (int)e->residual;

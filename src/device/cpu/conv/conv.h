@@ -3,6 +3,7 @@
 #ifndef HN_CONV_H
 #define HN_CONV_H
 #include "device/cpu/cpu.h"
+#include "device/cpu/conv/strip.h"
 #include "device/cpu/gemm/tile.h"
 #include "device/cpu/vec/float_runs.h"
 
@@ -21,18 +22,6 @@ static inline bool hn_conv_has_bias(const hn_task *t) { return t->node->n_main >
    kernel_w + x]. Bias followed by `extra` zeros, packed with the task; NULL without bias. */
 hone_status hn_conv_pack_bias(hn_task *t, int64_t extra, const float **out);
 
-/* Lines begin..end of one image, of a result whose lines come from a buffer of lines: a whole tensor, or a ring that holds the
-   last few lines of one. */
-typedef struct hn_strip {
-  const float *in;
-  int64_t in_ring;   /* lines in the ring; 0: the tensor of all images */
-  float *out;
-  int64_t out_ring;
-  const float *residual; /* of all images */
-  int64_t image, begin, end;
-} hn_strip;
-static inline int64_t hn_strip_line(int64_t ring, int64_t image, int64_t lines, int64_t y) { return ring ? y % ring : image * lines + y; }
-
 /* The leading steps of an epilogue that suit a kernel which holds its result in registers or in cache: a residual of the
    output's shape, bounds (Relu, Clip), then other unary steps. */
 typedef struct hn_ending {
@@ -42,8 +31,9 @@ typedef struct hn_ending {
   hn_step unary[4];
   const hn_vec *vec;
 } hn_ending;
-/* Takes what it can, in t->fused too, and asks for the residual in layout l, in place where possible. */
-void hn_ending_take(hn_task *t, hn_layout l, hn_ending *e);
+/* Takes what it can, in t->fused too, and asks for the residual (if the kernel can take one) in layout l, in place where
+   possible. */
+void hn_ending_take(hn_task *t, hn_layout l, bool residual, hn_ending *e);
 /* The unary steps over n numbers. */
 void hn_ending_run(const hn_ending *e, float *d, int64_t n);
 #endif

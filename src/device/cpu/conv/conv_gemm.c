@@ -76,7 +76,7 @@ static hone_status lay_out(hn_task *t, conv_gemm *s) {
                 (c->out_h - 1) * c->stride_h + (c->kernel_h - 1) * c->dilation_h < c->in_h &&
                 (c->out_w - 1) * c->stride_w + (c->kernel_w - 1) * c->dilation_w < c->in_w;
   bool sets = c->in_c * c->stride_w % 1024 == 0 && (c->out_w > 1 || c->out_h > 1);
-  s->copy = !inside || sets;
+  s->copy = !inside || sets || (c->kernel_h > 1 && t->strip); /* a kernel over several lines cannot read a ring */
   s->pixel = !s->copy ? c->in_c : s->in_c * c->stride_w % 1024 ? s->in_c : s->in_c + GAP;
   int64_t parts = 1, taps = c->kernel_h * c->kernel_w;
   while (s->in_c / parts > DEPTH && parts < 64 && (parts == 1 || s->in_c % parts)) parts++;
@@ -106,6 +106,13 @@ static void cut(hn_task *t, conv_gemm *s) {
   int64_t each = (c->stride_h * c->stride_w * s->in_c + s->n) * 4, weights = s->k * s->n * 4;
   int64_t fit = weights > BLOCK_BYTES ? larger(BLOCK_BYTES / each, 8 * tile) : larger(SMALL_BYTES / each, 4 * tile); /* pixels */
   int64_t lines = larger(1, smaller(c->out_h, fit / c->out_w)), pixels = c->out_h > 1 && lines > 1 ? c->out_w : smaller(c->out_w, fit);
+  if (t->strip) { /* all pixels and channels of a few lines */
+    s->job_h = smaller(t->strip, larger(1, fit / c->out_w));
+    s->job_w = c->out_w;
+    s->job_n = s->n;
+    s->jobs_h = s->jobs_w = s->jobs_n = 1;
+    return;
+  }
   s->jobs_h = ceil_div(c->out_h, lines);
   s->jobs_w = ceil_div(c->out_w, pixels);
   if (threads > 1 && c->images * c->group % threads) {
@@ -133,7 +140,7 @@ hone_status conv_gemm_plan(hn_task *t) {
   hn_conv *c = &s->c;
   HN_TRY(hn_conv_resolve(t, c));
   s->tile = hn_tile_for(cpu->isa);
-  flatten(c);
+  if (!t->strip) flatten(c);
   s->in_c = c->in_c / c->group;
   s->n = c->out_c / c->group;
   s->k = s->in_c * c->kernel_h * c->kernel_w;
@@ -144,7 +151,7 @@ hone_status conv_gemm_plan(hn_task *t) {
   if (s->copy) s->scratch = (size_t)(lines_for(c, s->job_h) * s->line + GAP);
   t->scratch = sizeof(float) * s->scratch * (size_t)t->threads;
   HN_TRY(pack_weights(t, s));
-  hn_ending_take(t, HN_LAYOUT_NHWC, &s->e);
+  hn_ending_take(t, HN_LAYOUT_NHWC, true, &s->e);
   t->in[0].layout = t->out[0].layout = HN_LAYOUT_NHWC;
   return HONE_OK;
 }
@@ -269,4 +276,13 @@ hone_status conv_gemm_run(hn_exec *x) {
   gemm_run r = {x->task->state, x};
   hn_parallel_for(x->task->threads, x->task->threads, 1, run_share, &r);
   return HONE_OK;
+}
+
+void conv_gemm_lines(const hn_task *t, const hn_strip *p, void *scratch) {
+  const conv_gemm *s = t->state;
+  for (int64_t g = 0; g < s->c.group; g++)
+    for (int64_t y = p->begin; y < p->end; y += s->job_h) {
+      block b = {g, y, smaller(y + s->job_h, p->end), 0, s->c.out_w, 0, s->n};
+      run_block(s, p, &b, scratch);
+    }
 }

@@ -128,7 +128,7 @@ static hone_status plan(hn_task *t, int out) {
   s->ld = c->in_c + GAP;
   HN_TRY(pack_weights(t, s));
   cut(t, s);
-  hn_ending_take(t, HN_LAYOUT_NHWC, &s->e);
+  hn_ending_take(t, HN_LAYOUT_NHWC, true, &s->e);
   t->in[0].layout = t->out[0].layout = HN_LAYOUT_NHWC;
   return HONE_OK;
 }

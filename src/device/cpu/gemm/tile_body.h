@@ -15,6 +15,28 @@ enum { W = BYTES / 4, COLS = VECS * W };
 
 CONST_FN vec load(const float *p) { return *(const vec_at *)p; }
 
+/* The first few numbers of a vector. */
+#if BYTES == 64
+typedef __mmask16 mask;
+CONST_FN mask mask_of(int n) { return (mask)((1U << n) - 1); }
+CONST_FN vec load_part(const float *p, mask m) { return (vec)_mm512_maskz_loadu_ps(m, p); }
+CONST_FN void store_part(float *p, mask m, vec v) { _mm512_mask_storeu_ps(p, m, (__m512)v); }
+#elif BYTES == 32
+typedef __m256i mask;
+CONST_FN mask mask_of(int n) { return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)); }
+CONST_FN vec load_part(const float *p, mask m) { return (vec)_mm256_maskload_ps(p, m); }
+CONST_FN void store_part(float *p, mask m, vec v) { _mm256_maskstore_ps(p, m, (__m256)v); }
+#else
+typedef size_t mask;
+CONST_FN mask mask_of(int n) { return (size_t)n; }
+CONST_FN vec load_part(const float *p, mask m) {
+  vec v = {0};
+  memcpy(&v, p, m * sizeof *p);
+  return v;
+}
+CONST_FN void store_part(float *p, mask m, vec v) { memcpy(p, &v, m * sizeof *p); }
+#endif
+
 /* One step along k: `at` numbers behind the row pointers, three rows to a pointer. */
 CONST_FN void step(const int rows, const int vecs, vec sum[ROWS][VECS], const float *const *row, int64_t lda, const float *b,
                    const int at) {
@@ -26,17 +48,28 @@ CONST_FN void step(const int rows, const int vecs, vec sum[ROWS][VECS], const fl
   }
 }
 
-/* Four steps share the arithmetic on addresses, which would take turns of the ports that multiply. */
-CONST_FN void product(const int rows, const int vecs, const hn_tile_job *j, float *c, int64_t ldc, const float *start, int64_t ld_start) {
+/* Four steps share the arithmetic on addresses, which would take turns of the ports that multiply. The last vector of the
+   result has `tail` numbers. */
+CONST_FN void product(const int rows, const int vecs, const hn_tile_job *j, int tail) {
   const float *b = j->b, *row[(ROWS + 2) / 3];
   const char *next = j->next ? j->next : (const char *)b;
   const int64_t lda = j->lda, next_step = j->next ? j->next_step : 0, pieces = j->n_offsets ? j->n_offsets : 1;
+  const mask last = mask_of(tail);
   vec sum[ROWS][VECS];
-  UNROLL for (int r = 0; r < rows; r++)
-    UNROLL for (int v = 0; v < vecs; v++) {
-      sum[r][v] = (vec){0};
-      __builtin_prefetch((start ? start + r * ld_start : c + r * ldc) + v * W, 1);
-    }
+  UNROLL for (int v = 0; v < vecs; v++) {
+    vec bias = j->bias ? load(j->bias + v * W) : (vec){0};
+    UNROLL for (int r = 0; r < rows; r++) sum[r][v] = bias;
+  }
+  if (j->start) {
+    UNROLL for (int v = 0; v < vecs; v++)
+      UNROLL for (int r = 0; r < rows; r++) {
+        const float *p = j->start + r * j->ld_start + v * W;
+        sum[r][v] += v + 1 < vecs ? load(p) : load_part(p, last);
+      }
+  } else {
+    UNROLL for (int v = 0; v < vecs; v++)
+      UNROLL for (int r = 0; r < rows; r++) __builtin_prefetch(j->c + r * j->ldc + v * W, 1);
+  }
   for (int64_t piece = 0; piece < pieces; piece++) {
     const float *a = j->n_offsets ? j->a + j->offsets[piece] : j->a;
     int64_t i = 0;
@@ -55,35 +88,19 @@ CONST_FN void product(const int rows, const int vecs, const hn_tile_job *j, floa
     }
   }
   const vec lo = j->lo - (vec){0}, hi = j->hi - (vec){0};
-  UNROLL for (int v = 0; v < vecs; v++) {
-    vec bias = j->bias ? load(j->bias + v * W) : (vec){0};
+  UNROLL for (int v = 0; v < vecs; v++)
     UNROLL for (int r = 0; r < rows; r++) {
-      vec to = sum[r][v] + bias;
-      if (start) to += load(start + r * ld_start + v * W);
-      *(vec_at *)(c + r * ldc + v * W) = VMIN(hi, VMAX(lo, to));
+      float *p = j->c + r * j->ldc + v * W;
+      vec to = VMIN(hi, VMAX(lo, sum[r][v]));
+      if (v + 1 < vecs) *(vec_at *)p = to;
+      else store_part(p, last, to);
     }
-  }
-}
-
-/* A tile that ends within a vector is worked on in a copy. */
-CONST_FN void tile(const int rows, const int vecs, const hn_tile_job *j, int cols) {
-  float part[ROWS * COLS];
-  if (cols == vecs * W) {
-    product(rows, vecs, j, j->c, j->ldc, j->start, j->ld_start);
-    return;
-  }
-  if (j->start) {
-    memset(part, 0, sizeof part);
-    for (int r = 0; r < rows; r++) memcpy(part + r * COLS, j->start + r * j->ld_start, sizeof *part * (size_t)cols);
-  }
-  product(rows, vecs, j, part, COLS, j->start ? part : NULL, COLS);
-  for (int r = 0; r < rows; r++) memcpy(j->c + r * j->ldc, part + r * COLS, sizeof *part * (size_t)cols);
 }
 
 #define SIZE(R)                                                                   \
   static void tile_##R(const hn_tile_job *j, int cols) {                          \
-    if (VECS > 1 && cols > W) tile(R <= ROWS ? R : ROWS, VECS, j, cols);          \
-    else tile(R <= ROWS ? R : ROWS, 1, j, cols);                                  \
+    if (VECS > 1 && cols > W) product(R <= ROWS ? R : ROWS, VECS, j, cols - W);   \
+    else product(R <= ROWS ? R : ROWS, 1, j, cols);                               \
   }
 SIZE(1) SIZE(2) SIZE(3) SIZE(4) SIZE(5) SIZE(6)
 #if ROWS > 6

@@ -1,0 +1,123 @@
+/* test_strips.c - chains of convolutions run strip by strip against the references, for every instruction set and several
+   threads: random lengths, kernels, strides, padding, activations, residual sums, images that end a thread's share. */
+#include <math.h>
+
+#include "device/cpu/conv/strip.h"
+#include "harness.h"
+#include "op/infer.h"
+#include "run/program.h"
+
+enum { CASES = 60 };
+
+static uint32_t seed;
+static uint32_t next(void) {
+  seed = seed * 1664525u + 1013904223u;
+  return seed >> 8;
+}
+static int64_t between(int64_t lo, int64_t hi) { return lo + next() % (uint32_t)(hi - lo + 1); }
+
+static hn_id constant(hn_graph *g, int32_t rank, const int64_t *dims, float size) {
+  hn_tensor *c;
+  if (hn_tensor_create(g->cx, HONE_DTYPE_F32, rank, dims, &c)) abort();
+  for (int64_t i = 0; i < c->count; i++) ((float *)c->data)[i] = size * ((float)(next() % 2001) / 1000.0f - 1.0f);
+  return hn_graph_add_constant(g, NULL, c);
+}
+
+/* One more convolution; d: its input's dimensions, then its output's. */
+static hn_id add_layer(hn_graph *g, hn_id x, int64_t d[4], bool first, hn_id residual, const int64_t want[4]) {
+  static const int64_t some[] = {4, 16, 17, 24, 32, 40};
+  bool last = residual != HN_NONE, depthwise = !last && !first && next() % 2 && d[1] >= 16;
+  int64_t side = depthwise ? (next() % 2 ? 3 : 5) : first && next() % 2 ? 3 : 1, stride = last || next() % 3 ? 1 : 2;
+  int64_t pad = last ? 0 : between(0, side / 2), out = depthwise ? d[1] : last ? want[1] : some[next() % 6];
+  if (d[2] + 2 * pad < side || d[3] + 2 * pad < side) return HN_NONE;
+  int64_t w[4] = {out, depthwise ? 1 : d[1], side, side};
+  hn_id in[3] = {x, constant(g, 4, w, 1.0f / sqrtf((float)(w[1] * side * side))), next() % 2 ? constant(g, 1, &out, 1) : HN_NONE};
+  hn_id n = hn_graph_add_node(g, HN_Conv, "", in, in[2] == HN_NONE ? 2 : 3, 1);
+  hn_set_ints(g, n, "pads", (int64_t[]){pad, pad, pad, pad}, 4);
+  hn_set_ints(g, n, "strides", (int64_t[]){stride, stride}, 2);
+  hn_set_i(g, n, "group", depthwise ? d[1] : 1);
+  if (last) hn_add_post(g, n, HN_Add, residual, false, 0, 0);
+  switch (next() % 4) {
+    case 0: hn_add_post(g, n, HN_Relu, HN_NONE, false, 0, 0); break;
+    case 1: hn_add_post(g, n, HN_Clip, HN_NONE, false, 0, 0.5f); break;
+    case 2: hn_add_post(g, n, HN_Swish, HN_NONE, false, 1, 0); break;
+    default: break;
+  }
+  for (int i = 2; i < 4; i++) d[i] = (d[i] + 2 * pad - side) / stride + 1;
+  d[1] = out;
+  return hn_node_at(g, n)->out[0];
+}
+
+static hn_graph *make(hone_context *cx) {
+  hn_graph *g = hn_graph_create(cx, "chain");
+  int64_t d[4] = {between(1, 3), 16 * between(1, 2), between(6, 20), between(6, 20)}, begin[4];
+  memcpy(begin, d, sizeof d);
+  hn_shape s = hn_shape_of(4, d);
+  hn_id input = hn_graph_add_input(g, "x", HONE_DTYPE_F32, &s), x = input;
+  for (int64_t i = between(2, 5); i > 0 && x != HN_NONE; i--) x = add_layer(g, x, d, x == input, HN_NONE, NULL);
+  if (x != HN_NONE && x != input && d[2] == begin[2] && d[3] == begin[3]) { /* a residual sum ends it */
+    hn_id with = add_layer(g, x, d, false, input, begin);
+    if (with != HN_NONE) x = with;
+  }
+  if (x == HN_NONE) {
+    hn_graph_destroy(g);
+    return NULL;
+  }
+  hn_graph_add_output(g, "y", x);
+  hone_status st = hn_infer_again(g);
+  CHECK_MSG(!st, "%s", hone_context_error(cx));
+  return g;
+}
+
+static bool close_enough(float got, float want) { return fabsf(got - want) <= 2e-4f * (1 + fabsf(want)); }
+
+/* Whether a chain ran as one step. */
+static bool run_case(hn_graph *g, hn_cpu *cpu, int threads, int at) {
+  hn_view in = {.dtype = HONE_DTYPE_F32, .rank = 4, .count = 1}, want, got;
+  bool chained = false;
+  memcpy(in.dims, hn_value_at(g, g->inputs.p[0])->shape.d, sizeof in.dims);
+  for (int i = 0; i < 4; i++) in.count *= in.dims[i];
+  in.data = hn_malloc_aligned(sizeof(float) * (size_t)in.count);
+  for (int64_t i = 0; i < in.count; i++) ((float *)in.data)[i] = (float)(next() % 2001) / 1000.0f - 1.0f;
+  hn_plan_options slow = {.threads = 1, .reference = true}, fast = {.device = cpu, .threads = threads, .strips = HN_STRIPS_ALL};
+  hn_program *a = NULL, *b = NULL;
+  hone_status st = hn_program_create(g, &in, &slow, &a);
+  if (!st) st = hn_program_create(g, &in, &fast, &b);
+  for (size_t i = 0; !st && i < hn_program_plan(b)->steps.n; i++) chained = chained || hn_program_plan(b)->steps.p[i].task.chain;
+  if (!st) st = hn_program_run(a, &in, &want);
+  for (int again = 0; again < 2 && !st; again++) st = hn_program_run(b, &in, &got);
+  CHECK_MSG(!st, "case %d: %s", at, hone_context_error(g->cx));
+  for (int64_t i = 0; !st && i < want.count; i++) {
+    float x = ((const float *)got.data)[i], y = ((const float *)want.data)[i];
+    if (close_enough(x, y)) continue;
+    char *text = NULL;
+    if (hn_graph_print(g, &text)) text = NULL;
+    CHECK_MSG(false, "case %d, %s, %d threads: [%lld] is %g, not %g\n%s", at, hn_isa_name(cpu->isa), threads, (long long)i, (double)x,
+              (double)y, text ? text : "");
+    hn_free(text);
+    break;
+  }
+  hn_program_destroy(a);
+  hn_program_destroy(b);
+  hn_free_aligned(in.data);
+  return chained;
+}
+
+TEST(chains_against_references) {
+  hone_context *cx;
+  CHECK(!hone_context_create(&cx));
+  for (int isa = 0; isa <= (int)hn_isa_best(); isa++) {
+    hn_cpu *cpu;
+    int chained = 0;
+    CHECK(!hn_cpu_create(cx, (hn_isa)isa, &cpu));
+    seed = 7;
+    for (int i = 0; i < CASES; i++) {
+      hn_graph *g = make(cx);
+      if (g) chained += run_case(g, cpu, 1 + i % 3, i);
+      hn_graph_destroy(g);
+    }
+    CHECK_MSG(chained > CASES / 3, "%s: only %d chains ran as one", hn_isa_name((hn_isa)isa), chained);
+    hn_cpu_destroy(cpu);
+  }
+  hone_context_destroy(&cx);
+}

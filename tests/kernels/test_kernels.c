@@ -188,6 +188,12 @@ static bool make_conv(trial *t) {
     x[1] = w[1] = 16 * between(1, 3), w[0] = 16 * between(1, 3);
     for (int32_t i = 2; i < 4; i++) x[i] = between(5, 13), w[i] = 3;
   }
+  bool square = !transposed && !winograd && chance(4); /* depthwise, as our kernel for it asks for */
+  if (square) {
+    spatial = 2, group = x[1] = w[0] = between(1, 40), co = w[1] = 1;
+    for (int32_t i = 2; i < 4; i++) x[i] = between(5, 23);
+    w[2] = w[3] = chance(2) ? 3 : 5;
+  }
   hn_id in[3] = {input(t, spatial + 2, x), weights(t, spatial + 2, w, 0), HN_NONE};
   if (winograd && !t->quantized) { /* sums of about one, as in a trained network: its rounding error grows with the terms, not the sum */
     const hn_tensor *weights = hn_value_at(t->g, in[1])->data;
@@ -199,6 +205,11 @@ static bool make_conv(trial *t) {
   hn_set_i(t->g, n, "group", group);
   if (winograd) hn_set_ints(t->g, n, "pads", (int64_t[]){between(0, 2), between(0, 2), between(0, 2), between(0, 2)}, 4);
   else window_attributes(t, n, spatial, w + 2, true);
+  if (square) {
+    int64_t stride = between(1, 2);
+    hn_attr_remove(t->g, n, "dilations");
+    hn_set_ints(t->g, n, "strides", (int64_t[]){stride, stride}, 2);
+  }
   return with_epilogue(t, n);
 }
 
@@ -395,6 +406,17 @@ static bool make_attention(trial *t) {
   return with_epilogue(t, n);
 }
 
+static bool make_gather(trial *t) {
+  int32_t rank = (int32_t)between(1, 5);
+  int64_t d[5], axis, from[40], n = between(1, 40);
+  for (int32_t i = 0; i < rank; i++) d[i] = i == 1 ? channels() : between(1, 7);
+  axis = rank > 1 && chance(2) ? 1 : between(0, rank - 1);
+  for (int64_t i = 0; i < n; i++) from[i] = between(-d[axis], d[axis] - 1);
+  hn_id in[2] = {input(t, rank, d), ints(t, from, (size_t)n)}, id = node(t, in, 2, 1);
+  hn_set_i(t->g, id, "axis", axis);
+  return with_epilogue(t, id);
+}
+
 static bool make_resize(trial *t) {
   static const char *const modes[] = {"nearest", "linear", "cubic"};
   static const char *const where[] = {"half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel"};
@@ -443,6 +465,7 @@ static bool generate(trial *t) {
     case HN_Split: return make_split(t);
     case HN_Slice: return make_slice(t);
     case HN_Transpose: return make_transpose(t);
+    case HN_Gather: return make_gather(t);
     case HN_Expand: return make_expand(t);
     case HN_Softmax:
     case HN_LogSoftmax: return make_softmax(t);

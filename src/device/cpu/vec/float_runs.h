@@ -28,6 +28,7 @@ typedef struct hn_vec {
                                                                        /* (x - mean) * inv * scale + bias; both may be NULL */
   void (*accumulate)(float *d, const float *x, size_t n);              /* d += x */
   void (*add_scaled)(float *d, const float *x, float w, size_t n);     /* d += x * w */
+  void (*pick)(float *d, const float *x, const int32_t *from, size_t n); /* d[i] = x[from[i]] */
 } hn_vec;
 
 /* The functions for an instruction set this processor has. */

@@ -259,6 +259,10 @@ static void vec_add_scaled(float *d, const float *x, float w, size_t n) {
   LOOP d[i] += x[i] * w;
 }
 
+static void vec_pick(float *d, const float *x, const int32_t *from, size_t n) {
+  LOOP d[i] = x[from[i]];
+}
+
 #define UNARY_ROW(N, expr) [HN_##N] = N##_unary,
 #define BINARY_ROW(N, expr) [HN_##N] = N##_binary,
 #define RIGHT_ROW(N, expr) [HN_##N] = N##_right,
@@ -275,4 +279,5 @@ const hn_vec VEC = {
     .normalize = vec_normalize,
     .accumulate = vec_accumulate,
     .add_scaled = vec_add_scaled,
+    .pick = vec_pick,
 };

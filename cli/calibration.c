@@ -6,8 +6,8 @@
 #include "progress.h"
 
 const arg_option quant_option_rows[] = {
-    {"precision", 0, ARG_CHOICE, offsetof(quant_options, precision), "f32|int8",
-     "What to compute with: int8 quantizes convolutions and matrix products, and what lies between them.", 0, 0},
+    {"precision", 0, ARG_CHOICE, offsetof(quant_options, precision), "f32|int8|bf16|f16",
+     "What convolutions and matrix products, and what lies between them, compute with; f16 is storage here, computed in f32.", 0, 0},
     {"calibrate", 0, ARG_TEXT, offsetof(quant_options, calibrate), "SOURCE",
      "What int8 is calibrated with, as --input takes it: images of the kind the model will see, a few hundred.", 0, 0},
     {"observer", 0, ARG_CHOICE, offsetof(quant_options, observer), "minmax|moving-average|percentile|entropy|mse",
@@ -19,7 +19,7 @@ const arg_option quant_option_rows[] = {
     {0}};
 
 int quant_check(const quant_options *o) {
-  if (o->precision == HONE_PRECISION_F32) {
+  if (o->precision != HONE_PRECISION_INT8) {
     if (o->calibrate) return cli_usage("--calibrate: nothing is calibrated without --precision=int8");
     if (o->cache) return cli_usage("--calibration-cache: nothing is calibrated without --precision=int8");
     return CLI_OK;
@@ -62,6 +62,7 @@ int quant_calibrate(cli *c, const hone_model *m, const quant_options *o, const f
                     const session_options *so, quant_outcome *r, hone_calibration **out) {
   hone_calibration_options co;
   hone_calibration *k = NULL;
+  if (o->precision != HONE_PRECISION_INT8) return CLI_OK;
   hone_calibration_options_init(&co);
   co.observer = (hone_observer)o->observer;
   co.percentile = o->percentile;

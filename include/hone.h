@@ -502,7 +502,9 @@ HONE_API uint32_t hone_calibration_count(const hone_calibration *calibration);
 /** What the layers of a model compute with. */
 typedef enum hone_precision {
   HONE_PRECISION_F32,
-  HONE_PRECISION_INT8 /**< 8-bit activations and weights: convolutions, matrix products and what lies between them */
+  HONE_PRECISION_INT8, /**< 8-bit activations and weights: convolutions, matrix products and what lies between them */
+  HONE_PRECISION_BF16, /**< the same in bfloat16: 8 bits of precision, the range of F32; needs no calibration */
+  HONE_PRECISION_F16   /**< the same stored in IEEE half precision; the CPU computes products of them in F32 */
 } hone_precision;
 
 typedef struct hone_quantize_options {

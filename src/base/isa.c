@@ -16,6 +16,8 @@ hn_isa hn_isa_best(void) {
 #endif
 }
 
+bool hn_isa_has_bf16(void) { return hn_isa_best() == HN_ISA_AVX512; }
+
 const char *hn_isa_name(hn_isa isa) {
   static const char *const names[HN_ISA_COUNT] = {"portable", "avx2", "avx512"};
   return (unsigned)isa < HN_ISA_COUNT ? names[isa] : "?";

@@ -10,6 +10,8 @@ typedef enum hn_isa {
   HN_ISA_COUNT
 } hn_isa;
 
+/* Is there AVX-512, with which oneDNN computes on BF16 (by instructions of its own where the processor has them)? */
+bool hn_isa_has_bf16(void);
 hn_isa hn_isa_best(void); /* the best this processor runs; each set includes those before it */
 const char *hn_isa_name(hn_isa isa);
 enum { HN_CPU_NAME = 49 };

@@ -5,97 +5,22 @@
 #include <string.h>
 
 #include "op/infer.h"
+#include "quant/assign.h"
 #include "rewrite/rewrite.h"
 
 typedef struct plan {
   hn_graph *g;
   const hn_range *ranges;
-  bool *low;       /* by node: computes with integers */
-  bool *between;   /* by node: no product itself, but passes integers from one to the next */
+  hn_low_set s;    /* nodes that work with integers */
   bool *whole;     /* by value: becomes integers */
   uint32_t *group; /* by value: those that must share a scale lead to one */
   hn_range *range; /* by value: of its group */
   hone_quantize_result *result;
 } plan;
 
-/* ------------------------------------------------------------------------------------------ which nodes */
-
-static bool is_product(const hn_graph *g, const hn_node *n) {
-  if (n->op != HN_Conv && n->op != HN_MatMul && n->op != HN_Gemm) return false;
-  const hn_tensor *w = hn_const(g, hn_in(n, 1)), *b = hn_const(g, hn_in(n, 2));
-  if (!w || w->dtype != HONE_DTYPE_F32 || hn_dtype_of(g, n->in[0]) != HONE_DTYPE_F32 || hn_const(g, n->in[0])) return false;
-  if (hn_in(n, 2) != HN_NONE && !b) return false;
-  if (n->op == HN_MatMul) return w->rank == 2;
-  if (n->op == HN_Conv) return true;
-  return !hn_attr_i(n, "transA", 0) && hn_attr_f(n, "alpha", 1) == 1 && (!b || (hn_attr_f(n, "beta", 1) == 1 && b->count == w->dims[hn_attr_i(n, "transB", 0) ? 0 : 1]));
-}
-
-/* Layers whose result has the scale of their input. */
-static bool keeps_scale(hn_op op) {
-  switch (op) {
-    case HN_MaxPool:
-    case HN_AveragePool:
-    case HN_GlobalMaxPool:
-    case HN_Concat:
-    case HN_Split:
-    case HN_Slice:
-    case HN_Transpose:
-    case HN_Reshape:
-    case HN_Flatten:
-    case HN_Squeeze:
-    case HN_Unsqueeze: return true;
-    default: return false;
-  }
-}
-
-static bool passes_integers(const hn_node *n) {
-  if (keeps_scale(n->op)) return !n->n_post;
-  if (n->op == HN_GlobalAveragePool) return !n->n_post;
-  if (n->op == HN_Cast || n->op == HN_IsInf || n->op == HN_IsNaN || n->op == HN_Not) return false;
-  return hn_op_is(n->op, HN_OP_UNARY | HN_OP_BINARY | HN_OP_VARIADIC);
-}
-
-static uint32_t data_inputs(const hn_node *n) {
-  return keeps_scale(n->op) && n->op != HN_Concat ? 1 : n->n_in;
-}
-
-static bool is_real(const hn_graph *g, hn_id v) { return v != HN_NONE && hn_dtype_of(g, v) == HONE_DTYPE_F32; }
-
 static bool seen(const plan *p, hn_id v) { return v != HN_NONE && p->ranges[v].known; }
 
-/* Layers between products: reached from one, and leading to one. */
-static hone_status find_between(plan *p) {
-  hn_graph *g = p->g;
-  hn_id *order;
-  uint32_t n;
-  HN_TRY(hn_graph_order(g, &order, &n));
-  bool *after = hn_calloc(g->nodes.n, sizeof *after);
-  if (!after) {
-    hn_free(order);
-    return hn_nomem(g->cx);
-  }
-  for (uint32_t i = 0; i < n; i++) {
-    const hn_node *x = hn_node_at(g, order[i]);
-    if (!passes_integers(x)) continue;
-    for (uint32_t k = 0; k < data_inputs(x); k++) {
-      hn_id from = is_real(g, x->in[k]) ? hn_producer(g, x->in[k]) : HN_NONE;
-      if (from != HN_NONE && (p->low[from] || after[from])) after[order[i]] = true;
-    }
-  }
-  for (uint32_t i = n; i-- > 0;) {
-    const hn_node *x = hn_node_at(g, order[i]);
-    for (uint32_t o = 0; after[order[i]] && o < x->n_out; o++) {
-      const hn_value *v = x->out[o] == HN_NONE ? NULL : hn_value_at(g, x->out[o]);
-      for (uint32_t u = 0; v && u < v->n_users; u++)
-        if (p->low[v->users[u]] || p->between[v->users[u]]) p->between[order[i]] = true;
-    }
-  }
-  hn_free(after);
-  hn_free(order);
-  return HONE_OK;
-}
-
-static bool uses_integers(const plan *p, hn_id node) { return node != HN_NONE && (p->low[node] || p->between[node]); }
+static bool uses_integers(const plan *p, hn_id node) { return hn_is_low(&p->s, node); }
 
 /* Does a node that works with integers read what this one gives? An operand of its epilogue is worth rounding only then. */
 static bool leads_on(const plan *p, hn_id node) {
@@ -113,7 +38,7 @@ static bool read_as_integers(const plan *p, hn_id v, bool *by_product) {
     hn_id id = x->users[u];
     if (!uses_integers(p, id)) continue;
     const hn_node *n = hn_node_at(p->g, id);
-    if (p->low[id] && n->in[0] == v) *by_product = true;
+    if (p->s.low[id] && n->in[0] == v) *by_product = true;
     any = any || *by_product || leads_on(p, id);
   }
   return any;
@@ -122,16 +47,16 @@ static bool read_as_integers(const plan *p, hn_id v, bool *by_product) {
 /* Is all that becomes of the value a function of it alone? Its result is rounded then, and that once. */
 static bool only_activated(const plan *p, hn_id v) {
   const hn_value *x = hn_value_at(p->g, v);
-  if (x->n_users != 1 || x->producer == HN_NONE || !p->low[x->producer] || hn_is_output(p->g, v)) return false;
+  if (x->n_users != 1 || x->producer == HN_NONE || !p->s.low[x->producer] || hn_is_output(p->g, v)) return false;
   const hn_node *n = hn_node_at(p->g, x->users[0]);
-  return hn_op_is(n->op, HN_OP_UNARY) && p->between[x->users[0]] && n->in[0] == v && p->ranges[n->out[0]].known;
+  return hn_op_is(n->op, HN_OP_UNARY) && p->s.between[x->users[0]] && n->in[0] == v && p->ranges[n->out[0]].known;
 }
 
 static void find_values(plan *p) {
   for (hn_id v = 0; v < p->g->values.n; v++) {
     bool product = false;
     const hn_value *x = hn_value_at(p->g, v);
-    if (x->data || !is_real(p->g, v) || !seen(p, v) || (x->producer != HN_NONE && hn_node_at(p->g, x->producer)->dead)) continue;
+    if (x->data || !hn_is_real(p->g, v) || !seen(p, v) || (x->producer != HN_NONE && hn_node_at(p->g, x->producer)->dead)) continue;
     if (!read_as_integers(p, v, &product) || only_activated(p, v)) continue;
     p->whole[v] = product || uses_integers(p, x->producer);
   }
@@ -161,10 +86,10 @@ static void group_values(plan *p) {
   }
   for (hn_id id = 0; id < p->g->nodes.n; id++) {
     const hn_node *n = hn_node_at(p->g, id);
-    if (n->dead || !p->between[id] || !keeps_scale(n->op)) continue;
-    for (uint32_t i = 0; i < data_inputs(n); i++)
+    if (n->dead || !p->s.between[id] || !hn_keeps_scale(n->op)) continue;
+    for (uint32_t i = 0; i < hn_data_inputs(n); i++)
       for (uint32_t o = 0; o < n->n_out; o++)
-        if (is_real(p->g, n->in[i]) && is_real(p->g, hn_out(n, o)) && p->whole[n->in[i]] && p->whole[n->out[o]]) join(p, n->in[i], n->out[o]);
+        if (hn_is_real(p->g, n->in[i]) && hn_is_real(p->g, hn_out(n, o)) && p->whole[n->in[i]] && p->whole[n->out[o]]) join(p, n->in[i], n->out[o]);
   }
 }
 
@@ -300,12 +225,12 @@ static hone_status quantize_weights(plan *p, hn_id id, double input_scale) {
 static hone_status choose_nodes(plan *p, const bool *keep) {
   for (hn_id id = 0; id < p->g->nodes.n; id++) {
     const hn_node *n = hn_node_at(p->g, id);
-    if (n->dead || !is_product(p->g, n)) continue;
+    if (n->dead || !hn_is_product(p->g, n)) continue;
     p->result->candidates++;
     if (!seen(p, n->in[0])) p->result->unseen++;
-    else if (!keep || !keep[id]) p->low[id] = ++p->result->layers;
+    else if (!keep || !keep[id]) p->s.low[id] = ++p->result->layers;
   }
-  if (p->result->layers) return find_between(p);
+  if (p->result->layers) return hn_low_between(p->g, &p->s);
   return hn_fail(p->g->cx, HONE_BAD_ARG, p->result->unseen ? "nothing to quantize: none of the %u convolutions and matrix products was calibrated"
                                                           : "nothing to quantize: %u convolutions and matrix products are free to", p->result->candidates);
 }
@@ -315,7 +240,7 @@ static hone_status build(plan *p) {
   size_t n_nodes = g->nodes.n, n_values = g->values.n;
   hone_status st = HONE_OK;
   for (hn_id id = 0; id < n_nodes && !st; id++) {
-    if (!p->low[id]) continue;
+    if (!p->s.low[id]) continue;
     hn_quant q = quant_of(p, hn_node_at(g, id)->in[0]);
     st = quantize_weights(p, id, (double)q.scale);
   }
@@ -330,21 +255,20 @@ static hone_status build(plan *p) {
 
 hone_status hn_quantize_int8(hn_graph *g, const hn_range *ranges, const bool *keep, hone_quantize_result *result) {
   plan p = {.g = g, .ranges = ranges, .result = result};
-  p.low = hn_calloc(g->nodes.n, sizeof *p.low);
-  p.between = hn_calloc(g->nodes.n, sizeof *p.between);
   p.whole = hn_calloc(g->values.n, sizeof *p.whole);
   p.group = hn_calloc(g->values.n, sizeof *p.group);
   p.range = hn_calloc(g->values.n, sizeof *p.range);
   *result = (hone_quantize_result){0};
-  hone_status st = p.low && p.between && p.whole && p.group && p.range ? HONE_OK : hn_nomem(g->cx);
+  hone_status st = hn_low_create(g, &p.s);
+  bool ok = p.whole && p.group && p.range;
+  if (!st && !ok) st = hn_nomem(g->cx);
   if (!st) st = choose_nodes(&p, keep);
   if (!st) {
     find_values(&p);
     group_values(&p);
     st = build(&p);
   }
-  hn_free(p.low);
-  hn_free(p.between);
+  hn_low_free(&p.s);
   hn_free(p.whole);
   hn_free(p.group);
   hn_free(p.range);

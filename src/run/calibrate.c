@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/str.h"
 #include "quant/observer.h"
+#include "quant/half.h"
 #include "quant/quantize.h"
 #include "run/model.h"
 #include "run/session.h"
@@ -265,10 +266,14 @@ hone_status hone_model_quantize(hone_model *m, const hone_calibration *c, const 
   bool *keep;
   HN_TRY(read_quantize_options(m->cx, options, &o));
   if (o.precision == HONE_PRECISION_F32) return HONE_OK;
-  if (!c) return hn_fail(m->cx, HONE_BAD_ARG, "8-bit activations need a calibration: run the model on examples first");
+  if ((unsigned)o.precision > HONE_PRECISION_F16) return hn_fail(m->cx, HONE_BAD_ARG, "there is no precision %d", (int)o.precision);
+  bool eight = o.precision == HONE_PRECISION_INT8;
+  if (eight && !c) return hn_fail(m->cx, HONE_BAD_ARG, "8-bit activations need a calibration: run the model on examples first");
   HN_TRY(flags_by_node(m, &o, &keep));
   hn_graph *g = hn_graph_clone(m->g);
-  hone_status st = g ? quantize(g, c, keep, &r) : hn_nomem(m->cx);
+  hone_status st = !g      ? hn_nomem(m->cx)
+                   : eight ? quantize(g, c, keep, &r)
+                           : hn_quantize_half(g, o.precision == HONE_PRECISION_BF16 ? HONE_DTYPE_BF16 : HONE_DTYPE_F16, keep, &r);
   hn_free(keep);
   if (!st) st = hn_graph_verify(g);
   if (st) {

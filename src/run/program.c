@@ -8,6 +8,7 @@
 #include "op/infer.h"
 #include "pass/pass.h"
 #include "quant/absorb.h"
+#include "quant/half.h"
 #include "run/eval.h"
 #include "run/sites.h"
 
@@ -207,6 +208,7 @@ static hone_status specialize(hn_program *p, const hn_view *in) {
   hone_status st = hn_passes_run(g, &oo, hn_eval_constant, &unread);
   hn_report_free(&unread);
   if (!st && !p->options.keep_all) st = hn_quant_absorb(g, hn_eval_constant);
+  if (!st) st = hn_quant_widen(g, hn_isa_has_bf16());
   return st ? st : hn_quant_open_constants(g, hn_eval_constant);
 }
 

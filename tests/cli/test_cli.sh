@@ -70,6 +70,14 @@ prints "int8: a limit on the drop" 'of 12 layers quantized' "$hone" optimize "$m
 fails "report: labels of other images" 1 'has no label' "$hone" quantize-report "$model" --calibrate="$work/one.png" --labels="$images/labels.txt"
 fails "report: a limit that is none" 2 'percent' "$hone" quantize-report "$model" --calibrate="$images/00*.png" --max-drop=much
 fails "int8: labels without a limit" 2 'quantize-report' "$hone" optimize "$model" -o "$work/x.hone" $eight --calibrate="$images" --labels="$images/labels.txt"
+for p in bf16 f16; do
+  prints "$p: lowers" '12 of 12' "$hone" optimize "$model" -o "$work/$p.hone" --precision=$p --threads=1 --tune=off
+  prints "$p: accuracy" 'top-1 99\.' "$hone" eval "$work/$p.hone" --images="$images" --labels="$images/labels.txt"
+done
+check "f16: ONNX" "$hone" optimize "$model" -o "$work/f16.onnx" --precision=f16
+check "f16: half the size" test "$(wc -c <"$work/f16.onnx")" -lt 400000
+prints "f16: the same accuracy" 'top-1 99\.' "$hone" eval "$work/f16.onnx" --images="$images" --labels="$images/labels.txt"
+fails "bf16: nothing to calibrate" 2 'without' "$hone" optimize "$model" -o "$work/x.hone" --precision=bf16 --calibrate="$images"
 fails "int8: no examples" 2 'calibrate' "$hone" optimize "$model" -o "$work/x.hone" $eight
 fails "int8: an empty set" 1 'absent' "$hone" optimize "$model" -o "$work/x.hone" $eight --calibrate="$work/absent"
 fails "int8: not images" 1 'ranges' "$hone" optimize "$model" -o "$work/x.hone" $eight --calibrate="$work/ranges"

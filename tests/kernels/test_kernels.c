@@ -35,6 +35,7 @@ typedef struct trial {
   hn_op op;
   bool odd_values; /* infinities and NaN among the inputs */
   bool quantized;  /* every tensor passes through 8-bit integers; scales are powers of two, so that all sums are exact */
+  hn_dtype half;   /* 16-bit floats throughout; UNDEFINED: not */
   bool exact;      /* and so must be the outputs */
   float step;      /* else: a step of the output */
 } trial;
@@ -66,9 +67,16 @@ static hn_id through(trial *t, hn_id x, float step) {
   return one(t, HN_DequantizeLinear, one(t, HN_QuantizeLinear, x, scale, zero), scale, zero);
 }
 
+static hn_id cast(trial *t, hn_id x, hn_dtype to) {
+  hn_id id = hn_graph_add_node(t->g, HN_Cast, "", &x, 1, 1);
+  hn_set_i(t->g, id, "to", to);
+  return hn_node_at(t->g, id)->out[0];
+}
+
 static hn_id input(trial *t, int32_t rank, const int64_t *dims) {
   hn_shape s = hn_shape_of(rank, dims);
   hn_id x = hn_graph_add_input(t->g, hn_fresh_name(t->g, "x"), HONE_DTYPE_F32, &s);
+  if (t->half) return cast(t, x, t->half);
   return t->quantized ? through(t, x, 1.0f / (float)(16 << between(0, 2))) : x;
 }
 
@@ -77,6 +85,12 @@ static hn_id constant(trial *t, int32_t rank, const int64_t *dims) {
   if (hn_tensor_create(t->cx, HONE_DTYPE_F32, rank, dims, &c)) abort();
   fill(c->data, c->count, false);
   for (int64_t i = 0; t->quantized && i < c->count; i++) ((float *)c->data)[i] = rintf(((float *)c->data)[i] * 64) / 64;
+  hn_tensor *h;
+  if (t->half && !hn_tensor_create(t->cx, t->half, rank, dims, &h)) {
+    for (int64_t i = 0; i < c->count; i++) hn_store_f64(t->half, h->data, (size_t)i, (double)((float *)c->data)[i]);
+    hn_tensor_unref(c);
+    c = h;
+  }
   return hn_graph_add_constant(t->g, NULL, c);
 }
 
@@ -130,6 +144,7 @@ static void finish(trial *t, hn_id n) {
     char name[16];
     snprintf(name, sizeof name, "y%u", i);
     hn_id out = hn_node_at(t->g, n)->out[i];
+    if (t->half) out = cast(t, out, HONE_DTYPE_F32);
     bool again = t->quantized && t->op != HN_DequantizeLinear && !chance(5);
     hn_graph_add_output(t->g, name, again ? through(t, out, t->step) : out);
   }
@@ -195,7 +210,7 @@ static bool make_conv(trial *t) {
     w[2] = w[3] = chance(2) ? 3 : 5;
   }
   hn_id in[3] = {input(t, spatial + 2, x), weights(t, spatial + 2, w, 0), HN_NONE};
-  if (winograd && !t->quantized) { /* sums of about one, as in a trained network: its rounding error grows with the terms, not the sum */
+  if (winograd && !t->quantized && !t->half) { /* sums of about one, as in a trained network: its rounding error grows with the terms, not the sum */
     const hn_tensor *weights = hn_value_at(t->g, in[1])->data;
     for (int64_t i = 0; i < weights->count; i++) ((float *)weights->data)[i] /= 16;
   }
@@ -431,6 +446,15 @@ static bool make_resize(trial *t) {
   return with_epilogue(t, n);
 }
 
+static bool make_cast(trial *t) {
+  int64_t d[3] = {between(1, 5), channels(), between(1, 40)};
+  hn_shape s = hn_shape_of(3, d);
+  hn_id x = hn_graph_add_input(t->g, "x", HONE_DTYPE_F32, &s);
+  t->odd_values = chance(2);
+  hn_graph_add_output(t->g, "y", cast(t, cast(t, x, t->half), HONE_DTYPE_F32));
+  return true;
+}
+
 static bool make_quantize(trial *t) {
   int32_t rank = (int32_t)between(1, 4);
   int64_t d[4];
@@ -451,6 +475,7 @@ static bool quantizable(hn_op op) {
 
 static bool generate(trial *t) {
   switch (t->op) {
+    case HN_Cast: return make_cast(t);
     case HN_QuantizeLinear:
     case HN_DequantizeLinear: return make_quantize(t);
     case HN_Conv:
@@ -502,7 +527,7 @@ static int compare(const trial *t, const hn_view *want, const hn_view *got, cons
     if (want[o].count != got[o].count) return 1;
     for (int64_t i = 0; i < want[o].count; i++) {
       float a = ((const float *)got[o].data)[i], b = ((const float *)want[o].data)[i];
-      if (t->exact ? a == b : close_enough(a, b) || (t->quantized && fabsf(a - b) <= 1.01f * t->step)) continue;
+      if (t->exact ? a == b : close_enough(a, b) || (t->quantized && fabsf(a - b) <= 1.01f * t->step) || (t->half && fabsf(a - b) <= 0.02f * (1 + fabsf(b)))) continue;
       char *text = NULL;
       if (hn_graph_print(t->g, &text)) text = NULL;
       CHECK_MSG(false, "%s, case %u: output %zu[%lld] is %g, not %g\n%s", what, at, o, (long long)i, (double)a, (double)b, text ? text : "");
@@ -556,6 +581,8 @@ static void test_kernel(const hn_kernel *k, hn_isa isa, hn_layout layout, int th
     seed = at * 7919u + (uint32_t)k->op * 104729u + (uint32_t)layout * 31u;
     next();
     trial t = {.cx = cx, .op = k->op, .quantized = at % 2 && quantizable(k->op), .step = 0.125f};
+    if (!t.quantized && at % 8 == 4 && (quantizable(k->op) || k->op == HN_Cast)) t.half = at % 16 == 4 ? HONE_DTYPE_BF16 : HONE_DTYPE_F16;
+    if (k->op == HN_Cast) t.half = at % 2 ? HONE_DTYPE_BF16 : HONE_DTYPE_F16;
     t.g = hn_graph_create(cx, "case");
     REQUIRE(t.g);
     bool made = generate(&t) && !t.g->oom;

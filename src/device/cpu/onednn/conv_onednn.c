@@ -35,10 +35,10 @@ static bool describe(hn_task *t, dnnl_primitive_desc_t *pd, dnnl_memory_desc_t *
     begin[i] = w.pad_begin[i];
     end[i] = w.pad_end[i];
   }
-  bool ok = hn_dnnl_any(HONE_DTYPE_F32, in->rank, in->dims, &src) && hn_dnnl_any(HONE_DTYPE_F32, out->rank, out->dims, &dst) &&
-            hn_dnnl_any(HONE_DTYPE_F32, w_rank, w_dims, &weights) &&
-            dnnl_memory_desc_init_by_tag(stored, w_rank, w_dims, dnnl_f32, plain[w_rank]) == dnnl_success &&
-            (!bias || hn_dnnl_desc(HONE_DTYPE_F32, 1, t->in[2].dims, HN_LAYOUT_PLAIN, &b)) &&
+  bool ok = hn_dnnl_any(t->in[0].dtype, in->rank, in->dims, &src) && hn_dnnl_any(t->in[0].dtype, out->rank, out->dims, &dst) &&
+            hn_dnnl_any(t->in[0].dtype, w_rank, w_dims, &weights) &&
+            dnnl_memory_desc_init_by_tag(stored, w_rank, w_dims, hn_dnnl_type(t->in[0].dtype), plain[w_rank]) == dnnl_success &&
+            (!bias || hn_dnnl_desc(t->in[2].dtype, 1, t->in[2].dims, HN_LAYOUT_PLAIN, &b)) &&
             dnnl_dilated_convolution_forward_desc_init(&cd, dnnl_forward_inference, dnnl_convolution_direct, &src, &weights,
                                                        bias ? &b : NULL, &dst, stride, dilation, begin,
                                                        end) == dnnl_success &&

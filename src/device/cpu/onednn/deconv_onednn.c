@@ -43,9 +43,9 @@ static bool describe(hn_task *t, dnnl_primitive_desc_t *pd, dnnl_memory_desc_t *
     end[i] = (in->dims[2 + i] - 1) * w.stride[i] + (w.kernel[i] - 1) * w.dilation[i] + 1 - w.pad_begin[i] - out->dims[2 + i];
   }
   bool ok = stored_weights(t, hn_attr_i(t->node, "group", 1), &w_rank, w_dims, stored) &&
-            hn_dnnl_any(HONE_DTYPE_F32, in->rank, in->dims, &src) && hn_dnnl_any(HONE_DTYPE_F32, out->rank, out->dims, &dst) &&
-            hn_dnnl_any(HONE_DTYPE_F32, w_rank, w_dims, &weights) &&
-            (!bias || hn_dnnl_desc(HONE_DTYPE_F32, 1, t->in[2].dims, HN_LAYOUT_PLAIN, &b)) &&
+            hn_dnnl_any(t->in[0].dtype, in->rank, in->dims, &src) && hn_dnnl_any(t->in[0].dtype, out->rank, out->dims, &dst) &&
+            hn_dnnl_any(t->in[0].dtype, w_rank, w_dims, &weights) &&
+            (!bias || hn_dnnl_desc(t->in[2].dtype, 1, t->in[2].dims, HN_LAYOUT_PLAIN, &b)) &&
             dnnl_dilated_deconvolution_forward_desc_init(&d, dnnl_forward_inference, dnnl_deconvolution_direct, &src, &weights,
                                                          bias ? &b : NULL, &dst, stride, dilation, begin, end) == dnnl_success &&
             hn_dnnl_attributes(t, false, &attr, &residual) &&

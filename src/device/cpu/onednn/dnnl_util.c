@@ -190,15 +190,17 @@ void hn_dnnl_destroy(hn_dnnl_run *r) {
   if (r->primitive) dnnl_primitive_destroy(r->primitive);
 }
 
-static bool is_constant_f32(const hn_arg *a) { return a->present && a->constant && a->dtype == HONE_DTYPE_F32; }
+bool hn_dnnl_computes(hn_dtype t) { return t == HONE_DTYPE_F32 || (t == HONE_DTYPE_BF16 && hn_isa_has_bf16()); }
+
+static bool is_constant_of(const hn_arg *a, hn_dtype t) { return a->present && a->constant && a->dtype == t; }
 
 bool hn_dnnl_has_bias(const hn_task *t) { return t->node->n_main > 2 && t->in[2].present; }
 
 bool hn_dnnl_is_convolution(const hn_task *t) {
-  if (!t->device || t->in[0].dtype != HONE_DTYPE_F32 || t->in[0].rank < 3 || t->in[0].rank > 5) return false;
+  if (!t->device || !hn_dnnl_computes(t->in[0].dtype) || t->in[0].rank < 3 || t->in[0].rank > 5) return false;
   for (int32_t i = 0; i < t->out[0].rank; i++)
     if (t->out[0].dims[i] == 0 || t->in[0].dims[i] == 0) return false;
-  return is_constant_f32(&t->in[1]) && (!hn_dnnl_has_bias(t) || is_constant_f32(&t->in[2]));
+  return is_constant_of(&t->in[1], t->in[0].dtype) && (!hn_dnnl_has_bias(t) || is_constant_of(&t->in[2], t->in[0].dtype));
 }
 
 static hone_status bind_convolution(hn_task *t, hn_dnnl_run *r, const_dnnl_primitive_desc_t pd, const dnnl_memory_desc_t *stored) {

@@ -17,6 +17,9 @@ bool hn_dnnl_any(hn_dtype t, int32_t rank, const int64_t *dims, dnnl_memory_desc
 /* Which of our layouts a descriptor of this tensor is; false: none. */
 bool hn_dnnl_layout(const dnnl_memory_desc_t *md, const hn_arg *a, hn_layout *out);
 
+/* Floats that it computes with here: 32 bits, and BF16 where the processor widens them in registers or multiplies them. */
+bool hn_dnnl_computes(hn_dtype t);
+
 /* Attributes of a primitive that takes in as many steps of the node's epilogue, from t->fused on, as oneDNN can fuse,
    and counts them there. `sum`: a residual whose buffer may become the output's can be one of them; *residual is its input, or
    HN_NONE. */

@@ -38,7 +38,7 @@ static void transpose(int rank, dnnl_dims_t dims, dnnl_dims_t stride) {
 /* A constant of one value a column. */
 static bool is_row(const hn_task *t, uint32_t i, int64_t columns) {
   const hn_arg *a = &t->in[i];
-  return a->constant && a->dtype == HONE_DTYPE_F32 && a->constant->count == columns && a->rank > 0 &&
+  return a->constant && a->dtype == t->in[0].dtype && a->constant->count == columns && a->rank > 0 &&
          a->dims[a->rank - 1] == columns;
 }
 
@@ -81,7 +81,7 @@ static bool product_of(hn_task *t, product *p) {
 }
 
 bool matmul_onednn_supports(const hn_task *t) {
-  if (!t->device || t->in[0].dtype != HONE_DTYPE_F32 || t->in[1].dtype != HONE_DTYPE_F32) return false;
+  if (!t->device || !hn_dnnl_computes(t->in[0].dtype) || t->in[1].dtype != t->in[0].dtype) return false;
   for (int k = 0; k < 2; k++)
     for (int32_t i = 0; i < t->in[k].rank; i++)
       if (t->in[k].dims[i] == 0) return false;
@@ -94,15 +94,16 @@ static bool describe(hn_task *t, const product *p, dnnl_primitive_desc_t *pd, dn
   dnnl_matmul_desc_t d;
   dnnl_primitive_attr_t attr = NULL;
   dnnl_dims_t c_stride, bias_dims, bias_stride;
+  dnnl_data_type_t type = hn_dnnl_type(t->in[0].dtype);
   row_major(p->rank, p->c, c_stride);
   for (int i = 0; i < p->rank; i++) bias_dims[i] = i == p->rank - 1 ? p->c[i] : 1;
   row_major(p->rank, bias_dims, bias_stride);
-  bool ok = dnnl_memory_desc_init_by_strides(&a, p->rank, p->a, dnnl_f32, p->a_stride) == dnnl_success &&
-            dnnl_memory_desc_init_by_strides(b, p->rank, p->b, dnnl_f32, p->b_stride) == dnnl_success &&
-            dnnl_memory_desc_init_by_strides(&c, p->rank, p->c, dnnl_f32, c_stride) == dnnl_success &&
-            dnnl_memory_desc_init_by_strides(&bias, p->rank, bias_dims, dnnl_f32, bias_stride) == dnnl_success;
+  bool ok = dnnl_memory_desc_init_by_strides(&a, p->rank, p->a, type, p->a_stride) == dnnl_success &&
+            dnnl_memory_desc_init_by_strides(b, p->rank, p->b, type, p->b_stride) == dnnl_success &&
+            dnnl_memory_desc_init_by_strides(&c, p->rank, p->c, type, c_stride) == dnnl_success &&
+            dnnl_memory_desc_init_by_strides(&bias, p->rank, bias_dims, type, bias_stride) == dnnl_success;
   want = *b;
-  if (ok && t->in[1].constant) ok = hn_dnnl_any(HONE_DTYPE_F32, p->rank, p->b, &want);
+  if (ok && t->in[1].constant) ok = hn_dnnl_any(t->in[0].dtype, p->rank, p->b, &want);
   ok = ok && dnnl_matmul_desc_init(&d, &a, &want, p->bias == HN_NONE ? NULL : &bias, &c) == dnnl_success &&
        hn_dnnl_attributes(t, true, &attr, residual) && dnnl_primitive_desc_create(pd, &d, attr, cpu->engine, NULL) == dnnl_success;
   if (attr) dnnl_primitive_attr_destroy(attr);

@@ -7,7 +7,7 @@
 bool pool_onednn_supports(const hn_task *t) {
   const hn_arg *in = &t->in[0];
   bool integers = (in->dtype == HONE_DTYPE_U8 || in->dtype == HONE_DTYPE_I8) && !t->node->n_post;
-  if (!t->device || (in->dtype != HONE_DTYPE_F32 && !integers) || in->rank < 3 || in->rank > 5) return false;
+  if (!t->device || (!hn_dnnl_computes(in->dtype) && !integers) || in->rank < 3 || in->rank > 5) return false;
   for (int32_t i = 0; i < in->rank; i++)
     if (in->dims[i] == 0 || t->out[0].dims[i] == 0) return false;
   return t->n_out == 1 || !t->out[1].present;
@@ -82,7 +82,7 @@ static hone_status attempt(hn_task *t, hn_layout layout) {
 }
 
 hone_status pool_onednn_plan(hn_task *t) {
-  hn_layout lies = t->in[0].dtype == HONE_DTYPE_F32 ? t->in[0].layout : HN_LAYOUT_NHWC;
+  hn_layout lies = hn_dnnl_computes(t->in[0].dtype) ? t->in[0].layout : HN_LAYOUT_NHWC;
   hone_status st = attempt(t, lies);
   if (st == HONE_UNSUPPORTED && lies != HN_LAYOUT_NHWC) st = attempt(t, HN_LAYOUT_NHWC);
   return st;

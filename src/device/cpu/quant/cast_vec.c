@@ -1,0 +1,26 @@
+/* cast_vec.c - Cast between floats of 32 and 16 bits, as a chain without a first step. */
+#include "device/cpu/quant/convert_runs.h"
+#include "device/cpu/vec/chain.h"
+
+static bool is_float(hn_dtype t) { return t == HONE_DTYPE_F32 || t == HONE_DTYPE_F16 || t == HONE_DTYPE_BF16; }
+
+bool cast_vec_supports(const hn_task *t) { return t->device && is_float(t->in[0].dtype) && is_float(t->out[0].dtype); }
+
+hone_status cast_vec_plan(hn_task *t) {
+  hn_chain *c = NULL;
+  t->out[0].layout = t->in[0].layout;
+  HN_TRY(hn_chain_create(t, 0, t->node->post, t->node->n_post, &c));
+  t->state = c;
+  t->fused = t->node->n_post;
+  return HONE_OK;
+}
+
+hone_status cast_vec_run(hn_exec *x) {
+  hn_chain_run(x->task->state, x);
+  return HONE_OK;
+}
+
+void cast_vec_destroy(hn_task *t) {
+  hn_chain_destroy(t->state);
+  t->state = NULL;
+}

@@ -7,7 +7,7 @@
 #include "base/file.h"
 #include "base/str.h"
 #include "quant/observer.h"
-#include "quant/half.h"
+#include "quant/short_floats.h"
 #include "quant/quantize.h"
 #include "run/model.h"
 #include "run/session.h"

@@ -8,7 +8,7 @@
 #include "op/infer.h"
 #include "pass/pass.h"
 #include "quant/absorb.h"
-#include "quant/half.h"
+#include "quant/short_floats.h"
 #include "run/eval.h"
 #include "run/sites.h"
 

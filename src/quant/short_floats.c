@@ -1,4 +1,4 @@
-#include "quant/half.h"
+#include "quant/short_floats.h"
 
 #include "op/infer.h"
 #include "quant/assign.h"

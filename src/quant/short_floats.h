@@ -1,6 +1,6 @@
-/* half.h - 16-bit floats: lowering a graph to them, and running on them what has no kernel for them. */
-#ifndef HN_HALF_GRAPH_H
-#define HN_HALF_GRAPH_H
+/* short_floats.h - 16-bit floats: lowering a graph to them, and running on them what has no kernel for them. */
+#ifndef HN_SHORT_FLOATS_H
+#define HN_SHORT_FLOATS_H
 #include "quant/absorb.h"
 
 /* Products with constant weights, unless keep[node], and what lies between them compute in `type`, BF16 or F16; Cast at the

@@ -6,6 +6,7 @@
 #include "commands.h"
 #include "json.h"
 #include "progress.h"
+#include "trt_options.h"
 #include "account.h"
 
 typedef struct optimize_options {
@@ -20,6 +21,7 @@ typedef struct optimize_options {
   bool verify, check_graph, packs;
   int64_t runs;
   double tolerance;
+  trt_options trt;
 } optimize_options;
 
 typedef struct outcome {
@@ -37,6 +39,7 @@ typedef struct outcome {
   account account; /* with --max-drop */
   bool packed;
   size_t packed_bytes;
+  segments segments;
 } outcome;
 
 /* Of a SavedModel: its graph, where the weights are when they were made constants. */
@@ -201,6 +204,8 @@ static int tune(cli *c, hone_model *m, outcome *r) {
 static int save(cli *c, const hone_model *m, outcome *r) {
   const optimize_options *o = c->options;
   hone_status st;
+  if (is_engine(o) && o->trt.workspace >= 0 && ((!o->feed.inputs.n && any_open_shape(m)) || !o->packs))
+    return cli_usage("--max-workspace-size: memory is planned for fixed shapes and packed weights; give --shape, and not --no-packs");
   bool open = o->packs && is_engine(o) && !o->feed.inputs.n && any_open_shape(m);
   if (open) cli_warn("packed weights are left out: the model has dynamic shapes; give --shape or --input");
   if (!o->packs || !is_engine(o) || open || o->session.reference) {
@@ -213,7 +218,9 @@ static int save(cli *c, const hone_model *m, outcome *r) {
   if (!code) code = session_open(c, m, &o->session, &s);
   if (!code) code = feed_load(&f, 0);
   if (!code) code = feed_set(c, &f, NULL, s);
+  if (!code) code = trt_check_workspace(c, &o->trt, s, o->output);
   st = code ? HONE_OK : hone_session_save(s, o->output);
+  if (!code && !st) segments_read(s, &r->segments);
   if (!code && !st) st = hone_session_memory(s, NULL, &r->packed_bytes);
   if (st) code = cli_fail_hone(c->cx, st);
   r->packed = !code;
@@ -293,6 +300,7 @@ static void print_outcome(const optimize_options *o, const hone_model *m, const 
     printf("kernels tuned in %.1f s: %u layers with a choice, %u times measured%s; a run %.3g ms, by fixed priorities %.3g ms\n",
            r->tune_seconds, r->tune.layers, r->tune.measured, r->tune.recalled ? ", others recalled" : "", r->tune.after_ms,
            r->tune.before_ms);
+  segments_print(&r->segments);
   if (r->packed)
     printf("written: %s, with %s of packed weights\n", o->output, human_bytes(r->packed_bytes).s);
   else
@@ -312,8 +320,8 @@ static int print_json(const optimize_options *o, const hone_model *m, const outc
                                        json_number(r->tune.before_ms), "after_ms", json_number(r->tune.after_ms), "seconds",
                                        json_number(r->tune_seconds))
                            : json_null();
-  return json_print(json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "packed_bytes",
-                              json_count(r->packed_bytes), "tuned", tuned, "output", json_text(o->output), "before",
+  return json_print(json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "packed_bytes",
+                              json_count(r->packed_bytes), "segments", segments_json(&r->segments), "tuned", tuned, "output", json_text(o->output), "before",
                               json_stats(&r->before), "after", json_stats(&r->after), "report", report, "verified",
                               json_boolean(r->verified), "difference", r->verified ? json_difference(&w) : json_null(),
                               "bytes_before", json_count(r->bytes_before), "bytes_after", json_count(r->bytes_after),
@@ -342,12 +350,19 @@ static int check_call(const optimize_options *o) {
 }
 
 static int run_optimize(cli *c) {
-  const optimize_options *o = c->options;
+  optimize_options *o = c->options;
   hone_model *before = NULL, *after = NULL;
   outcome r = {0};
-  int code = check_call(o);
+  int code = o->output ? trt_apply(&o->trt, is_engine(o), &o->quant) : CLI_OK;
+  if (!code) code = check_call(o);
   if (!code) code = model_open(c, c->args[0], &o->feed, &before);
   if (code) return code;
+  code = trt_fix_shapes(c, &o->trt, &o->feed, before);
+  if (!code) code = trt_own_ranges(c, &o->trt, before);
+  if (code) {
+    hone_model_destroy(&before);
+    return code;
+  }
   hone_status st = hone_model_check(before, NULL, NULL); /* damaged weights are not carried on */
   if (!st) st = hone_model_clone(before, &after);
   if (st) code = cli_fail_hone(c->cx, st);
@@ -365,6 +380,7 @@ static int run_optimize(cli *c) {
       print_outcome(o, after, &r);
   }
   free(r.apart);
+  segments_free(&r.segments);
   account_free(&r.account);
   hone_model_destroy(&before);
   hone_model_destroy(&after);
@@ -372,7 +388,7 @@ static int run_optimize(cli *c) {
 }
 
 static const optimize_options defaults = {.feed = FEED_OPTIONS_DEFAULT, .image = IMAGE_OPTIONS_DEFAULT, .session = SESSION_OPTIONS_DEFAULT,
-                                          .level = LEVEL_OPTIONS_DEFAULT, .quant = QUANT_OPTIONS_DEFAULT, .verify = true, .packs = true, .runs = 1};
+                                          .level = LEVEL_OPTIONS_DEFAULT, .quant = QUANT_OPTIONS_DEFAULT, .trt = TRT_OPTIONS_DEFAULT, .verify = true, .packs = true, .runs = 1};
 static const arg_option rows[] = {
     {"output", 'o', ARG_TEXT, offsetof(optimize_options, output), "OUT",
      "What to write: OUT.hone (hone's own, loads at once), OUT.onnx (standard operators), OUT.pb (a frozen TensorFlow graph), "
@@ -396,6 +412,7 @@ static const arg_option rows[] = {
 static const arg_group groups[] = {{"Options", rows, 0},
                                    {"What to do", level_option_rows, offsetof(optimize_options, level)},
                                    {"Precision", quant_option_rows, offsetof(optimize_options, quant)},
+                                   {"Under the names of TF-TRT", trt_option_rows, offsetof(optimize_options, trt)},
                                    {"Accuracy", account_option_rows, offsetof(optimize_options, account)},
                                    {"Inputs to compare with", feed_option_rows, offsetof(optimize_options, feed)},
                                    {"Images", image_option_rows, offsetof(optimize_options, image)},

@@ -31,6 +31,24 @@ prints "optimize: the shape is in the result" '4x1x28x28' "$hone" show "$work/s.
 prints "optimize: JSON" '"rules"|"report"|"passes"' "$hone" optimize "$model" -o "$work/j.hone" --json
 
 # tuning
+prints "optimize: what runs on fast kernels" '[0-9]+ of [0-9]+ layers run on fast kernels, in [0-9]+ segment' "$hone" optimize "$model" --tune=off -o "$work/m.hone"
+check "optimize: SavedModel" "$hone" optimize "$model" -o "$work/saved/"
+check "optimize: SavedModel is there" test -s "$work/saved/saved_model.pb"
+check "optimize: GraphDef" "$hone" optimize "$model" -o "$work/m.pb"
+check "optimize: format whatever the name" "$hone" optimize "$model" -o "$work/m.bin" --format=onnx
+check "optimize: its ONNX loads too" "$hone" show "$work/m.bin"
+fails "optimize: unknown format" 2 'choose hone, onnx, savedmodel or pb' "$hone" optimize "$model" -o "$work/x.onnx" --format=tf
+fails "optimize: name without a format" 2 'the name must end in' "$hone" optimize "$model" -o "$work/x.txt"
+prints "trt: precision mode" 'quantized' "$hone" optimize "$model" -o "$work/z.hone" --precision-mode=INT8 --calibrate=random --tune=off
+fails "trt: FP16" 2 'FP32 and INT8' "$hone" optimize "$model" -o "$work/z.hone" --precision-mode=FP16
+fails "trt: segments" 2 'whole graph' "$hone" optimize "$model" -o "$work/z.hone" --minimum-segment-size=3
+fails "trt: cached engines" 2 'all shapes' "$hone" optimize "$model" -o "$work/z.hone" --maximum-cached-engines=2
+fails "trt: own ranges" 1 'no ranges of its own' "$hone" optimize "$model" -o "$work/z.hone" --precision-mode=INT8 --no-use-calibration
+fails "trt: little memory" 1 'max-workspace-size' "$hone" optimize "$model" -o "$work/y.hone" --max-workspace-size=100 --tune=off
+check "trt: nothing was written" test ! -e "$work/y.hone"
+check "trt: fixed shapes" "$hone" optimize "$model" -o "$work/z.hone" --no-dynamic --batch=2 --max-workspace-size=100000000 --tune=off
+prints "trt: the batch is in the result" '2x1x28x28' "$hone" show "$work/z.hone"
+
 tune() { "$hone" optimize "$model" --threads=1 --timing-cache="$work/times" -o "$1" "$2"; }
 prints "tune: says what it chose from" 'layers with a choice' tune "$work/t1.hone" --tune=full
 prints "tune: the cache names machine, layer and kernel" '1 thread	Conv.*	conv_[a-z]+	[0-9.]+$' cat "$work/times"

@@ -65,6 +65,7 @@ typedef struct hn_quant {
   int32_t zero;
   const hn_tensor *scales; /* of weights: one for each index along `axis`, zero is 0; NULL: one for all */
   int32_t axis;
+  int64_t block;           /* above 0: one scale for each `block` indices along `axis`, in each place of the other axis */
 } hn_quant;
 
 typedef struct hn_value {

@@ -185,10 +185,31 @@ static bool plain_product(const hn_node *n) {
   return !hn_attr_i(n, "transA", 0) && hn_attr_f(n, "alpha", 1) == 1 && (hn_in(n, 2) == HN_NONE || hn_attr_f(n, "beta", 1) == 1);
 }
 
+/* Floats times small weights: worth it where the weights are read for a few rows; for more, they are better opened. */
+static void absorb_weights(hn_graph *g, hn_id id) {
+  enum { FEW = 8 };
+  const hn_node *n = hn_node_at(g, id);
+  hn_id from = hn_producer(g, hn_in(n, 1));
+  const hn_node *dq = from == HN_NONE ? NULL : hn_node_at(g, from);
+  if (n->op == HN_Conv || !dq || dq->op != HN_DequantizeLinear || dq->n_post || hn_in(dq, 2) != HN_NONE || !plain_product(n)) return;
+  const hn_tensor *w = hn_const(g, hn_in(dq, 0)), *s = hn_const(g, hn_in(dq, 1));
+  hn_shape shape = hn_shape_of_value(g, n->in[0]);
+  if (!w || w->rank != 2 || (w->dtype != HONE_DTYPE_I8 && w->dtype != HONE_DTYPE_I4) || !s || s->dtype != HONE_DTYPE_F32 || shape.rank < 1) return;
+  int64_t rows = 1, block = hn_attr_i(dq, "block_size", 0);
+  for (int32_t i = 0; i < shape.rank - 1; i++) rows *= shape.d[i];
+  int32_t columns = channel_axis(g, n), axis = s->count == 1 ? columns : hn_axis_of(dq, 1, 2);
+  if (rows > FEW || columns < 0 || axis < 0 || (block ? axis == columns || block % 32 : axis != columns)) return;
+  hn_quant q = {.scale = (float)hn_tensor_f(s, 0), .scales = s->count > 1 ? s : NULL, .axis = axis, .block = block};
+  hn_id weights = hn_in(dq, 0);
+  if (hn_value_at(g, weights)->quant) return;
+  take_input(g, id, 1, weights, &q);
+}
+
 static void absorb_linear(hn_graph *g, hn_id id, hn_eval_node_fn eval) {
   hn_quant qx, qw;
   if (!plain_product(hn_node_at(g, id))) return;
   hn_id x = integers_of(g, hn_in(hn_node_at(g, id), 0), &qx);
+  if (x == HN_NONE) absorb_weights(g, id);
   if (x == HN_NONE || hn_const(g, x)) return;
   hn_id bias = hn_in(hn_node_at(g, id), 2);
   if (bias != HN_NONE && !hn_const(g, bias) && (bias = bias_of(g, bias, eval)) == HN_NONE) return;

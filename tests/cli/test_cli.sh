@@ -95,6 +95,11 @@ done
 check "f16: ONNX" "$hone" optimize "$model" -o "$work/f16.onnx" --precision=f16
 check "f16: half the size" test "$(wc -c <"$work/f16.onnx")" -lt 400000
 prints "f16: the same accuracy" 'top-1 99\.' "$hone" eval "$work/f16.onnx" --images="$images" --labels="$images/labels.txt"
+for p in int8-weights int4-weights; do
+  prints "$p" 'lower precision' "$hone" optimize "$model" -o "$work/w.onnx" --precision=$p --threads=1
+  prints "$p: accuracy" 'top-1 9[89]\.' "$hone" eval "$work/w.onnx" --images="$images" --labels="$images/labels.txt"
+done
+prints "int8-weights: the kernel for few rows" 'matmul_weights' "$hone" bench "$work/w.onnx" --runs=1 --layers
 fails "bf16: nothing to calibrate" 2 'without' "$hone" optimize "$model" -o "$work/x.hone" --precision=bf16 --calibrate="$images"
 fails "int8: no examples" 2 'calibrate' "$hone" optimize "$model" -o "$work/x.hone" $eight
 fails "int8: an empty set" 1 'absent' "$hone" optimize "$model" -o "$work/x.hone" $eight --calibrate="$work/absent"

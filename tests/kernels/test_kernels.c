@@ -244,7 +244,28 @@ static bool make_pool(trial *t) {
   return with_epilogue(t, n);
 }
 
+/* Few rows of floats and small weights: 8 bits with a scale a column, or 8 or 4 bits with one for each 32 along the sum. */
+static bool make_small_weights(trial *t) {
+  int64_t m = between(1, 4), k = between(1, 100), n = between(1, 40), x[2] = {m, k}, w[2] = {k, n}, s[2] = {(k + 31) / 32, n};
+  bool turned = t->op == HN_Gemm && chance(2), blocks = chance(2), four = blocks && chance(2);
+  if (turned) w[0] = n, w[1] = k, s[0] = n, s[1] = (k + 31) / 32;
+  hn_tensor *weights_of, *scales;
+  if (hn_tensor_create(t->cx, four ? HONE_DTYPE_I4 : HONE_DTYPE_I8, 2, w, &weights_of) ||
+      hn_tensor_create(t->cx, HONE_DTYPE_F32, blocks ? 2 : 1, blocks ? s : &n, &scales))
+    abort();
+  for (int64_t i = 0; i < weights_of->count; i++) hn_store_i64(weights_of->dtype, weights_of->data, (size_t)i, four ? between(-8, 7) : between(-128, 127));
+  for (int64_t i = 0; i < scales->count; i++) ((float *)scales->data)[i] = (float)between(1, 9) / (four ? 64.0f : 1024.0f);
+  hn_id in[2] = {hn_graph_add_constant(t->g, NULL, weights_of), hn_graph_add_constant(t->g, NULL, scales)};
+  hn_id id = hn_graph_add_node(t->g, HN_DequantizeLinear, "", in, 2, 1);
+  hn_set_i(t->g, id, "axis", blocks ? turned : !turned);
+  if (blocks) hn_set_i(t->g, id, "block_size", 32);
+  hn_id ab[2] = {input(t, 2, x), hn_node_at(t->g, id)->out[0]}, product = node(t, ab, 2, 1);
+  if (t->op == HN_Gemm) hn_set_i(t->g, product, "transB", turned);
+  return with_epilogue(t, product);
+}
+
 static bool make_matmul(trial *t) {
+  if (!t->quantized && !t->half && chance(3)) return make_small_weights(t);
   int64_t m = chance(3) ? 1 : between(1, 40), k = between(1, 40), n = between(1, 40), a[4], b[4];
   if (t->op == HN_Gemm) {
     bool ta = chance(2), tb = chance(2);

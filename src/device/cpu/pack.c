@@ -14,7 +14,7 @@ static uint64_t key_of(const hn_task *t, size_t bytes, uint64_t form) {
   for (uint32_t i = 0; i < t->n_in; i++) {
     const hn_arg *a = &t->in[i];
     hn_str_printf(&s, " %d %d %d", a->present, (int)a->dtype, (int)a->layout);
-    if (a->quant) hn_str_printf(&s, " %a %d", (double)a->quant->scale, (int)a->quant->zero);
+    if (a->quant) hn_str_printf(&s, " %a %d %lld", (double)a->quant->scale, (int)a->quant->zero, (long long)a->quant->block);
     if (a->quant && a->quant->scales)
       hn_str_printf(&s, " %llx", (unsigned long long)hn_tensor_hash((hn_tensor *)(uintptr_t)a->quant->scales));
     if (a->constant)

@@ -22,6 +22,10 @@ static double scale_at(const hn_quant *q, const hn_view *v, int64_t i) {
   if (!q->scales) return (double)q->scale;
   int64_t inner = 1;
   for (int32_t k = q->axis + 1; k < v->rank; k++) inner *= v->dims[k];
+  if (q->block) {
+    int64_t n = v->dims[q->axis], groups = (n + q->block - 1) / q->block;
+    return hn_tensor_f(q->scales, (size_t)((i / inner / n * groups + i / inner % n / q->block) * inner + i % inner));
+  }
   return hn_tensor_f(q->scales, (size_t)(i / inner % v->dims[q->axis]));
 }
 

@@ -1,0 +1,22 @@
+/* weight_dot.h - sums of floats times small weights, compiled for each instruction set from weight_dot_body.h. Weights lie in
+   blocks of 32 with a scale each; they are what is read from memory, and it is memory that limits. */
+#ifndef HN_WEIGHT_DOT_H
+#define HN_WEIGHT_DOT_H
+#include <stdint.h>
+
+#include "base/isa.h"
+
+enum { HN_WEIGHT_BLOCK = 32 };
+/* 8 bits: signed. 4 bits: byte i of a block holds weights i (low) and i + 16, plus 8. */
+typedef struct hn_weight_dot {
+  float (*i8)(const float *x, const int8_t *w, const float *scale, int64_t blocks);
+  float (*i4)(const float *x, const uint8_t *w, const float *scale, int64_t blocks);
+  float (*i8_one)(const float *x, const int8_t *w, int64_t blocks); /* without scales */
+} hn_weight_dot;
+
+const hn_weight_dot *hn_weight_dot_for(hn_isa isa);
+extern const hn_weight_dot hn_weight_dot_portable;
+#if defined(__x86_64__)
+extern const hn_weight_dot hn_weight_dot_avx2, hn_weight_dot_avx512;
+#endif
+#endif

@@ -1,0 +1,58 @@
+/* weight_dot_body.h - the body of weight_dot.h's functions. Included by one file per instruction set, which defines DOT, the name
+   of the table, and arithmetic on SIXTEEN floats: load16, widen16 (of signed bytes), nibbles16 (of bytes, low and high),
+   fma16 and sum16. */
+enum { HALF = HN_WEIGHT_BLOCK / 2, AHEAD = 4096 }; /* bytes: the processor's own look-ahead stops at every page */
+
+/* One block times its weights, before its scale. */
+static inline SIXTEEN block_i8(const float *x, const int8_t *w) {
+  return fma16(load16(x + HALF), widen16(w + HALF), mul16(load16(x), widen16(w)));
+}
+
+static inline SIXTEEN block_i4(const float *x, const uint8_t *w) {
+  SIXTEEN low, high;
+  nibbles16(w, &low, &high);
+  return fma16(load16(x + HALF), high, mul16(load16(x), low));
+}
+
+static float dot_i8(const float *x, const int8_t *w, const float *scale, int64_t blocks) {
+  SIXTEEN a = all16(0), b = a;
+  int64_t k = 0;
+  for (; k + 2 <= blocks; k += 2, x += 2 * HN_WEIGHT_BLOCK, w += 2 * HN_WEIGHT_BLOCK) {
+    __builtin_prefetch(w + AHEAD);
+    a = fma16(block_i8(x, w), all16(scale[k]), a);
+    b = fma16(block_i8(x + HN_WEIGHT_BLOCK, w + HN_WEIGHT_BLOCK), all16(scale[k + 1]), b);
+  }
+  if (k < blocks) a = fma16(block_i8(x, w), all16(scale[k]), a);
+  return sum16(a) + sum16(b);
+}
+
+static float dot_i8_one(const float *x, const int8_t *w, int64_t blocks) {
+  SIXTEEN a = all16(0), b = a, c = a, d = a;
+  int64_t k = 0;
+  for (; k + 2 <= blocks; k += 2, x += 4 * HALF, w += 4 * HALF) {
+    __builtin_prefetch(w + AHEAD);
+    a = fma16(load16(x), widen16(w), a);
+    b = fma16(load16(x + HALF), widen16(w + HALF), b);
+    c = fma16(load16(x + 2 * HALF), widen16(w + 2 * HALF), c);
+    d = fma16(load16(x + 3 * HALF), widen16(w + 3 * HALF), d);
+  }
+  if (k < blocks) {
+    a = fma16(load16(x), widen16(w), a);
+    b = fma16(load16(x + HALF), widen16(w + HALF), b);
+  }
+  return sum16(a) + sum16(b) + sum16(c) + sum16(d);
+}
+
+static float dot_i4(const float *x, const uint8_t *w, const float *scale, int64_t blocks) {
+  SIXTEEN a = all16(0), b = a;
+  int64_t k = 0;
+  for (; k + 2 <= blocks; k += 2, x += 2 * HN_WEIGHT_BLOCK, w += 2 * HALF) {
+    if (k % 4 == 0) __builtin_prefetch(w + AHEAD);
+    a = fma16(block_i4(x, w), all16(scale[k]), a);
+    b = fma16(block_i4(x + HN_WEIGHT_BLOCK, w + HALF), all16(scale[k + 1]), b);
+  }
+  if (k < blocks) a = fma16(block_i4(x, w), all16(scale[k]), a);
+  return sum16(a) + sum16(b);
+}
+
+const hn_weight_dot DOT = {dot_i8, dot_i4, dot_i8_one};

@@ -1,4 +1,4 @@
-// keras-vs-tfjs.js [--hone PROGRAM] [--runs N] [--rounds N] [--markdown] MODELS PHOTOS
+// keras-vs-tfjs.js [--hone PROGRAM] [--runs N] [--rounds N] [--markdown] [--model NAME] [--latency 0|1|only] MODELS PHOTOS
 // Keras models (MODELS/X.h5 and MODELS/X/model.json of the same network) against TensorFlow.js (wasm), the independent
 // reference: the largest difference of outputs on all PHOTOS (JPEG, BMP), before and after optimization, as .hone and as
 // ONNX; then latency, by turns in one run: hone before and after, TensorFlow.js, ONNX Runtime on our export.
@@ -15,7 +15,7 @@ function need(name, optional) {
     process.exit(0);
   }
 }
-const opt = { hone: 'build/release/hone', runs: '10', rounds: '3' }, rest = [];
+const opt = { hone: 'build/release/hone', runs: '10', rounds: '3', latency: '1' }, rest = [];
 let markdown = false;
 for (const argv = process.argv.slice(2); argv.length;) {
   const a = argv.shift();
@@ -85,9 +85,10 @@ const heads = c => { console.log(table(c)); if (markdown) console.log('|' + '---
   if (wasm.setThreadsCount) wasm.setThreadsCount(1);
   await tf.setBackend('wasm');
   const tmp = fs.mkdtempSync(path.join(os.tmpdir(), 'keras-')), files = fs.readdirSync(photos).filter(f => /\.(jpe?g|bmp)$/.test(f));
-  const names = fs.readdirSync(models).filter(n => fs.existsSync(path.join(models, n, 'model.json')));
+  const names = fs.readdirSync(models).filter(n => fs.existsSync(path.join(models, n, 'model.json')) && (!opt.model || n === opt.model));
   console.log(`${os.cpus()[0].model.trim()}, one thread, float32; TensorFlow.js ${tf.version.tfjs} (wasm); ${new Date().toISOString().slice(0, 10)}\n`);
-  console.log(`Largest difference from TensorFlow.js on ${files.length} photographs:\n`);
+  if (opt.latency === 'only') files.length = 1;
+  console.log(`Largest difference from TensorFlow.js on ${files.length} photograph(s):\n`);
   heads(['model', 'as read', 'optimized .hone', 'optimized .onnx']);
   const nets = [];
   let failed = false;
@@ -101,7 +102,7 @@ const heads = c => { console.log(table(c)); if (markdown) console.log('|' + '---
       return v;
     });
     for (const model of [path.join(models, name + '.h5'), path.join(models, name, 'model.json')]) {
-      if (!fs.existsSync(model)) continue;
+      if (!fs.existsSync(model) || (opt.latency === 'only' && !model.endsWith('.h5'))) continue;
       const tag = `${name}${model.endsWith('.h5') ? '.h5' : ' (tfjs)'}`, base = path.join(tmp, tag.replace(/\W/g, '_'));
       hone('optimize', model, '-o', base + '.hone', '--threads=1');
       hone('optimize', model, '-o', base + '.onnx');
@@ -115,8 +116,9 @@ const heads = c => { console.log(table(c)); if (markdown) console.log('|' + '---
       if (model.endsWith('.h5')) nets.push({ name, model, base, reference, shape, x: readNpy(path.join(tmp, `${name}-0.npy`)) });
     }
   }
-  console.log(`\nLatency in ms, batch 1, median of ${opt.rounds} x ${opt.runs} runs by turns:\n`);
-  heads(['model', 'hone, as read', 'hone, optimized', 'TensorFlow.js', 'ONNX Runtime', 'TF.js / hone', 'ORT / hone']);
+  if (opt.latency === '0') nets.length = 0;
+  else console.log(`\nLatency in ms, batch 1, median of ${opt.rounds} x ${opt.runs} runs by turns:\n`);
+  if (nets.length) heads(['model', 'hone, as read', 'hone, optimized', 'TensorFlow.js', 'ONNX Runtime', 'TF.js / hone', 'ORT / hone']);
   for (const n of nets) {
     const times = { before: [], after: [], tfjs: [], ort: [] }, runs = +opt.runs;
     const session = ort && await ort.InferenceSession.create(n.base + '.onnx', { intraOpNumThreads: 1, interOpNumThreads: 1, graphOptimizationLevel: 'all', logSeverityLevel: 3 });

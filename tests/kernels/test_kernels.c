@@ -3,6 +3,8 @@
    that takes none of the cases, is a failure. */
 #include <math.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "device/cpu/cpu.h"
 #include "device/cpu/vec/float_runs.h"
@@ -112,6 +114,13 @@ static hn_id weights(trial *t, int32_t rank, const int64_t *dims, int32_t axis) 
   hn_id id = hn_graph_add_node(t->g, HN_DequantizeLinear, "", in, 2, 1);
   hn_set_i(t->g, id, "axis", axis);
   return hn_node_at(t->g, id)->out[0];
+}
+
+static hn_id bools(trial *t, int32_t rank, const int64_t *dims) {
+  hn_tensor *c;
+  if (hn_tensor_create(t->cx, HONE_DTYPE_BOOL, rank, dims, &c)) abort();
+  for (int64_t i = 0; i < c->count; i++) ((bool *)c->data)[i] = chance(2);
+  return hn_graph_add_constant(t->g, NULL, c);
 }
 
 static hn_id either(trial *t, int32_t rank, const int64_t *dims) { return chance(2) ? constant(t, rank, dims) : input(t, rank, dims); }
@@ -426,19 +435,21 @@ static bool make_reduce(trial *t) {
 
 static bool make_attention(trial *t) {
   bool flat = chance(2);
-  int64_t b = between(1, 2), kv = between(1, 3), per = between(1, 2), h = kv * per, nq = between(1, 9), nk = between(1, 9), d = between(1, 9), dv = between(1, 9);
+  int64_t b = between(1, 2), kv = between(1, 3), per = between(1, 2), h = kv * per, nq = chance(4) ? between(30, 140) : between(1, 9), nk = chance(4) ? between(200, 600) : between(1, 9), d = between(1, 9), dv = between(1, 9);
   int64_t q4[4] = {b, h, nq, d}, k4[4] = {b, kv, nk, d}, v4[4] = {b, kv, nk, dv};
   int64_t q3[3] = {b, nq, h * d}, k3[3] = {b, nk, kv * d}, v3[3] = {b, nk, kv * dv};
   hn_id in[4] = {flat ? input(t, 3, q3) : input(t, 4, q4), flat ? input(t, 3, k3) : input(t, 4, k4), flat ? input(t, 3, v3) : input(t, 4, v4), HN_NONE};
   int64_t m[4] = {chance(2) ? 1 : b, chance(2) ? 1 : h, nq, nk};
   bool mask = chance(2);
-  if (mask) in[3] = either(t, 4, m);
+  if (mask) in[3] = chance(3) ? bools(t, 4, m) : either(t, 4, m);
   hn_id n = node(t, in, mask ? 4 : 3, 1);
   if (flat) {
     hn_set_i(t->g, n, "q_num_heads", h);
     hn_set_i(t->g, n, "kv_num_heads", kv);
   }
   if (chance(2)) hn_set_f(t->g, n, "scale", 0.3);
+  if (chance(5)) hn_set_f(t->g, n, "softcap", 1.5);
+  if (chance(3)) hn_set_i(t->g, n, "is_causal", 1);
   return with_epilogue(t, n);
 }
 
@@ -593,9 +604,11 @@ static int run_trial(trial *t, const hn_kernel *k, hn_cpu *cpu, hn_layout layout
 }
 
 static void test_kernel(const hn_kernel *k, hn_isa isa, hn_layout layout, int threads) {
+  const char *wanted = getenv("HONE_TEST_KERNEL"); /* one of them alone */
   hone_context *cx;
   hn_cpu *cpu = NULL;
   int taken = 0;
+  if (wanted && strcmp(wanted, k->name)) return;
   REQUIRE(!hone_context_create(&cx));
   REQUIRE(!hn_cpu_create(cx, isa, &cpu));
   for (uint32_t at = 0; at < CASES; at++) {

@@ -148,3 +148,17 @@ void hn_nd_for(const hn_nd *nd, int threads, int64_t grain, hn_nd_fn fn, void *a
   }
   hn_parallel_for(threads, runs * w.pieces, w.piece < grain ? grain / w.piece : 1, walk_range, &w);
 }
+
+void hn_nd_part(const hn_nd *nd, int64_t from, int64_t n, hn_nd_fn fn, void *arg) {
+  int32_t last = nd->rank - 1;
+  for (int64_t run; n > 0; from += run, n -= run) {
+    int64_t at[HN_ND_OPERANDS] = {0}, rest = from;
+    run = nd->dims[last] - from % nd->dims[last];
+    if (run > n) run = n;
+    for (int32_t i = last; i >= 0; i--) {
+      for (int32_t k = 0; k < nd->n; k++) at[k] += rest % nd->dims[i] * nd->stride[k][i];
+      rest /= nd->dims[i];
+    }
+    fn(arg, at, run);
+  }
+}

@@ -30,4 +30,6 @@ void hn_nd_merge(hn_nd *nd);
    runs are cut too. `grain`: elements below which another thread does not pay. */
 typedef void (*hn_nd_fn)(void *arg, const int64_t *at, int64_t n);
 void hn_nd_for(const hn_nd *nd, int threads, int64_t grain, hn_nd_fn fn, void *arg);
+/* The same for elements from.. of operand 0 alone, which is dense, by this thread. */
+void hn_nd_part(const hn_nd *nd, int64_t from, int64_t n, hn_nd_fn fn, void *arg);
 #endif

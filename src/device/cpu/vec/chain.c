@@ -210,3 +210,8 @@ void hn_chain_run(const hn_chain *c, hn_exec *x) {
   hn_nd_for(&c->nd, c->threads, GRAIN, run_line, &r);
   if (c->pad_block) clear_padding(c, x->out[0].data);
 }
+
+void hn_chain_run_part(const hn_chain *c, hn_exec *x, int64_t from, int64_t n) {
+  chain_run r = {c, x};
+  hn_nd_part(&c->nd, from, n, run_line, &r);
+}

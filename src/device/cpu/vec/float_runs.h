@@ -21,6 +21,7 @@ typedef struct hn_vec {
   hn_vec_scalar right[HN_OP_COUNT];  /* x op y */
   hn_vec_scalar left[HN_OP_COUNT];   /* y op x */
   float (*sum)(const float *x, size_t n);
+  float (*dot)(const float *x, const float *y, size_t n);
   float (*max)(const float *x, size_t n);                              /* NaN if one is NaN */
   float (*sum_squares)(const float *x, size_t n, float mean);          /* of x - mean */
   float (*exp_sum)(float *d, const float *x, size_t n, float largest); /* d = exp(x - largest); their sum */

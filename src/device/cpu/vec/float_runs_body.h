@@ -27,6 +27,17 @@ static inline int32_t to_bits(float f) {
 /* 2^n for n in -126..127; for others (of a NaN) any number. */
 static inline float power_of_two(int32_t n) { return from_bits((int32_t)((uint32_t)(n + 127) << 23)); }
 
+/* exp(r) for |r| <= ln 2 / 2. */
+static inline float exp_polynomial(float r) {
+  float p = 1.9875691500e-4f;
+  p = p * r + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  return p * r * r + r + 1.0f;
+}
+
 /* exp by x = n ln 2 + r, a polynomial for r, and 2^n in two factors so that no exponent overflows on the way. */
 static inline float vexp(float x) {
   const float magic = 12582912.0f; /* 1.5 * 2^23: adding it rounds to an integer in the low bits */
@@ -37,15 +48,20 @@ static inline float vexp(float x) {
   int32_t n = (int32_t)((uint32_t)to_bits(t) - (uint32_t)to_bits(magic));
   float r = c - k * 0.693359375f;
   r = r + k * 2.12194440e-4f;
-  float p = 1.9875691500e-4f;
-  p = p * r + 1.3981999507e-3f;
-  p = p * r + 8.3334519073e-3f;
-  p = p * r + 4.1665795894e-2f;
-  p = p * r + 1.6666665459e-1f;
-  p = p * r + 5.0000001201e-1f;
-  p = p * r * r + r + 1.0f;
   int32_t half = n >> 1;
-  return p * power_of_two(half) * power_of_two(n - half);
+  return exp_polynomial(r) * power_of_two(half) * power_of_two(n - half);
+}
+
+/* The same for x <= 0, with 0 for what has no normalized result: a factor less. */
+static inline float vexp_down(float x) {
+  const float magic = 12582912.0f;
+  float c = x < -87.0f ? -87.0f : x;
+  float t = c * 1.44269504088896341f + magic;
+  float k = t - magic;
+  float r = c - k * 0.693359375f;
+  r = r + k * 2.12194440e-4f;
+  float p = exp_polynomial(r) * power_of_two((int32_t)((uint32_t)to_bits(t) - (uint32_t)to_bits(magic)));
+  return x < -87.0f ? 0.0f : p;
 }
 
 /* Natural logarithm by x = m 2^e with m in [sqrt(1/2), sqrt(2)) and a polynomial in m - 1. */
@@ -199,44 +215,54 @@ BINARY(DEFINE)
 /* Reductions keep LANES partial results, so that they vectorize without reordering anything else. */
 enum { LANES = 64 };
 
+#define FOLD(part, combine)                            \
+  for (size_t half = LANES / 2; half; half /= 2)       \
+    for (size_t k = 0; k < half; k++) part[k] = combine(part[k], part[k + half])
+
+static inline float plus(float a, float b) { return a + b; }
+static inline float larger(float a, float b) { return a >= b || a != a ? a : b; }
+
+/* Rounds of LANES elements, then what is left: `step` with element i in lane k. */
+#define REDUCE(step)                                   \
+  size_t i = 0;                                        \
+  for (; i + LANES <= n; i += LANES)                   \
+    for (size_t k = 0; k < LANES; k++) step;           \
+  for (size_t k = 0; i + k < n; k++) step
+
 static float vec_sum(const float *x, size_t n) {
-  float part[LANES] = {0}, s = 0;
-  size_t i = 0;
-  for (; i + LANES <= n; i += LANES)
-    for (size_t k = 0; k < LANES; k++) part[k] += x[i + k];
-  for (size_t k = 0; i + k < n; k++) part[k] += x[i + k];
-  for (size_t k = 0; k < LANES; k++) s += part[k];
-  return s;
+  float part[LANES] = {0};
+  REDUCE(part[k] += x[i + k]);
+  FOLD(part, plus);
+  return part[0];
+}
+
+static float vec_dot(const float *x, const float *y, size_t n) {
+  float part[LANES] = {0};
+  REDUCE(part[k] += x[i + k] * y[i + k]);
+  FOLD(part, plus);
+  return part[0];
 }
 
 static float vec_max(const float *x, size_t n) {
-  float part[LANES], m;
-  size_t i = 0;
+  float part[LANES];
   for (size_t k = 0; k < LANES; k++) part[k] = -INFINITY;
-  for (; i + LANES <= n; i += LANES)
-    for (size_t k = 0; k < LANES; k++) {
-      float v = x[i + k];
-      part[k] = part[k] >= v || part[k] != part[k] ? part[k] : v;
-    }
-  for (size_t k = 0; i + k < n; k++) part[k] = part[k] >= x[i + k] || part[k] != part[k] ? part[k] : x[i + k];
-  m = part[0];
-  for (size_t k = 1; k < LANES; k++) m = m >= part[k] || m != m ? m : part[k];
-  return m;
+  REDUCE(part[k] = larger(part[k], x[i + k]));
+  FOLD(part, larger);
+  return part[0];
 }
 
 static float vec_sum_squares(const float *x, size_t n, float mean) {
-  float part[LANES] = {0}, s = 0;
-  size_t i = 0;
-  for (; i + LANES <= n; i += LANES)
-    for (size_t k = 0; k < LANES; k++) part[k] += (x[i + k] - mean) * (x[i + k] - mean);
-  for (size_t k = 0; i + k < n; k++) part[k] += (x[i + k] - mean) * (x[i + k] - mean);
-  for (size_t k = 0; k < LANES; k++) s += part[k];
-  return s;
+  float part[LANES] = {0};
+  REDUCE(part[k] += (x[i + k] - mean) * (x[i + k] - mean));
+  FOLD(part, plus);
+  return part[0];
 }
 
 static float vec_exp_sum(float *d, const float *x, size_t n, float largest) {
-  LOOP d[i] = vexp(x[i] - largest);
-  return vec_sum(d, n);
+  float part[LANES] = {0};
+  REDUCE(part[k] += d[i + k] = vexp_down(x[i + k] - largest));
+  FOLD(part, plus);
+  return part[0];
 }
 
 static void vec_normalize(float *d, const float *x, size_t n, float mean, float inv, const float *scale, const float *bias) {
@@ -273,6 +299,7 @@ const hn_vec VEC = {
     .right = {BINARY(RIGHT_ROW)},
     .left = {BINARY(LEFT_ROW)},
     .sum = vec_sum,
+    .dot = vec_dot,
     .max = vec_max,
     .sum_squares = vec_sum_squares,
     .exp_sum = vec_exp_sum,

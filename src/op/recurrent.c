@@ -1,4 +1,9 @@
 /* recurrent.c - inference of RNN, GRU and LSTM. */
+#include "op/recurrent.h"
+
+#include <string.h>
+#include <strings.h>
+
 #include "op/infer.h"
 
 hone_status hn_infer_rnn(hn_infer *x);
@@ -33,4 +38,56 @@ hone_status hn_infer_rnn(hn_infer *x) {
   HN_TRY(hn_oset(x, 0, t, y));
   HN_TRY(hn_oset(x, 1, t, last));
   return hn_oset(x, 2, t, last);
+}
+
+int hn_recurrent_gates(hn_op op) { return op == HN_LSTM ? 4 : op == HN_GRU ? 3 : 1; }
+
+int hn_recurrent_directions(const hn_node *n) {
+  return hn_streq(hn_attr_s(n, "direction", "forward"), "bidirectional") ? 2 : 1;
+}
+
+/* A name, and how many float attributes the function takes. */
+static bool function_named(const char *name, size_t len, hn_gate *f, int *floats) {
+  static const struct {
+    const char *name;
+    hn_op op;
+    int floats;
+    double alpha, beta;
+  } known[] = {{"Relu", HN_Relu, 0, 0, 0},         {"Tanh", HN_Tanh, 0, 0, 0},
+               {"Sigmoid", HN_Sigmoid, 0, 0, 0},   {"Affine", HN_OP_NONE, 2, 1, 0},
+               {"LeakyRelu", HN_LeakyRelu, 1, 0.01, 0}, {"ThresholdedRelu", HN_ThresholdedRelu, 1, 1, 0},
+               {"HardSigmoid", HN_HardSigmoid, 2, 0.2, 0.5}, {"Elu", HN_Elu, 1, 1, 0},
+               {"Softsign", HN_Softsign, 0, 0, 0}, {"Softplus", HN_Softplus, 0, 0, 0}};
+  for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+    if (strlen(known[i].name) == len && strncasecmp(known[i].name, name, len) == 0) {
+      *f = (hn_gate){known[i].op, known[i].alpha, known[i].beta};
+      *floats = known[i].floats;
+      return true;
+    }
+  return false;
+}
+
+bool hn_recurrent_functions(const hn_node *n, hn_gate functions[2][HN_GATE_FUNCTIONS], const char **bad, int *length) {
+  int per = n->op == HN_LSTM ? 3 : n->op == HN_GRU ? 2 : 1;
+  const char *defaults = n->op == HN_LSTM ? "Sigmoid,Tanh,Tanh" : n->op == HN_GRU ? "Sigmoid,Tanh" : "Tanh";
+  const char *names = hn_attr_s(n, "activations", ""), *p = names;
+  const double *alpha, *beta;
+  uint32_t n_alpha = hn_attr_floats(n, "activation_alpha", &alpha), n_beta = hn_attr_floats(n, "activation_beta", &beta), a = 0, b = 0;
+  for (int d = 0; d < hn_recurrent_directions(n); d++) {
+    if (!*names) p = defaults;
+    for (int i = 0; i < per; i++) {
+      size_t len = strcspn(p, ",");
+      int floats;
+      if (!function_named(p, len, &functions[d][i], &floats)) {
+        *bad = p;
+        *length = (int)len;
+        return false;
+      }
+      if (floats > 0 && a < n_alpha) functions[d][i].alpha = alpha[a++];
+      if (floats > 1 && b < n_beta) functions[d][i].beta = beta[b++];
+      p += len;
+      p += *p == ',';
+    }
+  }
+  return true;
 }

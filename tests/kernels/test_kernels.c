@@ -433,6 +433,45 @@ static bool make_reduce(trial *t) {
   return with_epilogue(t, n);
 }
 
+static bool make_recurrent(trial *t) {
+  static const char *const ways[] = {"forward", "reverse", "bidirectional"};
+  static const char *const functions[] = {"Sigmoid", "Tanh", "HardSigmoid", "Softsign", "Relu", "Affine", "Elu"}; /* bounded first */
+  int64_t gates = t->op == HN_LSTM ? 4 : t->op == HN_GRU ? 3 : 1, way = between(0, 2), d = way == 2 ? 2 : 1;
+  int64_t steps = between(1, 5), batch = between(1, 4), size = between(1, 20), h = between(1, 40), gh = gates * h;
+  bool batch_first = chance(3);
+  int64_t x[3] = {batch_first ? batch : steps, batch_first ? steps : batch, size};
+  int64_t state[3] = {batch_first ? batch : d, batch_first ? d : batch, h};
+  hn_id in[8] = {input(t, 3, x), constant(t, 3, (int64_t[]){d, gh, size}), constant(t, 3, (int64_t[]){d, gh, h}), HN_NONE, HN_NONE, HN_NONE, HN_NONE, HN_NONE};
+  if (chance(2)) in[3] = constant(t, 2, (int64_t[]){d, 2 * gh});
+  if (chance(3)) {
+    hn_tensor *c;
+    if (hn_tensor_create(t->cx, HONE_DTYPE_I32, 1, &batch, &c)) abort();
+    for (int64_t i = 0; i < batch; i++) ((int32_t *)c->data)[i] = (int32_t)between(0, steps);
+    in[4] = hn_graph_add_constant(t->g, NULL, c);
+  }
+  if (chance(2)) in[5] = either(t, 3, state);
+  if (t->op == HN_LSTM && chance(2)) in[6] = either(t, 3, state);
+  if (t->op == HN_LSTM && chance(2)) in[7] = constant(t, 2, (int64_t[]){d, 3 * h});
+  hn_id n = node(t, in, t->op == HN_LSTM ? 8 : 6, (uint32_t)between(1, t->op == HN_LSTM ? 3 : 2));
+  hn_set_i(t->g, n, "hidden_size", h);
+  hn_set_i(t->g, n, "layout", batch_first);
+  hn_set_s(t->g, n, "direction", ways[way]);
+  if (t->op == HN_GRU) hn_set_i(t->g, n, "linear_before_reset", chance(2));
+  if (t->op == HN_LSTM) hn_set_i(t->g, n, "input_forget", chance(3));
+  bool clip = chance(3);
+  if (clip) hn_set_f(t->g, n, "clip", 0.7);
+  if (chance(3)) {
+    char names[160] = "";
+    for (int64_t i = 0; i < d * (t->op == HN_LSTM ? 3 : t->op == HN_GRU ? 2 : 1); i++) {
+      if (i) strcat(names, ",");
+      strcat(names, functions[between(0, clip ? 6 : 3)]);
+    }
+    hn_set_s(t->g, n, "activations", names);
+  }
+  finish(t, n);
+  return true;
+}
+
 static bool make_attention(trial *t) {
   bool flat = chance(2);
   int64_t b = between(1, 2), kv = between(1, 3), per = between(1, 2), h = kv * per, nq = chance(4) ? between(30, 140) : between(1, 9), nk = chance(4) ? between(200, 600) : between(1, 9), d = between(1, 9), dv = between(1, 9);
@@ -530,6 +569,9 @@ static bool generate(trial *t) {
     case HN_RMSNormalization:
     case HN_InstanceNormalization: return make_norm(t);
     case HN_Attention: return make_attention(t);
+    case HN_RNN:
+    case HN_GRU:
+    case HN_LSTM: return make_recurrent(t);
     case HN_Resize: return make_resize(t);
     default: break;
   }

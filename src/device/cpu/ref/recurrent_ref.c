@@ -4,14 +4,10 @@
 #include <string.h>
 
 #include "device/cpu/ref/broadcast.h"
+#include "op/recurrent.h"
 #include "op/scalar.h"
 
 enum { MAX_GATES = 4 };
-
-typedef struct activation {
-  hn_op op;
-  double alpha, beta;
-} activation;
 
 typedef struct recurrence {
   hn_exec *x;
@@ -19,63 +15,15 @@ typedef struct recurrence {
   int64_t steps, batch, input, hidden, gates, directions;
   bool batch_first, linear_before_reset, input_forget;
   double clip; /* 0: none */
-  activation act[2][3];
+  hn_gate act[2][HN_GATE_FUNCTIONS];
 } recurrence;
 
 static double get(const hn_view *v, int64_t i) { return hn_load_f64(v->dtype, v->data, (size_t)i); }
 
 static bool given(const recurrence *r, uint32_t i) { return i < hn_xnode(r->x)->n_main && hn_xhas(r->x, i); }
 
-/* ---- attributes */
-
-/* The k-th name of a list joined by commas, and how many float attributes earlier functions of the list took. */
-static bool activation_named(const char *name, size_t len, activation *a, int *floats) {
-  static const struct {
-    const char *name;
-    hn_op op;
-    int floats;
-    double alpha, beta;
-  } known[] = {{"Relu", HN_Relu, 0, 0, 0},         {"Tanh", HN_Tanh, 0, 0, 0},
-               {"Sigmoid", HN_Sigmoid, 0, 0, 0},   {"Affine", HN_OP_NONE, 2, 1, 0},
-               {"LeakyRelu", HN_LeakyRelu, 1, 0.01, 0}, {"ThresholdedRelu", HN_ThresholdedRelu, 1, 1, 0},
-               {"HardSigmoid", HN_HardSigmoid, 2, 0.2, 0.5}, {"Elu", HN_Elu, 1, 1, 0},
-               {"Softsign", HN_Softsign, 0, 0, 0}, {"Softplus", HN_Softplus, 0, 0, 0}};
-  for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-    if (strlen(known[i].name) == len && strncasecmp(known[i].name, name, len) == 0) {
-      *a = (activation){known[i].op, known[i].alpha, known[i].beta};
-      *floats = known[i].floats;
-      return true;
-    }
-  return false;
-}
-
-static hone_status read_activations(recurrence *r) {
-  const hn_node *n = hn_xnode(r->x);
-  int per = r->op == HN_LSTM ? 3 : r->op == HN_GRU ? 2 : 1, k = 0;
-  const char *defaults = r->op == HN_LSTM ? "Sigmoid,Tanh,Tanh" : r->op == HN_GRU ? "Sigmoid,Tanh" : "Tanh";
-  const char *names = hn_attr_s(n, "activations", "");
-  const double *alpha, *beta;
-  uint32_t n_alpha = hn_attr_floats(n, "activation_alpha", &alpha), n_beta = hn_attr_floats(n, "activation_beta", &beta), a = 0, b = 0;
-  for (int d = 0; d < r->directions; d++) {
-    const char *p = *names ? names : defaults;
-    if (*names)
-      for (int skip = 0; skip < k; skip++) p += strcspn(p, ","), p += *p == ',';
-    for (int i = 0; i < per; i++, k++) {
-      size_t len = strcspn(p, ",");
-      int floats;
-      if (!activation_named(p, len, &r->act[d][i], &floats))
-        return hn_xfail(r->x, HONE_UNSUPPORTED, "activation '%.*s' is not known", (int)len, p);
-      if (floats > 0 && a < n_alpha) r->act[d][i].alpha = alpha[a++];
-      if (floats > 1 && b < n_beta) r->act[d][i].beta = beta[b++];
-      p += len;
-      p += *p == ',';
-    }
-  }
-  return HONE_OK;
-}
-
 static double activate(const recurrence *r, int d, int i, double v) {
-  const activation *a = &r->act[d][i];
+  const hn_gate *a = &r->act[d][i];
   if (r->clip > 0) v = v < -r->clip ? -r->clip : v > r->clip ? r->clip : v;
   return a->op == HN_OP_NONE ? a->alpha * v + a->beta : hn_scalar_unary(a->op, v, a->alpha, a->beta);
 }
@@ -87,13 +35,13 @@ static bool has_dims(const hn_view *v, int32_t rank, const int64_t *dims) {
 static hone_status open_recurrence(hn_exec *x, recurrence *r) {
   const hn_node *n = hn_xnode(x);
   const hn_view *in = &x->in[0], *w = &x->in[1], *rec = &x->in[2];
-  *r = (recurrence){.x = x, .op = n->op, .gates = n->op == HN_LSTM ? 4 : n->op == HN_GRU ? 3 : 1};
+  *r = (recurrence){.x = x, .op = n->op, .gates = hn_recurrent_gates(n->op)};
   if (!hn_is_float(in->dtype)) return hn_xbad_dtype(x, in->dtype);
   r->batch_first = hn_attr_i(n, "layout", 0) != 0;
   r->linear_before_reset = hn_attr_i(n, "linear_before_reset", 0) != 0;
   r->input_forget = hn_attr_i(n, "input_forget", 0) != 0;
   r->clip = hn_attr_f(n, "clip", 0);
-  r->directions = hn_streq(hn_attr_s(n, "direction", "forward"), "bidirectional") ? 2 : 1;
+  r->directions = hn_recurrent_directions(n);
   if (in->rank != 3 || w->rank != 3 || rec->rank != 3) return hn_xfail(x, HONE_BAD_GRAPH, "X, W and R must have 3 dimensions");
   r->steps = in->dims[r->batch_first];
   r->batch = in->dims[!r->batch_first];
@@ -107,7 +55,10 @@ static hone_status open_recurrence(hn_exec *x, recurrence *r) {
     if (given(r, i)) fits = fits && x->in[i].count == d * b * h && (i == 5 || r->op == HN_LSTM);
   if (given(r, 7)) fits = fits && has_dims(&x->in[7], 2, (int64_t[]){d, 3 * h});
   if (!fits) return hn_xfail(x, HONE_BAD_GRAPH, "its weights, biases or initial states do not fit its input");
-  return read_activations(r);
+  const char *bad;
+  int length;
+  if (!hn_recurrent_functions(n, r->act, &bad, &length)) return hn_xfail(x, HONE_UNSUPPORTED, "activation '%.*s' is not known", length, bad);
+  return HONE_OK;
 }
 
 /* ---- one step */

@@ -32,6 +32,11 @@ typedef struct hn_vec {
   void (*pick)(float *d, const float *x, const int32_t *from, size_t n); /* d[i] = x[from[i]] */
 } hn_vec;
 
+/* Largest error of the unary functions, over all floats, in units in the last place of the exact result; of the argument
+   for Gelu and HardSwish, whose small results are differences. alpha as 1 where there is one (Gelu: exact). 0: not
+   stated. tests/kernels/test_accuracy.c sweeps them. */
+extern const float hn_vec_ulps[HN_OP_COUNT];
+
 /* The functions for an instruction set this processor has. */
 const hn_vec *hn_vec_for(hn_isa isa);
 extern const hn_vec hn_vec_portable;

@@ -121,16 +121,25 @@ static inline float verf(float x) {
   q = q * z - 1.68282697438203e-03f;
   q = q * z - 7.37332916720468e-03f;
   q = q * z - 1.42647390514189e-02f;
-  return c * p / q;
+  return c * (p / q);
 }
 
 static inline float vclamp(float v, float lo, float hi) {
   v = v < lo ? lo : v;
   return v > hi ? hi : v;
 }
-static inline float vsoftplus(float x) { return (x > 0 ? x : 0.0f) + vlog(1.0f + vexp(-fabsf(x))); }
+/* e / (1 + e) or 1 / (1 + e), so that nothing overflows and small results keep their digits. */
+static inline float vsigmoid(float x) {
+  float e = vexp(-fabsf(x));
+  return (x < 0 ? e : 1.0f) / (1.0f + e);
+}
+static inline float vlog1p(float x) { /* for x in 0..1; the quotient makes up for what 1 + x lost */
+  float u = 1.0f + x;
+  return u == 1.0f ? x : vlog(u) * (x / (u - 1.0f));
+}
+static inline float vsoftplus(float x) { return (x > 0 ? x : 0.0f) + vlog1p(vexp(-fabsf(x))); }
 static inline float vexpm1(float x) { /* by exp, and its series where that cancels */
-  float s = x * (1.0f + x * (0.5f + x * (1.6666667e-1f + x * (4.1666668e-2f + x * 8.3333338e-3f))));
+  float s = x * (1.0f + x * (0.5f + x * (1.6666667e-1f + x * (4.1666668e-2f + x * (8.3333338e-3f + x * 1.3888889e-3f)))));
   return fabsf(x) < 0.25f ? s : vexp(x) - 1.0f;
 }
 static inline float vgelu(float x, float approximate) {
@@ -152,7 +161,7 @@ static inline float vgelu(float x, float approximate) {
   F(Reciprocal, 1.0f / v)                                                 \
   F(Relu, v < 0 ? 0.0f : v)                                               \
   F(Round, rintf(v))                                                      \
-  F(Sigmoid, 1.0f / (1.0f + vexp(-v)))                                    \
+  F(Sigmoid, vsigmoid(v))                                                 \
   F(Sign, v > 0 ? 1.0f : v < 0 ? -1.0f : v)                               \
   F(Softplus, vsoftplus(v))                                               \
   F(Softsign, v / (1.0f + fabsf(v)))                                      \
@@ -166,7 +175,7 @@ static inline float vgelu(float x, float approximate) {
   F(HardSwish, v *vclamp(v *(1.0f / 6.0f) + 0.5f, 0.0f, 1.0f))            \
   F(LeakyRelu, v < 0 ? alpha * v : v)                                     \
   F(Selu, beta *(v < 0 ? alpha * vexpm1(v) : v))                          \
-  F(Swish, v / (1.0f + vexp(-alpha * v)))                                 \
+  F(Swish, v *vsigmoid(alpha *v))                                         \
   F(ThresholdedRelu, v > alpha ? v : 0.0f)
 
 #define BINARY(F)                                                         \

@@ -1,0 +1,57 @@
+/* test_accuracy.c - the functions of vec/float_runs.h against double precision, in units in the last place: every
+   STRIDE-th float of all bit patterns, for each instruction set this processor has, within the bounds the header states. */
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "device/cpu/vec/float_runs.h"
+#include "harness.h"
+#include "op/scalar.h"
+
+enum { STRIDE = 4093, RUN = 4096 };
+
+/* Distance in units of the last place of `of`, the exact value itself in most cases. */
+static double ulps(float got, double want, double of) {
+  if (isnan(want) || isnan(got)) return isnan(want) && isnan(got) ? 0 : INFINITY;
+  if (got == (float)want) return 0;
+  if (isinf((float)want) || isinf(got)) return fabs(want) > 3.4e38 && fabs((double)got) > 3.4e38 ? 1 : INFINITY;
+  int exponent;
+  frexp(of, &exponent);
+  return fabs((double)got - want) / ldexp(1, (exponent < -125 ? -125 : exponent) - 24);
+}
+
+typedef struct worst {
+  double error;
+  float at;
+} worst;
+
+static void measure(const hn_vec *vec, hn_op op, double alpha, double beta, worst *w) {
+  static float x[RUN], y[RUN];
+  size_t n = 0;
+  for (uint64_t bits = 0; bits <= UINT32_MAX; bits += STRIDE) {
+    uint32_t b = (uint32_t)bits;
+    memcpy(&x[n++], &b, sizeof b);
+    if (n < RUN && bits + STRIDE <= UINT32_MAX) continue;
+    vec->unary[op](y, x, n, (float)alpha, (float)beta);
+    for (size_t i = 0; i < n; i++) {
+      double want = hn_scalar_unary(op, (double)x[i], alpha, beta), of = op == HN_Gelu || op == HN_HardSwish ? (double)x[i] : want;
+      double e = ulps(y[i], want, of);
+      if (e > w->error) *w = (worst){e, x[i]};
+    }
+    n = 0;
+  }
+}
+
+TEST(functions_keep_the_stated_error) {
+  for (int isa = 0; isa <= (int)hn_isa_best(); isa++) {
+    const hn_vec *vec = hn_vec_for((hn_isa)isa);
+    for (int op = 0; op < HN_OP_COUNT; op++) {
+      worst w = {0, 0};
+      if (hn_vec_ulps[op] == 0) continue;
+      REQUIRE(vec->unary[op]);
+      measure(vec, (hn_op)op, op == HN_Gelu ? 0 : 1, 0, &w);
+      CHECK_MSG(w.error <= (double)hn_vec_ulps[op], "%s, %s: off by %g units in the last place at %.9g, not %g", hn_isa_name((hn_isa)isa),
+                hn_op_name((hn_op)op), w.error, (double)w.at, (double)hn_vec_ulps[op]);
+    }
+  }
+}

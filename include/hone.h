@@ -160,8 +160,9 @@ typedef struct hone_load_options {
 } hone_load_options;
 HONE_API void hone_load_options_init(hone_load_options *options);
 
-/** Reads a model from a file or a directory. The format is recognized by content: ONNX, Keras (.h5,
-    .keras, the layers models of TensorFlow.js: model.json or its folder) or a hone engine (.hone).
+/** Reads a model from a file or a directory. The format is recognized by content: ONNX, TensorFlow (a SavedModel's
+    directory, a frozen GraphDef, a checkpoint's .meta), Keras (.h5, .keras, the layers models of TensorFlow.js:
+    model.json or its folder) or a hone engine (.hone).
     Errors: IO, BAD_FORMAT, UNSUPPORTED (lists every unsupported operator with a node name), BAD_GRAPH, NOMEM. */
 HONE_API hone_status hone_model_load(hone_context *context, const char *path, hone_model **model);
 
@@ -173,6 +174,36 @@ HONE_API hone_status hone_model_load_with(hone_context *context, const char *pat
 /** As hone_model_load() from memory. `data` must outlive the call only. External data files are refused. */
 HONE_API hone_status hone_model_load_memory(hone_context *context, const void *data, size_t size, hone_model **model);
 HONE_API void hone_model_destroy(hone_model **model);
+
+/** What a file has to choose from: tag sets, signatures, functions. */
+typedef struct hone_catalog hone_catalog;
+
+typedef enum hone_catalog_kind {
+  HONE_CATALOG_TAG_SET,   /**< `name`: "serve,gpu"; `detail`: the version that wrote it */
+  HONE_CATALOG_SIGNATURE, /**< of the tag set before; `name`: its key; `detail`: method name */
+  HONE_CATALOG_INPUT,     /**< of the signature before; `name`: key; `tensor`: "x:0" */
+  HONE_CATALOG_OUTPUT,
+  HONE_CATALOG_ASSET,     /**< `name`: file; `tensor`: what it is fed to */
+  HONE_CATALOG_FUNCTION,  /**< `name`: attribute of the model; `tensor`: the concrete function */
+  HONE_CATALOG_ARGUMENT,  /**< of the function before */
+  HONE_CATALOG_CAPTURE,   /**< of the function before: `name`: variable */
+  HONE_CATALOG_SEGMENT    /**< TRTEngineOp: `name`: node; `tensor`: native segment; `detail`: precision and contents */
+} hone_catalog_kind;
+
+/** One row. Texts live as long as the catalog; none is NULL. */
+typedef struct hone_catalog_row {
+  hone_catalog_kind kind;
+  const char *name, *tensor, *detail;
+  const char *type;      /**< element type as the format spells it ("DT_FLOAT"); "" where there is none */
+  hone_tensor_info info; /**< shape and element type of inputs, outputs, arguments and captures */
+} hone_catalog_row;
+
+/** Lists what `path` has to choose from; formats without a choice give an empty list.
+    Errors: IO, BAD_FORMAT, NOMEM. */
+HONE_API hone_status hone_catalog_open(hone_context *context, const char *path, hone_catalog **catalog);
+HONE_API void hone_catalog_destroy(hone_catalog **catalog);
+/** The `index`-th row; false past the end. */
+HONE_API bool hone_catalog_row_at(const hone_catalog *catalog, uint32_t index, hone_catalog_row *row);
 
 /** An independent copy. Weights are shared and immutable. */
 HONE_API hone_status hone_model_clone(const hone_model *model, hone_model **copy);

@@ -55,6 +55,11 @@ bool hn_is_directory(const char *path) {
   return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
+bool hn_is_file(const char *path) {
+  struct stat st;
+  return stat(path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
 const void *hn_mapping_data(const hn_mapping *m) { return m->data; }
 size_t hn_mapping_size(const hn_mapping *m) { return m->size; }
 

@@ -16,6 +16,7 @@ hn_mapping *hn_mapping_ref(hn_mapping *m);
 void hn_mapping_unref(hn_mapping *m); /* accepts NULL */
 
 bool hn_is_directory(const char *path);
+bool hn_is_file(const char *path);
 /* Maps the pages of a piece of a mapping now, read from the disk if need be: a hint. */
 void hn_prefetch(const void *data, size_t bytes);
 

@@ -26,42 +26,69 @@ static bool has_wishes(const hone_load_options *o) {
   return (o->tag_set || o->signature || o->inputs || o->outputs) && !o->where_known;
 }
 
-static hone_status read_any(hone_context *cx, const hn_format *formats, const hn_source *s, hn_graph **out) {
+static hone_status find_format(hone_context *cx, const hn_format *formats, const hn_source *s, const hn_format **out) {
   hn_str known = {0};
   for (const hn_format *f = formats; f->name; f++) {
     if (!f->probe) continue;
     if (f->probe(s)) {
       hn_str_free(&known);
-      if (has_wishes(s->options) && !f->chooses)
-        return hn_fail(cx, HONE_BAD_ARG, "%s: %s have no tag sets or signatures to choose from, nor tensors to cut at", s->path,
-                       f->name);
-      return f->read(cx, s, out);
+      *out = f;
+      return HONE_OK;
     }
     hn_str_printf(&known, "%s%s", f == formats ? "" : ", ", f->name);
   }
   hone_status st = hn_fail(cx, HONE_BAD_FORMAT, "%s: not a model this build reads (it looks %s); it reads %s", s->path,
-                           s->directory ? "like a directory without a saved_model.pb" : looks_like(s->data, s->size),
+                           s->directory ? "like a directory without a model" : looks_like(s->data, s->size),
                            known.p ? known.p : "nothing");
   hn_str_free(&known);
   return st;
 }
 
+static hone_status read_any(hone_context *cx, const hn_format *formats, const hn_source *s, hn_graph **out) {
+  const hn_format *f;
+  HN_TRY(find_format(cx, formats, s, &f));
+  if (has_wishes(s->options) && !f->list)
+    return hn_fail(cx, HONE_BAD_ARG, "%s: %s have no tag sets or signatures to choose from, nor tensors to cut at", s->path, f->name);
+  return f->read(cx, s, out);
+}
+
+static hone_status list_any(hone_context *cx, const hn_format *formats, const hn_source *s, hn_catalog *c) {
+  const hn_format *f;
+  HN_TRY(find_format(cx, formats, s, &f));
+  return f->list ? f->list(cx, s, c) : HONE_OK;
+}
+
+static hone_status open_source(hone_context *cx, const char *path, hn_source *s) {
+  s->path = path;
+  s->directory = hn_is_directory(path);
+  if (s->directory) return HONE_OK;
+  HN_TRY(hn_map_file(cx, path, &s->m));
+  s->data = hn_mapping_data(s->m);
+  s->size = hn_mapping_size(s->m);
+  return HONE_OK;
+}
+
+static const hone_load_options no_wishes = {.size = sizeof no_wishes};
+
 hone_status hn_format_read(hone_context *cx, const hn_format *formats, const char *path, const hone_load_options *o,
                            hn_graph **out) {
-  hone_load_options none = {.size = sizeof none};
-  hn_source s = {.path = path, .options = o ? o : &none, .directory = hn_is_directory(path)};
-  if (s.directory) return read_any(cx, formats, &s, out);
-  HN_TRY(hn_map_file(cx, path, &s.m));
-  s.data = hn_mapping_data(s.m);
-  s.size = hn_mapping_size(s.m);
+  hn_source s = {.options = o ? o : &no_wishes};
+  HN_TRY(open_source(cx, path, &s));
   hone_status st = read_any(cx, formats, &s, out);
   hn_mapping_unref(s.m);
   return st;
 }
 
+hone_status hn_format_list(hone_context *cx, const hn_format *formats, const char *path, hn_catalog *c) {
+  hn_source s = {.options = &no_wishes};
+  HN_TRY(open_source(cx, path, &s));
+  hone_status st = list_any(cx, formats, &s, c);
+  hn_mapping_unref(s.m);
+  return st;
+}
+
 hone_status hn_format_read_memory(hone_context *cx, const hn_format *formats, const void *data, size_t size, hn_graph **out) {
-  hone_load_options none = {.size = sizeof none};
-  hn_source s = {.path = "(memory)", .data = data, .size = size, .options = &none};
+  hn_source s = {.path = "(memory)", .data = data, .size = size, .options = &no_wishes};
   return read_any(cx, formats, &s, out);
 }
 

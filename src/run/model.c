@@ -9,6 +9,7 @@
 #include "format/onnx/reader.h"
 #include "format/onnx/writer.h"
 #include "format/probe.h"
+#include "format/tensorflow/tf_reader.h"
 #include "format/tensorflow/tf_writer.h"
 #include "op/infer.h"
 
@@ -41,15 +42,39 @@ static hone_status engine_read(hone_context *cx, const hn_source *s, hn_graph **
 
 /* Every format this build reads, most particular first. */
 static const hn_format formats[] = {
-    {"hone engines", engine_probe, engine_read, false, ".hone", hn_engine_write, "hone"},
-    {"Keras .h5", hn_keras_h5_probe, hn_keras_h5_read, false, NULL, NULL, NULL},
-    {"Keras .keras", hn_keras_zip_probe, hn_keras_zip_read, false, NULL, NULL, NULL},
-    {"TensorFlow.js layers models", hn_tfjs_probe, hn_tfjs_read, false, NULL, NULL, NULL},
-    {"ONNX", hn_onnx_probe, hn_onnx_read, false, ".onnx", hn_onnx_write, "onnx"},
-    {"TensorFlow SavedModels", NULL, NULL, false, "/", hn_tf_write_saved_model, "savedmodel"},
-    {"TensorFlow GraphDefs", NULL, NULL, false, ".pb", hn_tf_write_graph_def, "graphdef"},
+    {"hone engines", engine_probe, engine_read, NULL, ".hone", hn_engine_write, "hone"},
+    {"Keras .h5", hn_keras_h5_probe, hn_keras_h5_read, NULL, NULL, NULL, NULL},
+    {"Keras .keras", hn_keras_zip_probe, hn_keras_zip_read, NULL, NULL, NULL, NULL},
+    {"TensorFlow.js layers models", hn_tfjs_probe, hn_tfjs_read, NULL, NULL, NULL, NULL},
+    {"TensorFlow models", hn_tf_probe, hn_tf_read, hn_tf_catalog, NULL, NULL, NULL},
+    {"ONNX", hn_onnx_probe, hn_onnx_read, NULL, ".onnx", hn_onnx_write, "onnx"},
+    {"TensorFlow SavedModels", NULL, NULL, NULL, "/", hn_tf_write_saved_model, "savedmodel"},
+    {"TensorFlow GraphDefs", NULL, NULL, NULL, ".pb", hn_tf_write_graph_def, "graphdef"},
     {.name = NULL},
 };
+
+hone_status hone_catalog_open(hone_context *cx, const char *path, hone_catalog **catalog) {
+  hn_catalog *c = hn_calloc(1, sizeof *c);
+  if (c) c->arena = hn_arena_create();
+  hone_status st = c && c->arena ? hn_format_list(cx, formats, path, c) : hn_nomem(cx);
+  if (st) hone_catalog_destroy(&c);
+  else *catalog = c;
+  return st;
+}
+
+void hone_catalog_destroy(hone_catalog **catalog) {
+  if (!catalog || !*catalog) return;
+  hn_vec_free(&(*catalog)->rows);
+  hn_arena_destroy((*catalog)->arena);
+  hn_free(*catalog);
+  *catalog = NULL;
+}
+
+bool hone_catalog_row_at(const hone_catalog *c, uint32_t index, hone_catalog_row *row) {
+  if (index >= c->rows.n) return false;
+  *row = c->rows.p[index];
+  return true;
+}
 
 void hone_load_options_init(hone_load_options *options) { *options = (hone_load_options){.size = sizeof *options}; }
 

@@ -1,0 +1,179 @@
+/* lower_image.c - images resampled and cropped, boxes chosen. */
+#include <string.h>
+
+#include "format/tensorflow/tf_lower.h"
+
+static hn_id in64(tf_lower *x, uint32_t i) { return hn_tf_i64(x, hn_tf_in(x, i)); }
+static hn_id op2(tf_lower *x, hn_op op, hn_id a, hn_id b) { return hn_make2(&x->m, op, a, b); }
+
+/* Where a pixel of the result lies in the image: TensorFlow has three answers. Nearest neighbours are taken below, but
+   with aligned corners and with pixel centers the nearest one, halves upwards. */
+void hn_tf_lower_resize(tf_lower *x) {
+  bool align = hn_tf_attr_b(x, "align_corners", false), centers = hn_tf_attr_b(x, "half_pixel_centers", false);
+  bool nearest = strstr(x->n->op, "Nearest") != NULL, cubic = strstr(x->n->op, "Bicubic") != NULL;
+  hn_id v = hn_tf_in(x, 0);
+  if (!nearest) v = hn_make_cast(&x->m, v, HONE_DTYPE_F32);
+  hn_id in[4] = {hn_tf_to_first(x, v), HN_NONE, HN_NONE, in64(x, 1)}, node = hn_make_node(&x->m, HN_Resize, in, 4, 1);
+  if (x->m.st) return;
+  hn_set_ints(x->m.g, node, "axes", (const int64_t[]){2, 3}, 2);
+  hn_set_s(x->m.g, node, "mode", nearest ? "nearest" : cubic ? "cubic" : "linear");
+  hn_set_s(x->m.g, node, "coordinate_transformation_mode", align ? "align_corners" : centers ? "half_pixel" : "asymmetric");
+  if (nearest) hn_set_s(x->m.g, node, "nearest_mode", align || centers ? "round_prefer_ceil" : "floor");
+  if (cubic) hn_set_f(x->m.g, node, "cubic_coeff_a", centers ? -0.5 : -0.75);
+  if (cubic && centers) hn_set_i(x->m.g, node, "exclude_outside", 1);
+  hn_tf_out(x, 0, hn_tf_to_last(x, hn_make_done(&x->m, node)));
+}
+
+/* Positions along one axis of the crops, 0 to 1 over the image: [n, size]. */
+static hn_id crop_positions(tf_lower *x, hn_id boxes, int64_t side, int64_t size) {
+  hn_maker *m = &x->m;
+  hn_id low = hn_make_slice(m, boxes, 1, side, side + 1, 1), high = hn_make_slice(m, boxes, 1, side + 2, side + 3, 1);
+  if (size == 1) return op2(x, HN_Mul, op2(x, HN_Add, low, high), hn_make_scalar(m, HONE_DTYPE_F32, 0.5));
+  hn_tensor *t;
+  if (!m->st) m->st = hn_tensor_create(x->s->im->cx, HONE_DTYPE_F32, 2, (const int64_t[]){1, size}, &t);
+  if (m->st) return HN_NONE;
+  for (int64_t i = 0; i < size; i++) hn_store_f64(HONE_DTYPE_F32, t->data, (size_t)i, (double)i / (double)(size - 1));
+  return op2(x, HN_Add, low, op2(x, HN_Mul, op2(x, HN_Sub, high, low), hn_make_constant(m, t)));
+}
+
+static hn_id within(tf_lower *x, hn_id p) {
+  hn_maker *m = &x->m;
+  return op2(x, HN_And, op2(x, HN_GreaterOrEqual, p, hn_make_scalar(m, HONE_DTYPE_F32, 0)),
+             op2(x, HN_LessOrEqual, p, hn_make_scalar(m, HONE_DTYPE_F32, 1)));
+}
+
+/* [n, size] to [n, h, w, 1], along h or w, from -1 to 1. */
+static hn_id grid_part(tf_lower *x, hn_id p, int64_t axis, hn_id shape) {
+  hn_maker *m = &x->m;
+  hn_id wide = op2(x, HN_Sub, op2(x, HN_Mul, p, hn_make_scalar(m, HONE_DTYPE_F32, 2)), hn_make_scalar(m, HONE_DTYPE_F32, 1));
+  wide = op2(x, HN_Unsqueeze, wide, hn_make_ints(m, (const int64_t[]){axis, 3}, 2));
+  return op2(x, HN_Expand, wide, shape);
+}
+
+void hn_tf_lower_crop_and_resize(tf_lower *x) {
+  const int64_t *size;
+  uint32_t n;
+  hn_maker *m = &x->m;
+  bool nearest = strcmp(hn_tf_attr_s(x, "method", "bilinear"), "nearest") == 0;
+  hn_id image = hn_tf_to_first(x, hn_make_cast(m, hn_tf_in(x, 0), HONE_DTYPE_F32)), boxes = hn_tf_in(x, 1), which = hn_tf_in(x, 2);
+  if (!hn_tf_ints(x, hn_tf_in(x, 3), &size, &n) || n != 2 || size[0] < 1 || size[1] < 1) hn_tf_fail(x, HONE_UNSUPPORTED, "its crop size is not constant");
+  if (m->st) return;
+  hn_id y = crop_positions(x, boxes, 0, size[0]), c = crop_positions(x, boxes, 1, size[1]);
+  hn_id shape = hn_tf_concat(x, (hn_id[]){hn_tf_shape_op(x, boxes, 0, 1), hn_make_ints(m, (const int64_t[]){size[0], size[1], 1}, 3)}, 2, 0);
+  hn_id grid = hn_tf_concat(x, (hn_id[]){grid_part(x, c, 1, shape), grid_part(x, y, 2, shape)}, 2, 3);
+  hn_id node = hn_make_node(m, HN_GridSample, (hn_id[]){hn_tf_gather(x, image, which, 0), grid}, 2, 1);
+  if (m->st) return;
+  hn_set_i(m->g, node, "align_corners", 1);
+  hn_set_s(m->g, node, "padding_mode", "border");
+  hn_set_s(m->g, node, "mode", nearest ? "nearest" : "linear");
+  hn_id crops = hn_tf_to_last(x, hn_make_done(m, node));
+  hn_id seen = op2(x, HN_And, op2(x, HN_Unsqueeze, within(x, y), hn_make_ints(m, (const int64_t[]){2, 3}, 2)),
+                   op2(x, HN_Unsqueeze, within(x, c), hn_make_ints(m, (const int64_t[]){1, 3}, 2)));
+  hn_tf_out(x, 0, hn_tf_where(x, seen, crops, hn_make_scalar(m, HONE_DTYPE_F32, hn_tf_attr_f(x, "extrapolation_value", 0))));
+}
+
+/* ---- boxes */
+
+static hn_id choose(tf_lower *x, hn_id boxes, hn_id scores, hn_id most, hn_id overlap, hn_id threshold) {
+  hn_id in[5] = {boxes, scores, most, overlap, threshold};
+  return hn_make_done(&x->m, hn_make_node(&x->m, HN_NonMaxSuppression, in, threshold == HN_NONE ? 4 : 5, 1));
+}
+
+static hn_id column(tf_lower *x, hn_id v, int64_t i) { return hn_tf_gather(x, v, hn_tf_const_i(x, HONE_DTYPE_I64, i), 1); }
+
+/* Zeros are added up to `n`. */
+static hn_id pad_to(tf_lower *x, hn_id v, hn_id n) {
+  hn_id missing = op2(x, HN_Sub, hn_make_reshape(&x->m, n, (const int64_t[]){1}, 1), hn_tf_shape_op(x, v, 0, 1));
+  hn_id pads = hn_tf_concat(x, (hn_id[]){hn_make_ints(&x->m, (const int64_t[]){0}, 1), missing}, 2, 0);
+  return op2(x, HN_Pad, v, pads);
+}
+
+void hn_tf_lower_nms(tf_lower *x) {
+  int version = x->n->op[strlen(x->n->op) - 1] - '0';
+  bool attr = version < 2 || version > 5, padded = hn_tf_attr_b(x, "pad_to_max_output_size", false);
+  hn_maker *m = &x->m;
+  hn_id boxes = hn_tf_in(x, 0), scores = hn_tf_in(x, 1), most = in64(x, 2), overlap, threshold = HN_NONE;
+  overlap = attr ? hn_make_scalar(m, HONE_DTYPE_F32, hn_tf_attr_f(x, "iou_threshold", 0.5)) : hn_make_cast(m, hn_tf_in(x, 3), HONE_DTYPE_F32);
+  if (!attr && version >= 3) threshold = hn_make_cast(m, hn_tf_in(x, 4), HONE_DTYPE_F32);
+  if (version == 5 && !attr) {
+    hn_id sigma = hn_tf_in(x, 5);
+    const hn_tensor *t = m->st ? NULL : hn_const(m->g, sigma);
+    if (!t || t->count != 1 || hn_tensor_f(t, 0) != 0) hn_tf_fail(x, HONE_UNSUPPORTED, "soft suppression (soft_nms_sigma other than 0)");
+  }
+  hn_dtype type = hn_make_type(m, scores);
+  hn_id four = hn_tf_unsqueeze(x, hn_make_cast(m, boxes, HONE_DTYPE_F32), 0);
+  hn_id three = op2(x, HN_Unsqueeze, hn_make_cast(m, scores, HONE_DTYPE_F32), hn_make_ints(m, (const int64_t[]){0, 1}, 2));
+  hn_id chosen = column(x, choose(x, four, three, most, overlap, threshold), 2);
+  hn_id n = hn_tf_shape_op(x, chosen, 0, 1), kept = hn_tf_gather(x, scores, chosen, 0);
+  if (padded) {
+    chosen = pad_to(x, chosen, most);
+    kept = pad_to(x, kept, most);
+  }
+  hn_id count = hn_make_cast(m, hn_make_reshape(m, n, (const int64_t[]){0}, 0), HONE_DTYPE_I32);
+  hn_tf_out(x, 0, hn_make_cast(m, chosen, HONE_DTYPE_I32));
+  if (version == 5 && !attr) {
+    hn_tf_out(x, 1, hn_make_cast(m, kept, type));
+    hn_tf_out(x, 2, count);
+  } else if (version == 4 && !attr) {
+    hn_tf_out(x, 1, count);
+  }
+}
+
+/* The scores of all classes in one row of each image, those that were not chosen so low that they come last. */
+static hn_id chosen_scores(tf_lower *x, hn_id scores, hn_id chosen, hn_id rows, hn_id low) {
+  hn_maker *m = &x->m;
+  hn_id kept = hn_make_done(m, hn_make_node(m, HN_GatherND, (hn_id[]){scores, chosen}, 2, 1));
+  hn_id empty = op2(x, HN_Expand, low, hn_tf_shape_op(x, scores, 0, INT64_MAX));
+  hn_id full = hn_make_done(m, hn_make_node(m, HN_ScatterND, (hn_id[]){empty, chosen, kept}, 3, 1));
+  return op2(x, HN_Reshape, full, rows);
+}
+
+void hn_tf_lower_combined_nms(tf_lower *x) {
+  hn_maker *m = &x->m;
+  hn_id boxes = hn_tf_in(x, 0), scores = hn_tf_in(x, 1), per_class = in64(x, 2), total = in64(x, 3), overlap = hn_tf_in(x, 4), threshold = hn_tf_in(x, 5);
+  hn_shape b = hn_tf_shape_of(x, boxes), s = hn_tf_shape_of(x, scores);
+  const int64_t *t, *c;
+  uint32_t one, also;
+  bool known = hn_tf_ints(x, total, &t, &one) && one == 1 && hn_tf_ints(x, per_class, &c, &also) && also == 1;
+  if (!m->st && (b.rank != 4 || s.rank != 3 || !hn_dim_fixed(b.d[2]) || !hn_dim_fixed(s.d[2]) || !hn_dim_fixed(s.d[1]) || !known)) {
+    hn_tf_fail(x, HONE_UNSUPPORTED, "the number of its boxes and classes must be known");
+  }
+  if (m->st) return;
+  int64_t n = s.d[1], classes = s.d[2], most = t[0];
+  bool shared = b.d[2] == 1;
+  if (hn_tf_attr_b(x, "pad_per_class", false) && c[0] * classes < most) most = c[0] * classes;
+  int64_t take = most < n * classes ? most : n * classes;
+  hn_id turned = hn_make_transpose(m, scores, (const int64_t[]){0, 2, 1}, 3); /* image, class, box */
+  hn_id four = hn_make_transpose(m, boxes, (const int64_t[]){0, 2, 1, 3}, 4); /* image, class or 1, box, 4 */
+  hn_id chosen = choose(x, hn_make_reshape(m, four, (const int64_t[]){-1, n, 4}, 3),
+                        shared ? turned : hn_make_reshape(m, turned, (const int64_t[]){-1, 1, n}, 3), per_class, overlap, threshold);
+  hn_id rows = hn_tf_concat(x, (hn_id[]){hn_tf_shape_op(x, scores, 0, 1), hn_make_ints(m, (const int64_t[]){n * classes}, 1)}, 2, 0);
+  if (!shared) { /* image and class were counted together */
+    hn_id both = hn_make_slice(m, chosen, 1, 0, 1, 1), k = hn_tf_const_i(x, HONE_DTYPE_I64, classes);
+    chosen = hn_tf_concat(x, (hn_id[]){op2(x, HN_Div, both, k), op2(x, HN_Mod, both, k), hn_make_slice(m, chosen, 1, 2, 3, 1)}, 3, 1);
+  }
+  hn_id low = hn_make_scalar(m, HONE_DTYPE_F32, -3.0e38), zero = hn_make_scalar(m, HONE_DTYPE_F32, 0);
+  hn_id top = hn_make_node(m, HN_TopK, (hn_id[]){chosen_scores(x, turned, chosen, rows, low), hn_make_ints(m, &take, 1)}, 2, 2);
+  hn_make_done(m, top);
+  hn_id score = hn_make_out(m, top, 0), at = hn_make_out(m, top, 1), k = hn_tf_const_i(x, HONE_DTYPE_I64, n);
+  hn_id valid = op2(x, HN_Greater, score, low), class = op2(x, HN_Div, at, k), box = op2(x, HN_Mod, at, k);
+  hn_id where = hn_tf_concat(x, (hn_id[]){hn_tf_unsqueeze(x, box, -1), hn_tf_unsqueeze(x, shared ? op2(x, HN_Sub, class, class) : class, -1)}, 2, 2);
+  hn_id pick = hn_make_node(m, HN_GatherND, (hn_id[]){boxes, where}, 2, 1);
+  if (!m->st) hn_set_i(m->g, pick, "batch_dims", 1);
+  hn_id corners = hn_make_done(m, pick);
+  if (hn_tf_attr_b(x, "clip_boxes", true)) corners = hn_make_done(m, hn_make_node(m, HN_Clip, (hn_id[]){corners, zero, hn_make_scalar(m, HONE_DTYPE_F32, 1)}, 3, 1));
+  corners = hn_tf_where(x, hn_tf_unsqueeze(x, valid, -1), corners, zero);
+  score = hn_tf_where(x, valid, score, zero);
+  class = hn_tf_where(x, valid, hn_make_cast(m, class, HONE_DTYPE_F32), zero);
+  if (take < most) {
+    int64_t more = most - take;
+    hn_id two = hn_make_ints(m, (const int64_t[]){0, 0, 0, more}, 4);
+    corners = op2(x, HN_Pad, corners, hn_make_ints(m, (const int64_t[]){0, 0, 0, 0, more, 0}, 6));
+    score = op2(x, HN_Pad, score, two);
+    class = op2(x, HN_Pad, class, two);
+  }
+  hn_tf_out(x, 0, corners);
+  hn_tf_out(x, 1, score);
+  hn_tf_out(x, 2, class);
+  hn_tf_out(x, 3, hn_make_reduce(m, HN_ReduceSum, hn_make_cast(m, valid, HONE_DTYPE_I32), (const int64_t[]){1}, 1, false));
+}

@@ -65,10 +65,18 @@ typedef struct found {
   char *at; /* where its value goes */
 } found;
 
+/* Names as saved_model_cli spells them, with '_' for '-', are understood. */
+static bool is_named(const char *name, const char *given, size_t length) {
+  if (strlen(name) != length) return false;
+  for (size_t i = 0; i < length; i++)
+    if (name[i] != given[i] && !(name[i] == '-' && given[i] == '_')) return false;
+  return true;
+}
+
 static found find(const cli *c, const char *name, size_t length, char letter) {
   for (const arg_group *g = c->cmd->groups; g->title; g++)
     for (const arg_option *o = g->options; o->name; o++)
-      if (name ? strlen(o->name) == length && memcmp(o->name, name, length) == 0 : o->letter == letter)
+      if (name ? is_named(o->name, name, length) : o->letter == letter)
         return (found){o, (char *)c->options + g->base + o->offset};
   return (found){0};
 }

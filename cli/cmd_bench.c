@@ -397,6 +397,7 @@ static const arg_option rows[] = {
     {"quiet", 'q', ARG_FLAG, offsetof(bench_options, quiet), "", "No averages of 50 runs on the way.", 0, 0},
     {0}};
 static const arg_group groups[] = {{"Options", rows, 0}, {"Inputs", feed_option_rows, offsetof(bench_options, feed)},
+                                   {"Choosing within a TensorFlow model", choice_option_rows, offsetof(bench_options, feed)},
                                    {"Images", image_option_rows, offsetof(bench_options, image)},
                                    {"Running", session_option_rows, offsetof(bench_options, session)},
                                    {"Common options", common_option_rows, offsetof(bench_options, common)}, {0}};

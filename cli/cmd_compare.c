@@ -241,6 +241,7 @@ static const arg_option rows[] = {
     {0}};
 static const arg_group groups[] = {{"Options", rows, 0}, {"What --optimize does", level_option_rows, offsetof(compare_options, level)},
                                    {"Inputs", feed_option_rows, offsetof(compare_options, feed)},
+                                   {"Choosing within a TensorFlow model", choice_option_rows, offsetof(compare_options, feed)},
                                    {"Images", image_option_rows, offsetof(compare_options, image)},
                                    {"Running (--reference: the second side only)", session_option_rows, offsetof(compare_options, session)},
                                    {"Common options", common_option_rows, offsetof(compare_options, common)}, {0}};

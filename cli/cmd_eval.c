@@ -89,6 +89,7 @@ static const arg_option rows[] = {
     {"labels", 0, ARG_TEXT, offsetof(eval_options, labels), "FILE", "Lines 'FILENAME LABEL' with the number of the class.", 0, 0},
     {0}};
 static const arg_group groups[] = {{"Options", rows, 0}, {"Inputs", feed_option_rows, offsetof(eval_options, feed)},
+                                   {"Choosing within a TensorFlow model", choice_option_rows, offsetof(eval_options, feed)},
                                    {"Images", image_option_rows, offsetof(eval_options, image)},
                                    {"Running", session_option_rows, offsetof(eval_options, session)},
                                    {"Common options", common_option_rows, offsetof(eval_options, common)}, {0}};

@@ -415,6 +415,7 @@ static const arg_group groups[] = {{"Options", rows, 0},
                                    {"Under the names of TF-TRT", trt_option_rows, offsetof(optimize_options, trt)},
                                    {"Accuracy", account_option_rows, offsetof(optimize_options, account)},
                                    {"Inputs to compare with", feed_option_rows, offsetof(optimize_options, feed)},
+                                   {"Choosing within a TensorFlow model", choice_option_rows, offsetof(optimize_options, feed)},
                                    {"Images", image_option_rows, offsetof(optimize_options, image)},
                                    {"Running", session_option_rows, offsetof(optimize_options, session)},
                                    {"Common options", common_option_rows, offsetof(optimize_options, common)}, {0}};

@@ -131,6 +131,7 @@ static const arg_option rows[] = {
      "Three further runs in which cycles, instructions, cache misses and what else the kernel allows are counted.", 0, 0},
     {0}};
 static const arg_group groups[] = {{"Options", rows, 0}, {"Inputs", feed_option_rows, offsetof(profile_options, feed)},
+                                   {"Choosing within a TensorFlow model", choice_option_rows, offsetof(profile_options, feed)},
                                    {"Images", image_option_rows, offsetof(profile_options, image)},
                                    {"Running", session_option_rows, offsetof(profile_options, session)},
                                    {"Common options", common_option_rows, offsetof(profile_options, common)}, {0}};

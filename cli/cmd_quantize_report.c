@@ -60,6 +60,7 @@ static const report_options defaults = {.feed = FEED_OPTIONS_DEFAULT, .image = I
 static const arg_group groups[] = {{"Precision", quant_option_rows, offsetof(report_options, quant)},
                                    {"Accuracy", account_option_rows, offsetof(report_options, account)},
                                    {"Inputs", feed_option_rows, offsetof(report_options, feed)},
+                                   {"Choosing within a TensorFlow model", choice_option_rows, offsetof(report_options, feed)},
                                    {"Images", image_option_rows, offsetof(report_options, image)},
                                    {"What to do before", level_option_rows, offsetof(report_options, level)},
                                    {"Running", session_option_rows, offsetof(report_options, session)},

@@ -257,6 +257,7 @@ static const arg_option rows[] = {
     {"labels", 0, ARG_TEXT, offsetof(run_options, labels), "FILE", "Names of the classes for --top, one a line.", 0, 0},
     {0}};
 static const arg_group groups[] = {{"Options", rows, 0}, {"Inputs", feed_option_rows, offsetof(run_options, feed)},
+                                   {"Choosing within a TensorFlow model", choice_option_rows, offsetof(run_options, feed)},
                                    {"Images", image_option_rows, offsetof(run_options, image)},
                                    {"Running", session_option_rows, offsetof(run_options, session)},
                                    {"Common options", common_option_rows, offsetof(run_options, common)}, {0}};

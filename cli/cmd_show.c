@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "commands.h"
+#include "catalog.h"
 #include "json.h"
 
 typedef struct show_options {
@@ -197,7 +198,7 @@ static void print_layers(hone_model *m, bool detail) {
   table_free(t);
 }
 
-static int show(cli *c, hone_model *m) {
+static int show(cli *c, hone_model *m, json_t *choices) {
   const show_options *o = c->options;
   hone_model_stats stats;
   char *text = NULL;
@@ -210,6 +211,7 @@ static int show(cli *c, hone_model *m) {
   if (o->common.json) {
     json_t *j = model_json(c, m, &stats, layers);
     if (text) json_object_set_new(j, "graph", json_text(text));
+    if (choices) json_object_set_new(j, "catalog", choices);
     hone_text_free(&text);
     return json_print(j);
   }
@@ -228,17 +230,35 @@ static int show(cli *c, hone_model *m) {
   return CLI_OK;
 }
 
-static int run_show(cli *c) {
+static int show_model(cli *c, json_t *choices) {
   const show_options *o = c->options;
   hone_model *m;
   int code = model_open(c, c->args[0], &o->feed, &m);
-  if (code) return code;
+  if (code) {
+    json_decref(choices);
+    return code;
+  }
   uint64_t weights, packs;
   hone_status st = o->check ? hone_model_check(m, &weights, &packs) : HONE_OK;
-  code = st ? cli_fail_hone(c->cx, st) : show(c, m);
+  code = st ? cli_fail_hone(c->cx, st) : show(c, m, choices);
   if (!code && o->check && !o->common.json)
     printf("\nchecksums match: %s of weights, %s of packed weights\n", human_bytes(weights).s, human_bytes(packs).s);
   hone_model_destroy(&m);
+  return code;
+}
+
+static int run_show(cli *c) {
+  const show_options *o = c->options;
+  hone_catalog *k;
+  hone_status st = hone_catalog_open(c->cx, c->args[0], &k);
+  if (st) return cli_fail_hone(c->cx, st);
+  int code = CLI_OK;
+  json_t *choices = o->common.json ? catalog_json(k) : NULL;
+  if (!o->common.json && !o->graph) catalog_print(k, o->all, &o->feed.choice);
+  if (!catalog_must_choose(k, &o->feed.choice)) code = show_model(c, choices);
+  else if (o->common.json) code = json_print(json_pack("{s:o, s:o}", "model", json_text(c->args[0]), "catalog", choices));
+  else printf("Several signatures and none is serving_default: --signature-def chooses the one whose layers are shown.\n");
+  hone_catalog_destroy(&k);
   return code;
 }
 
@@ -250,11 +270,12 @@ static const arg_option rows[] = {
     {"shape", 0, ARG_LIST, offsetof(show_options, feed.shapes), "[NAME=]DIMS",
      "Fixes the shape of an input first, as in image=1x3x224x224.", 0, 0},
     {0}};
-static const arg_group groups[] = {{"Options", rows, 0}, {"Common options", common_option_rows, offsetof(show_options, common)}, {0}};
+static const arg_group groups[] = {{"Options", rows, 0}, {"Choosing within a TensorFlow model", choice_option_rows, offsetof(show_options, feed)},
+                                   {"Common options", common_option_rows, offsetof(show_options, common)}, {0}};
 
 const command command_show = {
     .name = "show", .summary = "what a model is: inputs, outputs, layers, figures", .usage = "MODEL",
     .about = "Prints what a model file holds: format, inputs and outputs, operators, parameters, multiply-accumulates and memory.",
-    .examples = "  hone show model.onnx\n  hone show model.onnx --layers --shape=image=1x3x224x224\n  hone show model.hone --json\n",
+    .examples = "  hone show model.onnx\n  hone show saved_model_dir --all\n  hone show saved_model_dir --tag-set serve --signature-def serving_default\n  hone show model.onnx --layers --shape=image=1x3x224x224\n  hone show model.hone --json\n",
     .groups = groups, .min_args = 1, .max_args = 1, .options_size = sizeof(show_options),
     .common = offsetof(show_options, common), .run = run_show};

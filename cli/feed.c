@@ -18,6 +18,14 @@ const arg_option feed_option_rows[] = {
     {"seed", 0, ARG_INT, offsetof(feed_options, seed), "N", "Seed of random inputs (default 1).", 0, 9007199254740992.0},
     {0}};
 
+const arg_option choice_option_rows[] = {
+    {"tag-set", 0, ARG_TEXT, offsetof(feed_options, choice.tag_set), "A,B", "Tags of the MetaGraph in a SavedModel (default: serve, or the only one).", 0, 0},
+    {"signature-def", 0, ARG_TEXT, offsetof(feed_options, choice.signature), "KEY",
+     "Its signature (default: serving_default, or the only one); 'hone show' lists them.", 0, 0},
+    {"inputs", 0, ARG_TEXT, offsetof(feed_options, choice.inputs), "X:0,...", "Tensors of the graph to feed, in place of the signature's or those found.", 0, 0},
+    {"outputs", 0, ARG_TEXT, offsetof(feed_options, choice.outputs), "Y:0,...", "Tensors of the graph to compute, in place of the signature's or those found.", 0, 0},
+    {0}};
+
 /* ---------------------------------------------------------------------------------------- names of inputs */
 
 /* Splits "[NAME=]REST": the index of the input that is meant. */
@@ -45,7 +53,14 @@ static int which_input(const hone_model *m, const char *option, const char *text
 
 int model_open(cli *c, const char *path, const feed_options *o, hone_model **model) {
   hone_model *m;
-  hone_status st = hone_model_load(c->cx, path, &m);
+  hone_load_options lo;
+  hone_load_options_init(&lo);
+  lo.tag_set = o->choice.tag_set;
+  lo.signature = o->choice.signature;
+  lo.inputs = o->choice.inputs;
+  lo.outputs = o->choice.outputs;
+  lo.where_known = path != c->args[0];
+  hone_status st = hone_model_load_with(c->cx, path, &lo, &m);
   if (st) return cli_fail_hone(c->cx, st);
   int code = CLI_OK;
   for (size_t i = 0; !code && i < o->shapes.n; i++) {

@@ -4,11 +4,17 @@
 #include "cli_file.h"
 #include "preprocess.h"
 
+/* Which part of a file is the model: for formats that leave a choice. */
+typedef struct choice_options {
+  const char *tag_set, *signature, *inputs, *outputs;
+} choice_options;
+
 typedef struct feed_options {
+  choice_options choice;
   arg_list inputs, shapes;
   int64_t batch, seed;
 } feed_options;
-extern const arg_option feed_option_rows[];
+extern const arg_option feed_option_rows[], choice_option_rows[]; /* both of feed_options */
 #define FEED_OPTIONS_DEFAULT {.seed = 1}
 
 typedef enum source_kind { SOURCE_RANDOM, SOURCE_CONSTANT, SOURCE_NPY, SOURCE_IMAGES } source_kind;
@@ -34,7 +40,8 @@ typedef struct feed {
   bool fill;
 } feed;
 
-/* Loads a model and applies --shape. */
+/* Loads a model as --tag-set, --signature-def, --inputs and --outputs say, and applies --shape. A model beside the
+   first may be of a format that leaves no choice. */
 int model_open(cli *c, const char *path, const feed_options *o, hone_model **model);
 
 /* Understands --input and decides on shapes; loads nothing. The model is asked only during the call. */

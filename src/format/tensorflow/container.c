@@ -20,14 +20,20 @@ static bool varint(const unsigned char *p, size_t n, size_t *at, uint64_t *v) {
   return false;
 }
 
-/* The message in the first field, if it has this number. */
-static bool first_field(const unsigned char *p, size_t n, unsigned field, const unsigned char **in, size_t *size) {
-  size_t at = 0;
+/* The first message or text of this number; writers put fields in any order. */
+static bool find_field(const unsigned char *p, size_t n, unsigned field, const unsigned char **in, size_t *size) {
   uint64_t key, length;
-  if (!varint(p, n, &at, &key) || key != (field << 3 | 2) || !varint(p, n, &at, &length) || length > n - at) return false;
-  *in = p + at;
-  *size = (size_t)length;
-  return true;
+  for (size_t at = 0; at < n; at += (size_t)length) {
+    if (!varint(p, n, &at, &key)) return false;
+    length = (key & 7) == 1 ? 8 : (key & 7) == 5 ? 4 : 0;
+    if ((key & 7) == 0 && !varint(p, n, &at, &(uint64_t){0})) return false;
+    if ((key & 7) == 2 && !varint(p, n, &at, &length)) return false;
+    if ((key & 7) == 3 || (key & 7) == 4 || (key & 7) > 5 || length > n - at) return false;
+    *in = p + at;
+    *size = (size_t)length;
+    if ((key & 7) == 2 && key >> 3 == field) return true;
+  }
+  return false;
 }
 
 static bool is_word(const unsigned char *p, size_t n) {
@@ -36,29 +42,26 @@ static bool is_word(const unsigned char *p, size_t n) {
   return n > 0;
 }
 
-/* A GraphDef begins with a node: its name and its operator, both plain text. */
+/* A GraphDef has nodes: name and operator are plain text. */
 static bool looks_like_graph(const unsigned char *p, size_t n) {
   const unsigned char *node, *name, *op;
   size_t node_size, name_size, op_size;
-  if (!first_field(p, n, 1, &node, &node_size) || !first_field(node, node_size, 1, &name, &name_size)) return false;
-  size_t used = (size_t)(name - node) + name_size;
-  return is_word(name, name_size) && first_field(node + used, node_size - used, 2, &op, &op_size) && is_word(op, op_size);
+  return find_field(p, n, 1, &node, &node_size) && find_field(node, node_size, 1, &name, &name_size) && is_word(name, name_size) &&
+         find_field(node, node_size, 2, &op, &op_size) && is_word(op, op_size);
 }
 
-/* A MetaGraphDef: meta information (no node: its second field, if any, is no text), then the graph. */
+/* A MetaGraphDef: meta information (no node: its second field is no text), and a graph. */
 static bool looks_like_meta(const unsigned char *p, size_t n) {
-  const unsigned char *info, *graph;
-  size_t info_size, graph_size;
-  if (!first_field(p, n, 1, &info, &info_size)) return false;
-  size_t used = (size_t)(info - p) + info_size;
-  return first_field(p + used, n - used, 2, &graph, &graph_size) && looks_like_graph(graph, graph_size);
+  const unsigned char *graph;
+  size_t size;
+  return !looks_like_graph(p, n) && find_field(p, n, 2, &graph, &size) && looks_like_graph(graph, size);
 }
 
-/* A SavedModel: the version of its schema, 1, then MetaGraphs. */
+/* A SavedModel: the version of its schema, 1, and MetaGraphs. */
 static bool looks_like_saved_model(const unsigned char *p, size_t n) {
   const unsigned char *meta;
   size_t size;
-  return n > 2 && p[0] == 0x08 && p[1] == 0x01 && first_field(p + 2, n - 2, 2, &meta, &size) && looks_like_meta(meta, size);
+  return n > 2 && (p[0] == 0x08 || p[0] == 0x12) && find_field(p, n, 2, &meta, &size) && looks_like_meta(meta, size);
 }
 
 static char *join(hn_arena *a, const char *folder, const char *name) { return hn_arena_printf(a, "%s/%s", folder, name); }

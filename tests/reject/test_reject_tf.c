@@ -1,0 +1,56 @@
+/* test_reject_tf.c - TensorFlow models that must be refused, with one line that says why. */
+#include "../tf_build.h"
+
+static void refused(const Tensorflow__GraphDef *g, hone_status want, const char *part) {
+  hone_context *cx;
+  hone_model *m = NULL;
+  REQUIRE(!hone_context_create(&cx));
+  hone_status st = tf_load(cx, g, &m);
+  CHECK_MSG(st == want, "%s: %s", hone_status_name(st), hone_context_error(cx));
+  CHECK_MSG(strstr(hone_context_error(cx), part), "\"%s\" does not say \"%s\"", hone_context_error(cx), part);
+  hone_model_destroy(&m);
+  hone_context_destroy(&cx);
+}
+
+#define X "x Placeholder - dtype=t:1 shape=S:-1\n"
+
+TEST(tf_faults_are_named) {
+  refused(tf_graph(X "a Frobnicate x\nb Frobnicate a\ny Grind b\n"), HONE_UNSUPPORTED, "unsupported operators: Grind (1, first node 'y'), Frobnicate (2");
+  refused(tf_graph(X "y Relu nowhere\n"), HONE_BAD_GRAPH, "nothing produces its input 'nowhere'");
+  refused(tf_graph(X "y Relu x\ny Neg x\n"), HONE_BAD_GRAPH, "two nodes are named 'y'");
+  refused(tf_graph(X "a Add x,b\nb Relu a\ny Relu b\n"), HONE_BAD_GRAPH, "cycle");
+  refused(tf_graph("v VariableV2 - dtype=t:1 shape=S:1\ny Relu v\n"), HONE_BAD_ARG, "--outputs");
+  refused(tf_graph(X "c Const - value=F:1,2,3/2\ny Add x,c\n"), HONE_BAD_FORMAT, "tensor 'c' has 3 elements");
+  refused(tf_graph(X "c Const - value=X:a\ny Add x,c\n"), HONE_UNSUPPORTED, "string");
+  refused(tf_graph(X "y Exit x\n"), HONE_BAD_GRAPH, "leaves no loop");
+  refused(tf_graph(X "y Merge x,x\n"), HONE_UNSUPPORTED, "no Switch decides");
+  refused(tf_graph(X "y TRTEngineOp x serialized_segment=s:zzz\n"), HONE_UNSUPPORTED, "serialized engine of TensorRT");
+  refused(tf_graph(X "y PartitionedCall x f=n:gone\n"), HONE_BAD_GRAPH, "no function 'gone'");
+}
+
+TEST(tf_functions_in_a_circle) {
+  Tensorflow__GraphDef *g = tf_graph(X "y PartitionedCall x f=n:a\n");
+  tf_function(g, "a", "v", "r=c:output:0", "c PartitionedCall v f=n:b\n");
+  tf_function(g, "b", "v", "r=c:output:0", "c PartitionedCall v f=n:a\n");
+  refused(g, HONE_UNSUPPORTED, "calls itself");
+}
+
+TEST(tf_damaged_graphs_are_refused_cleanly) {
+  static uint8_t bytes[1 << 14], copy[1 << 14];
+  hone_context *cx;
+  Tensorflow__GraphDef *g = tf_graph(X "c Const - value=F:1,2/2\na Add x,c\nm Merge a,a\nt TensorArrayV3 c dtype=t:1\nw While x,x cond=n:f body=n:f\ny Relu a\n");
+  tf_function(g, "f", "u v", "r=a:z:0 s=v", "a Add u,v\n");
+  size_t size = tensorflow__graph_def__pack(g, bytes);
+  REQUIRE(size < sizeof bytes && !hone_context_create(&cx));
+  for (size_t n = 0; n < size; n++) {
+    hone_model *m = NULL;
+    if (!hone_model_load_memory(cx, bytes, n, &m)) hone_model_destroy(&m);
+    for (int bit = 0; bit < 8; bit += 2) {
+      memcpy(copy, bytes, size);
+      copy[n] ^= (uint8_t)(1 << bit);
+      if (!hone_model_load_memory(cx, copy, size, &m)) hone_model_destroy(&m);
+      else CHECK(hone_context_error(cx)[0]);
+    }
+  }
+  hone_context_destroy(&cx);
+}

@@ -183,7 +183,8 @@ static void add_segments(lister *l, const Tensorflow__GraphDef *g) {
 }
 
 static void add_meta(lister *l, const Tensorflow__MetaGraphDef *m) {
-  add(l, HONE_CATALOG_TAG_SET, hn_tf_tags(&l->c, m), "", m->meta_info_def ? m->meta_info_def->tensorflow_version : "", 0, NULL);
+  if (l->c.model || m->n_signature_def)
+    add(l, HONE_CATALOG_TAG_SET, hn_tf_tags(&l->c, m), "", m->meta_info_def ? m->meta_info_def->tensorflow_version : "", 0, NULL);
   add_signatures(l, m);
   for (size_t i = 0; i < m->n_asset_file_def; i++) {
     const Tensorflow__TensorInfo *t = m->asset_file_def[i]->tensor_info;

@@ -87,21 +87,17 @@ static const char *string_at(tf_lower *x, uint32_t input, size_t i) {
   return hn_arena_strndup(x->s->im->arena, (const char *)t->string_val[i].data, t->string_val[i].len);
 }
 
-static hn_id feature(tf_lower *x, const char *key, hn_dtype type, const Tensorflow__TensorShapeProto *p, bool batched) {
-  hn_graph *g = x->m.g;
-  hn_shape one = hn_shape_unknown(), shape = {.rank = 0};
-  for (size_t i = 0; i < g->inputs.n; i++) {
-    const hn_value *v = hn_value_at(g, g->inputs.p[i]);
-    if (strcmp(v->name, key) == 0 && v->dtype == type) return g->inputs.p[i];
-  }
-  if (p) x->m.st = hn_tf_shape(x->s->im->cx, g->dims, p, &one);
-  if (one.rank < 0 || one.rank >= HN_MAX_RANK) hn_tf_fail(x, HONE_UNSUPPORTED, "the shape of feature '%s' is not known", key);
-  if (x->m.st) return HN_NONE;
-  if (batched) shape.d[shape.rank++] = hn_dim_symbol(g->dims, "batch");
-  for (int32_t i = 0; i < one.rank; i++) shape.d[shape.rank++] = one.d[i];
-  hn_log(x->s->im->cx, HONE_LOG_INFO, "the parser of tf.Example '%s' is left to the caller: the model takes its feature '%s' instead",
-         x->m.name, key);
-  return hn_graph_add_input(g, key, type, &shape);
+static void out_feature(tf_lower *x, uint32_t port, const char *key, hn_dtype type, const Tensorflow__TensorShapeProto *p, bool batched) {
+  tf_import *im = x->s->im;
+  hn_shape one = hn_shape_unknown();
+  tf_feature f = {.key = key, .dtype = type};
+  if (p) x->m.st = hn_tf_shape(im->cx, im->g->dims, p, &one);
+  if (!x->m.st && (one.rank < 0 || one.rank >= HN_MAX_RANK)) hn_tf_fail(x, HONE_UNSUPPORTED, "the shape of feature '%s' is not known", key);
+  if (x->m.st) return;
+  if (batched) f.shape.d[f.shape.rank++] = hn_dim_symbol(im->g->dims, "batch");
+  for (int32_t i = 0; i < one.rank; i++) f.shape.d[f.shape.rank++] = one.d[i];
+  if (!hn_push(&im->features, f)) x->m.st = hn_nomem(im->cx);
+  hn_tf_out_value(x, port, (tf_value){TF_FEATURE, HN_NONE, (uint32_t)im->features.n - 1, NULL});
 }
 
 void hn_tf_lower_parse_example(tf_lower *x) {
@@ -120,6 +116,6 @@ void hn_tf_lower_parse_example(tf_lower *x) {
     hn_dtype type = hn_tf_dtype((int)types->list->type[i]);
     if (!key) hn_tf_fail(x, HONE_UNSUPPORTED, "the names of its features are not constant");
     else if (type == HONE_DTYPE_STRING) hn_tf_out_value(x, 3 * n_sparse + (uint32_t)i, (tf_value){TF_STRING, HN_NONE, 0, NULL});
-    else hn_tf_out(x, 3 * n_sparse + (uint32_t)i, feature(x, key, type, shapes->list->shape[i], !single));
+    else out_feature(x, 3 * n_sparse + (uint32_t)i, key, type, shapes->list->shape[i], !single);
   }
 }

@@ -215,6 +215,24 @@ static hone_status make(tf_scope *s, uint32_t root) {
   return st;
 }
 
+/* A feature that something reads becomes an input of the model, one for all parsers that have it. */
+static hone_status read_feature(tf_scope *s, tf_ref r, tf_value *v) {
+  tf_import *im = s->im;
+  hn_graph *g = s->nest->g;
+  tf_feature f = im->features.p[v->what];
+  v->kind = TF_TENSOR;
+  v->id = HN_NONE;
+  for (size_t i = 0; i < g->inputs.n; i++) {
+    const hn_value *known = hn_value_at(g, g->inputs.p[i]);
+    if (strcmp(known->name, f.key) == 0 && known->dtype == f.dtype) v->id = g->inputs.p[i];
+  }
+  if (v->id == HN_NONE) {
+    hn_log(im->cx, HONE_LOG_INFO, "a parser of tf.Example is left to the caller: the model takes its feature '%s' instead", f.key);
+    v->id = hn_graph_add_input(g, f.key, f.dtype, &f.shape);
+  }
+  return v->id == HN_NONE ? hn_nomem(im->cx) : hn_tf_set(s, r.node, r.port, *v);
+}
+
 hone_status hn_tf_value(tf_scope *s, tf_ref r, tf_value *v) {
   const tf_value *have = made(s, r);
   if (!have && s->outer && (r.node >= s->body->n || !s->inside[r.node])) {
@@ -232,7 +250,7 @@ hone_status hn_tf_value(tf_scope *s, tf_ref r, tf_value *v) {
     return r.node < s->body->n ? hn_tf_node_error(s, s->body->nodes[r.node], HONE_BAD_GRAPH, "it has no output %u", r.port)
                                : hn_fail(s->im->cx, HONE_BAD_GRAPH, "function '%s': an argument is missing", s->body->name);
   *v = *have;
-  return HONE_OK;
+  return v->kind == TF_FEATURE ? read_feature(s, r, v) : HONE_OK;
 }
 
 /* ---------------------------------------------------------------------------------------------- lowering */
@@ -515,6 +533,7 @@ static hone_status import(tf_import *im, const tf_port *in, size_t n_in, const t
   for (int round = 0; round < MAX_READINGS; round++) {
     im->again = false;
     im->segments.n = 0;
+    im->features.n = 0;
     if (!(im->g = hn_graph_create(im->cx, ""))) return hn_nomem(im->cx);
     hone_status st = read_once(im, in, refs, n_in, out, refs + n_in, n_out);
     if (!st && !im->again) {
@@ -546,6 +565,7 @@ hone_status hn_tf_import(hone_context *cx, const Tensorflow__GraphDef *graph, co
   hn_map_free(&im.functions);
   hn_vec_free(&im.variables);
   hn_vec_free(&im.lists);
+  hn_vec_free(&im.features);
   if (!st) {
     note_segments(&im, g);
     hn_remove_dead(g);

@@ -19,7 +19,8 @@ typedef enum tf_kind {
   TF_VARIABLE, /* a variable, or the handle of one: `what` is its number */
   TF_LIST,     /* a TensorList, or the contents of a TensorArray: a tensor with one more dimension; `what`: its list */
   TF_HANDLE,   /* of a TensorArray: `what` is its list */
-  TF_STRING    /* a constant of strings: only looked at */
+  TF_STRING,   /* a constant of strings: only looked at */
+  TF_FEATURE   /* of a parser that is left out: an input of the model once something reads it; `what` is its number */
 } tf_kind;
 
 typedef struct tf_value {
@@ -37,6 +38,12 @@ typedef struct tf_list {
   hn_shape element; /* dimensions < 0: not known */
   bool whole;       /* all elements have their final shape from the start */
 } tf_list;
+
+typedef struct tf_feature {
+  const char *key;
+  hn_dtype dtype;
+  hn_shape shape;
+} tf_feature;
 
 typedef struct tf_variable {
   const char *name;
@@ -108,6 +115,7 @@ struct tf_import {
   tf_variable_fn variable_of;
   void *variable_user;
   HN_VEC(tf_variable) variables;
+  HN_VEC(tf_feature) features;
   HN_VEC(tf_list) lists; /* kept over readings */
   bool again;            /* something was learnt of a list: read anew */
   HN_VEC(const char *) segments; /* functions of TRTEngineOps that were read */

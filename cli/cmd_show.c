@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "commands.h"
-#include "catalog.h"
+#include "show_catalog.h"
 #include "json.h"
 
 typedef struct show_options {

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "format/tensorflow/container.h"
+#include "format/tensorflow/tf_container.h"
 #include "format/tensorflow/tf_reader.h"
 
 typedef Tensorflow__SavedObjectGraph ObjectGraph;

@@ -2,7 +2,7 @@
 #ifndef HN_TF_VARIABLES_H
 #define HN_TF_VARIABLES_H
 #include "format/tensorflow/bundle.h"
-#include "format/tensorflow/container.h"
+#include "format/tensorflow/tf_container.h"
 
 typedef struct tf_variables tf_variables;
 

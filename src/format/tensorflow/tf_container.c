@@ -1,4 +1,4 @@
-#include "format/tensorflow/container.h"
+#include "format/tensorflow/tf_container.h"
 
 #include <dirent.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* container.h - what a path holds: a SavedModel, a GraphDef, or the MetaGraph of a checkpoint; and which part is wanted. */
+/* tf_container.h - what a path holds: a SavedModel, a GraphDef, or the MetaGraph of a checkpoint; and which part is wanted. */
 #ifndef HN_TF_CONTAINER_H
 #define HN_TF_CONTAINER_H
 #include "format/probe.h"

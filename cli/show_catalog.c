@@ -1,5 +1,5 @@
-/* catalog.c - tag sets, signatures, functions and segments of a SavedModel, printed. */
-#include "catalog.h"
+/* show_catalog.c - tag sets, signatures, functions and segments of a SavedModel, printed. */
+#include "show_catalog.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
-/* catalog.h - what a file has to choose from, printed. */
-#ifndef CLI_CATALOG_H
-#define CLI_CATALOG_H
+/* show_catalog.h - what a file has to choose from, printed. */
+#ifndef CLI_SHOW_CATALOG_H
+#define CLI_SHOW_CATALOG_H
 #include "feed.h"
 #include "json.h"
 

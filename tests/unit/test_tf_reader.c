@@ -174,3 +174,31 @@ TEST(tf_nhwc_graph_loses_its_transposes) {
   hone_model_destroy(&m);
   hone_context_destroy(&cx);
 }
+
+TEST(tf_trt_engines_run_their_native_segment) {
+  static const float want[2] = {2, -6};
+  Tensorflow__GraphDef *g = tf_graph(X "y TRTEngineOp x segment_func=n:seg precision_mode=s:FP16\n");
+  tf_function(g, "seg", "v", "r=a:z:0", "a AddV2 v,v\n");
+  MEANS(g, two, x2, want);
+}
+
+TEST(tf_examples_are_left_to_the_caller) { /* the features that are read become inputs */
+  static const int64_t dims[2] = {2, 1};
+  static const float want[2] = {2, -6};
+  Tensorflow__GraphDef *g = tf_graph("s Placeholder - dtype=t:7 shape=S:-1\nn Const - value=X:,\nk Const - value=X:x\nd Const - value=F:0/1\n"
+                                     "p ParseExample s,n,k,d Nsparse=i:0 Ndense=i:1\ny Add p,p\n");
+  Tensorflow__NodeDef *p = g->node[4];
+  for (int k = 0; k < 2; k++) { /* lists of types and of shapes */
+    static char *keys[2] = {"Tdense", "dense_shapes"};
+    static Tensorflow__DataType type = 1;
+    Tensorflow__AttrEntry *e = p->attr[p->n_attr++] = tf_take(sizeof *e);
+    tensorflow__attr_entry__init(e);
+    e->key = keys[k];
+    char one[2] = "1", *text = tf_copy(one, 1);
+    e->value = tf_value('L', tf_copy("", 0));
+    e->value->list->n_type = !k, e->value->list->type = &type;
+    e->value->list->n_shape = (size_t)k, e->value->list->shape = tf_take(sizeof(void *));
+    e->value->list->shape[0] = tf_shape(text, ",");
+  }
+  MEANS(g, dims, x2, want);
+}

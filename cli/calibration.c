@@ -16,11 +16,14 @@ const arg_option quant_option_rows[] = {
     {"percentile", 0, ARG_REAL, offsetof(quant_options, percentile), "P", "Of the values, for --observer=percentile (default 99.99).", 50, 100},
     {"calibration-cache", 0, ARG_TEXT, offsetof(quant_options, cache), "FILE",
      "Ranges as text: used instead of calibrating if the file is there, written otherwise. It may be edited.", 0, 0},
+    {"equalize", 0, ARG_FLAG, offsetof(quant_options, equalize), "",
+     "Before int8: scale channels between convolutions so that both have weights of one range.", 0, 0},
     {"calibration-limit", 0, ARG_INT, offsetof(quant_options, examples), "N", "Batches to calibrate with at most (default: all).", 1, 1e9},
     {0}};
 
 int quant_check(const quant_options *o) {
   if (o->precision != HONE_PRECISION_INT8) {
+    if (o->equalize) return cli_usage("--equalize: what for? give --precision=int8");
     if (o->calibrate) return cli_usage("--calibrate: nothing is calibrated without --precision=int8");
     if (o->cache) return cli_usage("--calibration-cache: nothing is calibrated without --precision=int8");
     return CLI_OK;
@@ -33,6 +36,13 @@ feed_options quant_feed(const quant_options *o, const feed_options *f) {
   feed_options r = *f;
   if (!r.inputs.n && o->calibrate) r.inputs = (arg_list){(const char **)(uintptr_t)&o->calibrate, 1};
   return r;
+}
+
+int quant_prepare(cli *c, hone_model *m, const quant_options *o) {
+  uint32_t pairs;
+  hone_status st = o->equalize ? hone_model_equalize(m, &pairs) : HONE_OK;
+  if (!st && o->equalize && !pairs) cli_warn("--equalize: no two convolutions have nothing but Relu between them");
+  return st ? cli_fail_hone(c->cx, st) : CLI_OK;
 }
 
 static int run_examples(cli *c, const hone_model *m, const quant_options *o, feed *f, const session_options *so, hone_calibration *k, size_t *runs) {

@@ -8,6 +8,7 @@ typedef struct quant_options {
   const char *calibrate, *cache;
   double percentile;
   int64_t examples;
+  bool equalize;
 } quant_options;
 extern const arg_option quant_option_rows[];
 #define QUANT_OPTIONS_DEFAULT {.percentile = 99.99}
@@ -23,6 +24,8 @@ typedef struct quant_outcome {
 int quant_check(const quant_options *o);
 /* What the model is run on to compare it: the feed's own inputs, or else the calibration's. */
 feed_options quant_feed(const quant_options *o, const feed_options *f);
+/* Prepares an optimized model for its calibration, as the options say. */
+int quant_prepare(cli *c, hone_model *m, const quant_options *o);
 /* Ranges of an optimized model: from the cache file if it is there, else by running on the examples, and then into the file. */
 int quant_calibrate(cli *c, const hone_model *m, const quant_options *o, const feed_options *f, const image_options *images,
                     const session_options *s, quant_outcome *r, hone_calibration **out);

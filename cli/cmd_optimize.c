@@ -84,7 +84,8 @@ static int quantize(cli *c, hone_model *m, outcome *r) {
   hone_quantize_options qo;
   if (o->quant.precision == HONE_PRECISION_F32) return CLI_OK;
   double start = cli_seconds();
-  int code = quant_calibrate(c, m, &o->quant, &o->feed, &o->image, &o->session, &r->quant, &k);
+  int code = quant_prepare(c, m, &o->quant);
+  if (!code) code = quant_calibrate(c, m, &o->quant, &o->feed, &o->image, &o->session, &r->quant, &k);
   bool *keep = NULL;
   hone_quantize_options_init(&qo);
   qo.precision = (hone_precision)o->quant.precision;

@@ -45,6 +45,7 @@ static int run_report(cli *c) {
     code = cli_usage("quantize-report: on what? give --calibrate or --evaluate");
   if (!code) code = model_open(c, c->args[0], &o->feed, &m);
   if (!code) code = model_optimize(c, m, &o->level);
+  if (!code) code = quant_prepare(c, m, &q);
   if (!code) code = quant_calibrate(c, m, &q, &o->feed, &o->image, &o->session, &r, &k);
   if (!code) code = account_make(c, m, k, &q, &o->account, &o->feed, &o->image, &o->session, &a);
   if (!code && o->common.json) code = print_json(c, &a);

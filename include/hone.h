@@ -491,6 +491,11 @@ HONE_API hone_status hone_profile_save(const hone_profile *profile, const char *
 
 /* --------------------------------------------------------------------------------------- quantization */
 
+/** Cross-layer equalization of an optimized model in floats, before it is calibrated: channels between two convolutions, the second
+    of which alone reads the first through nothing but Relu, are scaled so that both have weights of one range for each. What is computed
+    stays the same but for rounding. `*pairs` (may be NULL) counts them. On failure the model is unchanged. Errors: NOMEM. */
+HONE_API hone_status hone_model_equalize(hone_model *model, uint32_t *pairs);
+
 /** How the range of an activation is chosen from what was seen of it. */
 typedef enum hone_observer {
   HONE_OBSERVER_MINMAX,         /**< smallest and largest value seen */

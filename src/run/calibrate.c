@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/str.h"
+#include "quant/equalize.h"
 #include "quant/observer.h"
 #include "quant/short_floats.h"
 #include "quant/quantize.h"
@@ -287,5 +288,20 @@ hone_status hone_model_quantize(hone_model *m, const hone_calibration *c, const 
   m->g = g;
   hn_model_changed(m);
   if (result) *result = r;
+  return HONE_OK;
+}
+
+hone_status hone_model_equalize(hone_model *m, uint32_t *pairs) {
+  uint32_t n = 0;
+  hn_graph *g = hn_graph_clone(m->g);
+  hone_status st = g ? hn_equalize(g, &n) : hn_nomem(m->cx);
+  if (st) {
+    hn_graph_destroy(g);
+    return st;
+  }
+  hn_graph_destroy(m->g);
+  m->g = g;
+  hn_model_changed(m);
+  if (pairs) *pairs = n;
   return HONE_OK;
 }

@@ -100,6 +100,8 @@ for p in int8-weights int4-weights; do
   prints "$p: accuracy" 'top-1 9[89]\.' "$hone" eval "$work/w.onnx" --images="$images" --labels="$images/labels.txt"
 done
 prints "int8-weights: the kernel for few rows" 'matmul_weights' "$hone" bench "$work/w.onnx" --runs=1 --layers
+prints "int8: equalized" 'quantized 12 of 12' "$hone" optimize "$model" -o "$work/q4.hone" $eight --equalize --calibrate="$images/00*.png" --tune=off
+prints "int8: equalized, accuracy" 'top-1 99\.' "$hone" eval "$work/q4.hone" --images="$images" --labels="$images/labels.txt"
 fails "bf16: nothing to calibrate" 2 'without' "$hone" optimize "$model" -o "$work/x.hone" --precision=bf16 --calibrate="$images"
 fails "int8: no examples" 2 'calibrate' "$hone" optimize "$model" -o "$work/x.hone" $eight
 fails "int8: an empty set" 1 'absent' "$hone" optimize "$model" -o "$work/x.hone" $eight --calibrate="$work/absent"

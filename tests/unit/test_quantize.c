@@ -5,6 +5,7 @@
 
 #include "harness.h"
 #include "ir/graph.h"
+#include "quant/equalize.h"
 #include "quant/observer.h"
 #include "quant/quantize.h"
 
@@ -96,6 +97,34 @@ TEST(quantization_is_explicit) {
   CHECK(scale[0] > 0 && scale[0] == scale[1]);
   hn_graph_destroy(g);
   free(ranges);
+  hone_context_destroy(&cx);
+}
+
+TEST(equalization_keeps_the_function) {
+  static const char *const two =
+      "graph \"g\" {\n  input %x : f32[1, 2, 2, 2]\n  const %w : f32[2, 2, 1, 1] = {8, 4, 0.5, 0.25}\n  const %b : f32[2] = {4, 1}\n"
+      "  const %v : f32[2, 2, 1, 1] = {1, 2, 1, 2}\n  %a = Conv(%x, %w, %b) post [Relu] : f32[1, 2, 2, 2]  # one\n"
+      "  %y = Conv(%a, %v) : f32[1, 2, 2, 2]  # two\n  output \"y\" = %y\n}\n";
+  hone_context *cx;
+  hn_graph *g = NULL;
+  uint32_t pairs = 0;
+  REQUIRE(!hone_context_create(&cx));
+  REQUIRE(!hn_graph_parse(cx, two, &g));
+  REQUIRE(!hn_equalize(g, &pairs));
+  CHECK(pairs == 1);
+  const hn_tensor *w = NULL, *b = NULL, *v = NULL;
+  for (size_t i = 0; i < g->nodes.n; i++) {
+    const hn_node *n = &g->nodes.p[i];
+    if (strcmp(n->name, "one") == 0) w = hn_const(g, n->in[1]), b = hn_const(g, n->in[2]);
+    if (strcmp(n->name, "two") == 0) v = hn_const(g, n->in[1]);
+  }
+  REQUIRE(w && b && v);
+  for (size_t c = 0; c < 2; c++) { /* products along each channel stay, ranges meet */
+    CHECK(fabs(hn_tensor_f(w, 2 * c) * hn_tensor_f(v, c) - (c ? 1.0 : 8.0)) < 1e-5);
+    CHECK(fabs(hn_tensor_f(b, c) * hn_tensor_f(v, c) - (c ? 2.0 : 4.0)) < 1e-5);
+    CHECK(fabs(hn_tensor_f(w, 2 * c) - hn_tensor_f(v, c)) < 1e-5);
+  }
+  hn_graph_destroy(g);
   hone_context_destroy(&cx);
 }
 

@@ -1,4 +1,5 @@
-// vs-onnxruntime.js [--hone PROGRAM] [--threads N] [--runs N] [--rounds N] [--dim NAME=N ...] [--markdown] MODEL.onnx ...
+// vs-onnxruntime.js [--hone PROGRAM] [--threads N] [--batch N] [--tune off|quick|full] [--runs N] [--rounds N] [--dim NAME=N ...]
+//   [--markdown] MODEL.onnx ...
 // Latency of hone on the optimized model against ONNX Runtime on the original, by turns in one run: ROUNDS times
 // RUNS runs of the one, then RUNS of the other, each after a warm-up; the medians of all runs and their ratio.
 // Needs onnxruntime-node (npm install --ignore-scripts onnxruntime-node) in the working folder or on NODE_PATH.
@@ -10,7 +11,7 @@ try {
   console.log('skipped: onnxruntime-node is not installed');
   process.exit(0);
 }
-const opt = { hone: 'build/release/hone', threads: '1', runs: '20', rounds: '3' }, dims = {}, files = [];
+const opt = { hone: 'build/release/hone', threads: '1', runs: '20', rounds: '3', batch: '1', tune: 'full' }, dims = {}, files = [];
 let markdown = false;
 for (const argv = process.argv.slice(2); argv.length;) {
   const a = argv.shift();
@@ -33,24 +34,25 @@ function hone(...args) {
 
 (async () => {
   const cpu = os.cpus()[0].model.trim();
-  console.log(`${cpu}, ${opt.threads} thread(s), batch 1, float32; ${opt.rounds} x ${opt.runs} runs of each, by turns; ` +
+  console.log(`${cpu}, ${opt.threads} thread(s), batch ${opt.batch}, float32; ${opt.rounds} x ${opt.runs} runs of each, by turns; ` +
               `ONNX Runtime ${require(path.join(path.dirname(require.resolve('onnxruntime-node/package.json', { paths: [process.cwd(), ...(process.env.NODE_PATH || '').split(':')] })), 'package.json')).version}; ${new Date().toISOString().slice(0, 10)}\n`);
   const row = markdown ? c => `| ${c.join(' | ')} |` : c => `${c[0].padEnd(44)}${c.slice(1).map(x => x.padStart(14)).join('')}`;
   console.log(row(['model', 'hone ms', 'ORT ms', 'ORT / hone']));
   if (markdown) console.log('|---|---|---|---|');
+  const ratios = [];
   for (const file of files) {
     const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'bench-')), engine = path.join(dir, 'm.hone');
     try {
       const session = await ort.InferenceSession.create(file, { intraOpNumThreads: +opt.threads, interOpNumThreads: 1, graphOptimizationLevel: 'all', logSeverityLevel: 3 });
       const feeds = {}, shapes = [];
       for (const m of session.inputMetadata) {
-        const shape = m.shape.map((d, i) => typeof d === 'number' && d > 0 ? d : dims[d] ?? dims[`${m.name}.${i}`] ?? 1);
+        const shape = m.shape.map((d, i) => typeof d === 'number' && d > 0 ? d : dims[d] ?? dims[`${m.name}.${i}`] ?? (i === 0 ? +opt.batch : 1));
         const data = new kinds[m.type](shape.reduce((a, b) => a * b, 1));
         for (let i = 0; i < data.length; i++) data[i] = m.type === 'float32' ? Math.sin(i * 0.7) : m.type === 'int64' ? 1n : 1;
         feeds[m.name] = new ort.Tensor(m.type, data, shape);
         if (shape.length) shapes.push(`--shape=${m.name}=${shape.join('x')}`);
       }
-      hone('optimize', file, '-o', engine, '--no-verify');
+      hone('optimize', file, '-o', engine, '--no-verify', `--threads=${opt.threads}`, `--tune=${opt.tune}`, ...shapes);
       const ours = [], theirs = [];
       for (let round = 0; round < +opt.rounds; round++) {
         const out = JSON.parse(hone('bench', engine, '--json', '--quiet', `--threads=${opt.threads}`, '--warmup=5', `--runs=${opt.runs}`, ...shapes));
@@ -64,10 +66,12 @@ function hone(...args) {
         }
         theirs.push(median(times));
       }
+      ratios.push(median(ours) / median(theirs));
       console.log(row([path.basename(file, '.onnx'), ms(median(ours)), ms(median(theirs)), (median(theirs) / median(ours)).toFixed(2)]));
     } catch (e) {
       console.log(row([path.basename(file, '.onnx'), 'FAILED', e.message.split('\n')[0].slice(0, 60), '']));
     }
     fs.rmSync(dir, { recursive: true });
   }
+  if (ratios.length) console.log(`\ngeometric mean of hone / ORT: ${Math.exp(ratios.reduce((a, b) => a + Math.log(b), 0) / ratios.length).toFixed(3)}`);
 })();

@@ -653,6 +653,7 @@ static void test_kernel(const hn_kernel *k, hn_isa isa, hn_layout layout, int th
   if (wanted && strcmp(wanted, k->name)) return;
   REQUIRE(!hone_context_create(&cx));
   REQUIRE(!hn_cpu_create(cx, isa, &cpu));
+  cpu->thread_macs = 1; /* small cases use all threads too */
   for (uint32_t at = 0; at < CASES; at++) {
     seed = at * 7919u + (uint32_t)k->op * 104729u + (uint32_t)layout * 31u;
     next();

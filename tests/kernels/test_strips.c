@@ -110,6 +110,7 @@ TEST(chains_against_references) {
     hn_cpu *cpu;
     int chained = 0;
     CHECK(!hn_cpu_create(cx, (hn_isa)isa, &cpu));
+    cpu->thread_macs = 1;
     seed = 7;
     for (int i = 0; i < CASES; i++) {
       hn_graph *g = make(cx);

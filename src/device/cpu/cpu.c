@@ -10,6 +10,7 @@ hone_status hn_cpu_create(hone_context *cx, hn_isa isa, hn_cpu **out) {
   c->isa = isa;
   c->vec = hn_vec_for(isa);
   c->winograd_error = HN_WINOGRAD_ERROR;
+  c->thread_macs = 200000;
   if (dnnl_engine_create(&c->engine, dnnl_cpu, 0) != dnnl_success ||
       dnnl_stream_create(&c->stream, c->engine, dnnl_stream_in_order) != dnnl_success) {
     hn_cpu_destroy(c);

@@ -10,6 +10,7 @@ typedef struct hn_cpu {
   const struct hn_vec *vec;    /* arithmetic for it, vec/float_runs.h */
   struct dnnl_engine *engine;  /* oneDNN's, onednn/dnnl_util.h */
   struct dnnl_stream *stream;
+  int64_t thread_macs;         /* multiply-accumulates that are worth waking a thread for; tests set 1 */
   double winograd_error;       /* the largest error relative to the largest result that Winograd's convolution may make */
 } hn_cpu;
 static inline const hn_cpu *hn_cpu_of(const hn_task *t) { return t->device; }

@@ -31,6 +31,10 @@ hone_status hn_conv_resolve(hn_task *t, hn_conv *c) {
   return HONE_OK;
 }
 
+int64_t hn_conv_macs(const hn_conv *c) {
+  return c->images * c->out_h * c->out_w * c->out_c * (c->in_c / c->group) * c->kernel_h * c->kernel_w;
+}
+
 hone_status hn_conv_pack_bias(hn_task *t, int64_t extra, const float **out) {
   *out = NULL;
   if (!hn_conv_has_bias(t)) return HONE_OK;

@@ -17,6 +17,12 @@ typedef struct hn_conv {
 bool hn_conv_supported(const hn_task *t);
 /* Only where supported. UNSUPPORTED: the attributes make no sense. */
 hone_status hn_conv_resolve(hn_task *t, hn_conv *c);
+/* Multiply-accumulates; and the threads that so many are worth waking: less than a few microseconds of one are not. */
+int64_t hn_conv_macs(const hn_conv *c);
+static inline int hn_conv_threads(const hn_task *t, int64_t macs) {
+  int64_t worth = 1 + macs / hn_cpu_of(t)->thread_macs;
+  return worth < t->threads ? (int)worth : t->threads;
+}
 static inline bool hn_conv_has_bias(const hn_task *t) { return t->node->n_main > 2 && t->in[2].present; }
 /* The weight of output channel m, input channel k of its group, at tap (y, x) is w[((m * in_c/group + k) * kernel_h + y) *
    kernel_w + x]. Bias followed by `extra` zeros, packed with the task; NULL without bias. */

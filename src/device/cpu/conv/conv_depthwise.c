@@ -32,6 +32,7 @@ hone_status conv_depthwise_plan(hn_task *t) {
   t->state = s;
   hn_conv *c = &s->c;
   HN_TRY(hn_conv_resolve(t, c));
+  t->threads = hn_conv_threads(t, hn_conv_macs(c));
   s->fn = hn_depthwise_for(hn_cpu_of(t)->isa, c->kernel_h, c->stride_h, &least);
   int64_t taps = c->kernel_h * c->kernel_w;
   HN_TRY(hn_task_pack(t, sizeof *p * (size_t)((taps + 1) * c->in_c), 0, (void **)&p, &fill));

@@ -139,6 +139,7 @@ hone_status conv_gemm_plan(hn_task *t) {
   t->state = s;
   hn_conv *c = &s->c;
   HN_TRY(hn_conv_resolve(t, c));
+  t->threads = hn_conv_threads(t, hn_conv_macs(c));
   s->tile = hn_tile_for(cpu->isa);
   if (!t->strip) flatten(c);
   s->in_c = c->in_c / c->group;

@@ -117,6 +117,7 @@ static hone_status plan(hn_task *t, int out) {
   hn_conv *c = &s->c;
   HN_TRY(hn_conv_resolve(t, c));
   if (c->stride_h != 1 || c->stride_w != 1 || c->dilation_h != 1 || c->dilation_w != 1) return HONE_UNSUPPORTED;
+  t->threads = hn_conv_threads(t, hn_conv_macs(c));
   s->tile = hn_tile_for(cpu->isa);
   s->transform = hn_winograd_for(cpu->isa, out);
   s->out = out;

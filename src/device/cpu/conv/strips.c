@@ -107,12 +107,15 @@ static hone_status strips_plan(hn_task *t) {
   if (!s->m) return hn_nomem(t->cx);
   s->n = t->n_chain;
   s->residual = HN_NONE;
+  int64_t macs = 0;
   for (uint32_t i = 0; i < s->n; i++) { /* the geometry first: it says how many lines each makes */
     HN_TRY(open_member(t, s, i));
     if (!hn_conv_supported(&s->m[i].task) || s->m[i].task.in[0].rank != 4) return HONE_UNSUPPORTED;
     HN_TRY(hn_conv_resolve(&s->m[i].task, &s->m[i].c));
+    macs += hn_conv_macs(&s->m[i].c);
     close_member(&s->m[i]);
   }
+  t->threads = hn_conv_threads(t, macs);
   int64_t lines = LINES < s->m[s->n - 1].c.out_h ? LINES : s->m[s->n - 1].c.out_h;
   while (lines > 1 && measure(s, lines) > RING_BYTES) lines--;
   measure(s, lines);

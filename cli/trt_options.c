@@ -5,7 +5,7 @@
 #include <strings.h>
 
 const arg_option trt_option_rows[] = {
-    {"precision-mode", 0, ARG_TEXT, offsetof(trt_options, precision_mode), "FP32|INT8", "As --precision.", 0, 0},
+    {"precision-mode", 0, ARG_TEXT, offsetof(trt_options, precision_mode), "FP32|FP16|BF16|INT8", "As --precision.", 0, 0},
     {"use-calibration", 0, ARG_FLAG, offsetof(trt_options, calibration), "", "INT8: find ranges on the examples of --calibrate (default).", 0, 0},
     {"no-use-calibration", 0, ARG_CLEAR, offsetof(trt_options, calibration), "", "INT8: by the ranges that the model itself has (QuantizeLinear).", 0, 0},
     {"max-workspace-size", 0, ARG_INT, offsetof(trt_options, workspace), "BYTES",
@@ -16,6 +16,11 @@ const arg_option trt_option_rows[] = {
     {"maximum-cached-engines", 0, ARG_INT, offsetof(trt_options, cached), "N", "Refused: a matter of the session that runs the engine.", 0, 9007199254740992.0},
     {0}};
 
+static const struct {
+  const char *mode;
+  hone_precision precision;
+} modes[] = {{"FP32", HONE_PRECISION_F32}, {"FP16", HONE_PRECISION_F16}, {"BF16", HONE_PRECISION_BF16}, {"INT8", HONE_PRECISION_INT8}};
+
 int trt_apply(const trt_options *o, bool engine, quant_options *quant) {
   if (o->segment >= 0)
     return cli_usage("--minimum-segment-size: an engine takes the whole graph, there are no segments to leave out; the report says which "
@@ -25,9 +30,10 @@ int trt_apply(const trt_options *o, bool engine, quant_options *quant) {
                      "made (shape_plans of hone_session_options)");
   if (o->workspace >= 0 && !engine) return cli_usage("--max-workspace-size: only an engine's memory is planned; write one, -o OUT.hone");
   int mode = quant->precision;
-  if (o->precision_mode)
-    mode = strcasecmp(o->precision_mode, "FP32") == 0 ? HONE_PRECISION_F32 : strcasecmp(o->precision_mode, "INT8") == 0 ? HONE_PRECISION_INT8 : -1;
-  if (mode < 0) return cli_usage("--precision-mode=%s: this build computes in FP32 and INT8", o->precision_mode);
+  if (o->precision_mode) mode = -1;
+  for (size_t i = 0; mode < 0 && i < sizeof modes / sizeof *modes; i++)
+    if (strcasecmp(o->precision_mode, modes[i].mode) == 0) mode = modes[i].precision;
+  if (mode < 0) return cli_usage("--precision-mode=%s: choose FP32, FP16, BF16 or INT8", o->precision_mode);
   if (quant->precision != HONE_PRECISION_F32 && quant->precision != mode) return cli_usage("--precision and --precision-mode contradict each other");
   if (!o->calibration && mode != HONE_PRECISION_INT8) return cli_usage("--no-use-calibration is for --precision-mode=INT8");
   quant->precision = o->calibration ? mode : HONE_PRECISION_F32; /* what has its own ranges is lowered already */

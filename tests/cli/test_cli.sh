@@ -40,7 +40,8 @@ check "optimize: its ONNX loads too" "$hone" show "$work/m.bin"
 fails "optimize: unknown format" 2 'choose hone, onnx, savedmodel or pb' "$hone" optimize "$model" -o "$work/x.onnx" --format=tf
 fails "optimize: name without a format" 2 'the name must end in' "$hone" optimize "$model" -o "$work/x.txt"
 prints "trt: precision mode" 'quantized' "$hone" optimize "$model" -o "$work/z.hone" --precision-mode=INT8 --calibrate=random --tune=off
-fails "trt: FP16" 2 'FP32 and INT8' "$hone" optimize "$model" -o "$work/z.hone" --precision-mode=FP16
+check "trt: FP16" "$hone" optimize "$model" -o "$work/z.hone" --precision-mode=FP16 --tune=off
+fails "trt: FP8" 2 'FP32, FP16, BF16 or INT8' "$hone" optimize "$model" -o "$work/z.hone" --precision-mode=FP8
 fails "trt: segments" 2 'whole graph' "$hone" optimize "$model" -o "$work/z.hone" --minimum-segment-size=3
 fails "trt: cached engines" 2 'all shapes' "$hone" optimize "$model" -o "$work/z.hone" --maximum-cached-engines=2
 fails "trt: own ranges" 1 'no ranges of its own' "$hone" optimize "$model" -o "$work/z.hone" --precision-mode=INT8 --no-use-calibration

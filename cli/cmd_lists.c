@@ -1,4 +1,4 @@
-/* cmd_lists.c - hone operators, hone passes: the tables of the library. */
+/* cmd_lists.c - hone operators, hone passes, hone devices: the tables of the library. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,7 +10,7 @@ typedef struct list_options {
   bool kernels, markdown;
 } list_options;
 
-enum { COLUMNS = 3 };
+enum { COLUMNS = 5 };
 
 /* One table: what its columns are called for people and for programs, and its rows. */
 typedef struct listing {
@@ -58,6 +58,24 @@ static bool pass_row(uint32_t i, char *cell[COLUMNS]) {
   return true;
 }
 
+static char *memory_text(const hone_device_info *d) {
+  if (!d->memory) return cli_copy("");
+  return cli_format("%s, %s free", human_bytes(d->memory).s, human_bytes(d->free_memory).s);
+}
+
+static bool device_row(uint32_t i, char *cell[COLUMNS]) {
+  hone_device_info d;
+  if (!hone_device_at(i, &d)) return false;
+  cell[0] = cli_copy(d.name);
+  cell[1] = d.available ? cli_copy("yes") : cli_format("no: %s", d.reason);
+  cell[2] = cli_copy(d.description);
+  cell[3] = memory_text(&d);
+  cell[4] = cli_copy(d.features);
+  return true;
+}
+
+static const listing devices = {{"DEVICE", "AVAILABLE", "WHAT IT IS", "MEMORY", "FEATURES"},
+                                {"name", "available", "description", "memory", "features"}, device_row};
 static const listing operators = {{"OPERATOR", "WHAT IT DOES", "KERNELS"}, {"name", "doc", "kernels"}, operator_row};
 static const listing kernels = {{"OPERATOR", "KERNEL", NULL}, {"operator", "kernel", NULL}, kernel_row};
 static const listing passes = {{"PASS", "FROM", "WHAT IT DOES"}, {"name", "level", "doc"}, pass_row};
@@ -76,12 +94,14 @@ static void print_markdown_row(const char *const *cell, int n) {
 }
 
 static int print_listing(const listing *l, const list_options *o) {
-  static const char *const rule[COLUMNS] = {"---", "---", "---"};
+  static const char *const rule[COLUMNS] = {"---", "---", "---", "---", "---"};
+  static const char columns[COLUMNS + 1] = "lllll";
   char *cell[COLUMNS] = {NULL};
   int n = 0;
-  table *t = table_make("lll");
   json_t *j = json_array();
-  while (n < COLUMNS && l->head[n]) table_cell(t, "%s", l->head[n++]);
+  while (n < COLUMNS && l->head[n]) n++;
+  table *t = table_make(columns + COLUMNS - n);
+  for (int k = 0; k < n; k++) table_cell(t, "%s", l->head[k]);
   if (o->markdown) {
     print_markdown_row(l->head, n);
     print_markdown_row(rule, n);
@@ -111,6 +131,7 @@ static int run_operators(cli *c) {
   return print_listing(o->kernels ? &kernels : &operators, o);
 }
 
+static int run_devices(cli *c) { return print_listing(&devices, c->options); }
 static int run_passes(cli *c) { return print_listing(&passes, c->options); }
 
 #define MARKDOWN_ROW {"markdown", 0, ARG_FLAG, offsetof(list_options, markdown), "", "Print a Markdown table.", 0, 0}
@@ -138,3 +159,10 @@ const command command_passes = {
     .about = "Lists the optimization passes in the order in which they run, with the first level that runs each.",
     .examples = "  hone passes\n  hone passes --json\n", .groups = pass_groups, .options_size = sizeof(list_options),
     .common = offsetof(list_options, common), .run = run_passes};
+
+const command command_devices = {
+    .name = "devices", .summary = "list what layers can run on", .usage = "",
+    .about = "Lists the devices of this machine: what each is, its memory and features, and why one is not available. 'null' is a "
+             "device to try placement with where there is no other.",
+    .examples = "  hone devices\n  hone devices --json\n", .groups = pass_groups, .options_size = sizeof(list_options),
+    .common = offsetof(list_options, common), .run = run_devices};

@@ -5,7 +5,7 @@
 #include "stats.h"
 
 extern const command command_show, command_optimize, command_run, command_bench, command_compare, command_eval, command_quantize_report,
-    command_operators, command_passes, command_profile;
+    command_operators, command_passes, command_devices, command_profile;
 
 extern const arg_option common_option_rows[];
 

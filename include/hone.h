@@ -293,6 +293,21 @@ HONE_API bool hone_operator_at(uint32_t index, const char **name, const char **d
 /** The `index`-th kernel of this build and the operator it runs: first the fast ones, then the references. */
 HONE_API bool hone_kernel_at(uint32_t index, const char **op, const char **kernel);
 
+/* -------------------------------------------------------------------------------------------- devices */
+
+/** A device that layers may run on. */
+typedef struct hone_device_info {
+  char name[32];          /**< as sessions take it: "cpu", "cuda:0", "null" */
+  char description[128];  /**< what it is */
+  char features[256];     /**< instruction sets, compute capability, settings */
+  char reason[256];       /**< why it is not available; "" if it is */
+  bool available;
+  uint64_t memory, free_memory; /**< bytes; 0: not known */
+} hone_device_info;
+
+/** The `index`-th device of this machine, those included that are known but not available; false past the last. */
+HONE_API bool hone_device_at(uint32_t index, hone_device_info *info);
+
 /* ------------------------------------------------------------------------------------------- sessions */
 
 /** A model prepared to run: chosen kernels, packed weights, planned memory. */

@@ -66,6 +66,8 @@ struct hn_task {
                             one's operands, out[0] the last one's output; NULL: the node alone */
   const hn_id *operands; /* of a chain: the values that its inputs are */
   uint32_t n_chain;      /* at most HN_MAX_CHAIN */
+  struct hn_device *on;  /* of device.h: what it runs on; NULL: the CPU */
+  struct hn_device *from; /* of a transfer: where the tensor lies; NULL: on the CPU */
   /* set by plan() */
   uint32_t fused;        /* leading steps of the node's epilogue that the kernel does itself; the rest is done after it */
   size_t scratch;        /* bytes of 64-byte aligned scratch during run() */

@@ -5,7 +5,7 @@
 #include "stats.h"
 
 extern const command command_show, command_optimize, command_run, command_bench, command_compare, command_eval, command_quantize_report,
-    command_operators, command_passes, command_devices, command_profile;
+    command_operators, command_passes, command_devices, command_place, command_profile;
 
 extern const arg_option common_option_rows[];
 
@@ -13,6 +13,8 @@ typedef struct session_options {
   int64_t threads;
   bool reference;
   const char *sources;
+  arg_list devices, place;
+  int64_t min_segment;
   double winograd_error;
 } session_options;
 #define SESSION_OPTIONS_DEFAULT {.winograd_error = 1e-4}

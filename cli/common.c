@@ -19,6 +19,12 @@ const arg_option session_option_rows[] = {
      "The largest relative rounding error Winograd's convolution may make in a layer (default 1e-4; 0: never use it).", 0, 1},
     {"tactic-sources", 0, ARG_TEXT, offsetof(session_options, sources), "A,B",
      "Whose fast kernels may be chosen: hone, onednn (default: both).", 0, 0},
+    {"device", 0, ARG_LIST, offsetof(session_options, devices), "NAME[:SETTINGS]",
+     "Run layers on this device, what it does not run on the CPU; 'hone devices' lists them. Several times for several.", 0, 0},
+    {"place", 0, ARG_LIST, offsetof(session_options, place), "REGEX=DEVICE",
+     "Put layers on a device by name or operator, as in NonMaxSuppression=cpu; the last rule counts. Or: auto, the least time.", 0, 0},
+    {"min-segment", 0, ARG_INT, offsetof(session_options, min_segment), "N",
+     "With --place=auto: no fewer than N layers together go to a device (default 1).", 1, 1e6},
     {0}};
 
 const arg_option level_option_rows[] = {
@@ -36,7 +42,18 @@ int session_open(cli *c, const hone_model *m, const session_options *o, hone_ses
   so.sources = o->sources;
   so.winograd_error = o->winograd_error;
   so.context = c->cx;
+  char *devices = cli_copy("");
+  for (size_t i = 0; i < o->devices.n; i++) {
+    char *more = cli_format("%s%s%s", devices, i ? ";" : "", o->devices.p[i]);
+    free(devices);
+    devices = more;
+  }
+  so.devices = *devices ? devices : NULL;
+  so.place = o->place.p;
+  so.place_count = (uint32_t)o->place.n;
+  so.min_segment = (uint32_t)o->min_segment;
   hone_status st = hone_session_create(m, &so, s);
+  free(devices);
   return st ? cli_fail_hone(c->cx, st) : CLI_OK;
 }
 

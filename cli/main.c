@@ -7,7 +7,7 @@
 
 static const command *const commands[] = {&command_show, &command_optimize, &command_run, &command_bench, &command_profile,
                                           &command_compare, &command_eval, &command_quantize_report, &command_operators, &command_passes,
-                                          &command_devices};
+                                          &command_devices, &command_place};
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
 static void usage(FILE *to) {

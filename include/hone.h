@@ -328,6 +328,13 @@ typedef struct hone_session_options {
   hone_context *context; /**< the session belongs to this context; NULL: to the model's. Sessions of one model in contexts of
                              their own may be created and run by as many threads at once, and share its weights, as long as
                              nobody changes or destroys the model while they are created */
+  const char *devices;  /**< what else than the CPU layers may run on, ";" between: "cuda:0", "null:speed=100,latency=5"; NULL:
+                             nothing. Layers go to the first, unless a rule or "auto" says otherwise; what it does not run
+                             stays on the CPU */
+  const char *const *place; /**< rules "REGEX=DEVICE" on the names of layers or operators, the last that matches counting; or
+                                 "auto": the placement with the least time over steps and copies, measured or as modelled */
+  uint32_t place_count;
+  uint32_t min_segment; /**< with "auto": fewer layers next to each other are not worth a device; 0: any number is */
 } hone_session_options;
 HONE_API void hone_session_options_init(hone_session_options *options);
 
@@ -380,9 +387,14 @@ typedef struct hone_step_info {
   const char *layout; /**< layout of its first output: "plain", "nhwc", "nChw16c", ... */
   uint64_t macs;
   double last_ms;     /**< time of the last run when profiling is on, else 0 */
+  const char *device; /**< what runs it; of a transfer: the device that is not the CPU */
 } hone_step_info;
 HONE_API uint32_t hone_session_step_count(const hone_session *session);
 HONE_API hone_status hone_session_step_info(const hone_session *session, uint32_t index, hone_step_info *info);
+/** The `index`-th layer that stays on the CPU because the device it was meant for does not run it; false past the last. */
+HONE_API bool hone_session_fallback_at(const hone_session *session, uint32_t index, const char **name, const char **op);
+/** What "auto" expects of a run, in ms: all on the CPU, all on devices as far as they can, and as placed. False without it. */
+HONE_API bool hone_session_place_estimate(const hone_session *session, double *cpu_ms, double *device_ms, double *placed_ms);
 /** Turns per-step timing on or off. */
 HONE_API void hone_session_set_profile(hone_session *session, bool on);
 

@@ -43,7 +43,7 @@ typedef struct hn_device_kind {
   hone_status (*await)(hn_device *d, uint32_t event);
   hone_status (*timestamp)(hn_device *d, uint32_t event, double *seconds); /* of an event that is over */
   /* the times of a modelled device, and the guess that placement starts from on others */
-  double (*step_seconds)(const hn_device *d, double flops, double bytes);
+  double (*step_seconds)(const hn_device *d, const hn_task *t, double flops, double bytes);
   double (*copy_seconds)(const hn_device *d, double bytes);
 } hn_device_kind;
 

@@ -53,6 +53,17 @@ uint64_t hn_node_macs(const hn_graph *g, const hn_node *n, bool *symbolic) {
   }
 }
 
+/* Each box that is kept is compared with the others of its class: about 12 operations, as often as may be kept. */
+static uint64_t of_suppression(const hn_graph *g, const hn_node *n, bool *symbolic) {
+  const hn_tensor *most = hn_const(g, hn_in(n, 2));
+  hn_shape boxes = hn_value_at(g, n->in[0])->shape, scores = hn_value_at(g, n->in[1])->shape;
+  if (boxes.rank != 3 || scores.rank != 3) return 0;
+  uint64_t count = product(&boxes, 1, 2, symbolic);
+  int64_t kept = most && most->dtype == HONE_DTYPE_I64 && most->count == 1 ? *(const int64_t *)most->data : (int64_t)count;
+  if (kept < 0 || (uint64_t)kept > count) kept = (int64_t)count;
+  return 12 * product(&scores, 0, 3, symbolic) * (uint64_t)kept;
+}
+
 uint64_t hn_node_flops(const hn_graph *g, const hn_node *n, bool *symbolic) {
   hn_shape none = hn_shape_unknown(), x = none, y = none;
   if (hn_in(n, 0) != HN_NONE) x = hn_value_at(g, n->in[0])->shape;
@@ -60,6 +71,7 @@ uint64_t hn_node_flops(const hn_graph *g, const hn_node *n, bool *symbolic) {
   uint64_t out = y.rank >= 0 ? product(&y, 0, y.rank, symbolic) : 0, in = x.rank >= 0 ? product(&x, 0, x.rank, symbolic) : 0;
   uint64_t sum = 2 * hn_node_macs(g, n, symbolic) + out * n->n_post;
   uint32_t flags = hn_op_info(n->op)->flags;
+  if (n->op == HN_NonMaxSuppression) return of_suppression(g, n, symbolic);
   const int64_t *window;
   if (flags & HN_OP_REDUCE || n->op == HN_GlobalAveragePool || n->op == HN_GlobalMaxPool) return sum + in;
   if (flags & (HN_OP_UNARY | HN_OP_BINARY | HN_OP_VARIADIC)) return sum + out;

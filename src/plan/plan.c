@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "plan/schedule.h"
+
 #include "base/str.h"
 #include "base/vec.h"
 
@@ -17,7 +19,8 @@ typedef struct builder {
   uint32_t *reads;     /* group -> reads still to come */
   bool *pinned;        /* group -> a graph output or to be kept */
   bool *planned;       /* node -> part of a chain */
-  uint32_t (*converted)[HN_LAYOUT_COUNT]; /* value -> slot in each layout, or HN_NONE */
+  uint32_t (*converted)[HN_LAYOUT_COUNT]; /* value, device -> slot in each layout, or HN_NONE: see copies_of() */
+  uint32_t n_devices;
 } builder;
 
 static hone_status add_slot(builder *b, const hn_slot *s, uint32_t *out) {
@@ -26,9 +29,14 @@ static hone_status add_slot(builder *b, const hn_slot *s, uint32_t *out) {
   return HONE_OK;
 }
 
-static hone_status add_block(builder *b, size_t bytes, uint32_t *out) {
+/* The slots of a value that was converted or moved, on one device. */
+static uint32_t *copies_of(const builder *b, hn_id v, uint8_t device) { return b->converted[(size_t)v * b->n_devices + device]; }
+
+static hn_device *device_at(const builder *b, uint8_t device) { return device ? b->o->placement->devices[device] : NULL; }
+
+static hone_status add_block(builder *b, size_t bytes, uint8_t device, uint32_t *out) {
   uint32_t now = (uint32_t)b->p->steps.n;
-  hn_block block = {.bytes = bytes, .first = now, .last = now};
+  hn_block block = {.bytes = bytes, .first = now, .last = now, .device = device};
   if (!hn_push(&b->p->blocks, block)) return hn_nomem(b->g->cx);
   *out = (uint32_t)b->p->blocks.n - 1;
   return HONE_OK;
@@ -46,9 +54,9 @@ static void keep_to_end(builder *b, uint32_t slot) {
 }
 
 /* A slot for value v in a layout, with room of its own. */
-static hone_status own_slot(builder *b, hn_id v, hn_layout layout, uint32_t *out) {
+static hone_status own_slot(builder *b, hn_id v, hn_layout layout, uint8_t device, uint32_t *out) {
   const hn_value *val = hn_value_at(b->g, v);
-  hn_slot s = {.layout = layout, .dtype = val->dtype, .rank = val->shape.rank, .value = v};
+  hn_slot s = {.layout = layout, .dtype = val->dtype, .rank = val->shape.rank, .value = v, .device = device};
   if (!hn_shape_fixed(&val->shape) || !val->dtype) {
     s.kind = HN_SLOT_DYNAMIC;
     s.index = b->p->n_dynamic++;
@@ -59,7 +67,7 @@ static hone_status own_slot(builder *b, hn_id v, hn_layout layout, uint32_t *out
     if (!hn_shape_count(&val->shape, &s.count) || !hn_layout_bytes(layout, s.dtype, s.rank, s.dims, &bytes))
       return hn_fail(b->g->cx, HONE_BAD_GRAPH, "tensor '%s' is too large", val->name);
     s.kind = HN_SLOT_BLOCK;
-    HN_TRY(add_block(b, bytes, &s.index));
+    HN_TRY(add_block(b, bytes, device, &s.index));
   }
   return add_slot(b, &s, out);
 }
@@ -91,11 +99,12 @@ static void fill_arg(builder *b, uint32_t slot, hn_arg *a) {
   memcpy(a->dims, s->dims, sizeof a->dims);
 }
 
-static hone_status new_step(builder *b, hn_planned *s, hn_id node, uint32_t n_in, uint32_t n_out) {
+static hone_status new_step(builder *b, hn_planned *s, hn_id node, uint8_t device, uint32_t n_in, uint32_t n_out) {
   hn_arena *a = b->p->arena;
-  *s = (hn_planned){.node = node, .scratch = HN_NONE};
+  *s = (hn_planned){.node = node, .scratch = HN_NONE, .device = device};
   s->task = (hn_task){.cx = b->g->cx, .g = b->g, .node = node == HN_NONE ? NULL : hn_node_at(b->g, node),
-                      .n_in = n_in, .n_out = n_out, .threads = b->o->threads, .device = b->o->device, .inplace = -1};
+                      .n_in = n_in, .n_out = n_out, .threads = b->o->threads, .device = b->o->device, .inplace = -1,
+                      .on = device_at(b, device)};
   s->task.in = hn_arena_alloc(a, sizeof(hn_arg) * n_in);
   s->task.out = hn_arena_alloc(a, sizeof(hn_arg) * n_out);
   s->in = hn_arena_alloc(a, sizeof(uint32_t) * n_in);
@@ -113,7 +122,7 @@ static void abandon(hn_planned *s) {
 }
 
 static hone_status append_step(builder *b, hn_planned *s) {
-  hone_status st = s->task.scratch ? add_block(b, s->task.scratch, &s->scratch) : HONE_OK;
+  hone_status st = s->task.scratch ? add_block(b, s->task.scratch, s->device, &s->scratch) : HONE_OK;
   if (!st && !hn_push(&b->p->steps, *s)) st = hn_nomem(b->g->cx);
   if (st) abandon(s);
   else b->p->packed_bytes += s->task.packed;
@@ -128,44 +137,65 @@ static bool same_bytes(const hn_slot *s, hn_layout other) {
   return pixels == 1 || s->dims[1] == 1;
 }
 
-/* The value in a given layout: as it is, converted before, or converted now. */
-static hone_status in_layout(builder *b, hn_id v, hn_layout want, uint32_t *out) {
+/* A step that makes slot *to of value v, on a device in a layout, from slot `have` by one kernel. */
+static hone_status convert(builder *b, hn_id v, uint32_t have, uint8_t device, hn_layout want, const hn_kernel *by, uint32_t *to) {
+  hn_planned s;
+  uint8_t from = b->p->slots.p[have].device;
+  HN_TRY(new_step(b, &s, HN_NONE, device ? device : from, 1, 1));
+  s.task.on = device_at(b, device);
+  s.task.from = device_at(b, from);
+  fill_arg(b, have, &s.task.in[0]);
+  HN_TRY(own_slot(b, v, want, device, to));
+  fill_arg(b, *to, &s.task.out[0]);
+  s.task.kernel = by;
+  HN_TRY(by->plan(&s.task));
+  s.once = hn_value_at(b->g, v)->data != NULL;
+  s.in[0] = have;
+  s.out[0] = *to;
+  touch(b, have);
+  if (s.once) {
+    keep_to_end(b, *to);
+    b->p->blocks.p[b->p->slots.p[*to].index].first = 0;
+  }
+  HN_TRY(append_step(b, &s));
+  copies_of(b, v, device)[want] = *to;
+  return HONE_OK;
+}
+
+/* The value on a device, in the layout its producer left it: there, moved before, or moved now, always by way of the CPU. */
+static hone_status on_device(builder *b, hn_id v, uint8_t device, uint32_t *out) {
+  HN_TRY(slot_of(b, v, out));
+  hn_layout layout = b->p->slots.p[*out].layout;
+  if (b->p->slots.p[*out].device == device) return HONE_OK;
+  if (copies_of(b, v, device)[layout] != HN_NONE) {
+    *out = copies_of(b, v, device)[layout];
+    return HONE_OK;
+  }
+  if (device != HN_HOST) HN_TRY(on_device(b, v, HN_HOST, out));
+  return convert(b, v, *out, device, layout, &hn_transfer_kernel, out);
+}
+
+/* The value on a device in a given layout: as it is, converted before, or converted now. */
+static hone_status in_layout(builder *b, hn_id v, uint8_t device, hn_layout want, uint32_t *out) {
   uint32_t have;
-  HN_TRY(slot_of(b, v, &have));
+  if (copies_of(b, v, device)[want] != HN_NONE) {
+    *out = copies_of(b, v, device)[want];
+    return HONE_OK;
+  }
+  HN_TRY(on_device(b, v, device, &have));
   hn_slot from = b->p->slots.p[have];
   if (from.layout == want || from.kind == HN_SLOT_DYNAMIC) {
     *out = have;
     return HONE_OK;
   }
-  if (b->converted[v][want] != HN_NONE) {
-    *out = b->converted[v][want];
-    return HONE_OK;
-  }
   if (same_bytes(&from, want)) {
     from.layout = want;
     HN_TRY(add_slot(b, &from, out));
-    b->converted[v][want] = *out;
+    copies_of(b, v, device)[want] = *out;
     return HONE_OK;
   }
-  hn_planned s;
-  HN_TRY(new_step(b, &s, HN_NONE, 1, 1));
-  fill_arg(b, have, &s.task.in[0]);
-  uint32_t to;
-  HN_TRY(own_slot(b, v, want, &to));
-  fill_arg(b, to, &s.task.out[0]);
-  s.task.kernel = &hn_reorder_kernel;
-  HN_TRY(hn_reorder_kernel.plan(&s.task));
-  s.once = from.kind == HN_SLOT_CONST;
-  s.in[0] = have;
-  s.out[0] = to;
-  touch(b, have);
-  if (s.once) {
-    keep_to_end(b, to);
-    b->p->blocks.p[b->p->slots.p[to].index].first = 0;
-  }
-  HN_TRY(append_step(b, &s));
-  *out = b->converted[v][want] = to;
-  return HONE_OK;
+  const hn_device *d = device_at(b, device);
+  return convert(b, v, have, device, want, d && d->kind->reorder ? d->kind->reorder : &hn_reorder_kernel, out);
 }
 
 /* -------------------------------------------------------------------------------- choosing a kernel */
@@ -230,8 +260,9 @@ static uint32_t candidates(const builder *b, const hn_task *t, const hn_kernel *
   const hn_kernel *by_priority[MAX_TACTICS];
   uint32_t n = 0, first = 0, filled = 0;
   if (b->o->reference || !all_fixed(t)) return 0;
-  for (uint32_t i = 0; hn_kernel_at(i) && n < MAX_TACTICS; i++) {
-    const hn_kernel *k = hn_kernel_at(i);
+  const hn_kernel *(*table)(uint32_t) = t->on && t->on->kind->kernel_at ? t->on->kind->kernel_at : hn_kernel_at;
+  for (uint32_t i = 0; table(i) && n < MAX_TACTICS; i++) {
+    const hn_kernel *k = table(i);
     if (k->op != t->node->op || (b->o->only && b->o->only->op == k->op && b->o->only != k)) continue;
     if (b->o->sources && !(b->o->sources & 1U << hn_kernel_source(k))) continue;
     if (!k->supports(t)) continue;
@@ -250,10 +281,18 @@ static uint32_t candidates(const builder *b, const hn_task *t, const hn_kernel *
   return n;
 }
 
+/* What its device does not run stays on the CPU. */
+static hone_status fall_back(builder *b, hn_planned *s) {
+  s->device = HN_HOST;
+  s->task.on = NULL;
+  return hn_push(&b->p->fallbacks, s->node) ? HONE_OK : hn_nomem(b->g->cx);
+}
+
 static hone_status choose_kernel(builder *b, hn_planned *s) {
   hn_task *t = &s->task;
   const hn_kernel *list[MAX_TACTICS];
   HN_TRY(describe(b, s));
+  if (t->on && t->on->kind->supports && !t->on->kind->supports(t->on, t)) HN_TRY(fall_back(b, s));
   uint32_t n = candidates(b, t, list);
   for (uint32_t i = 0; i < n; i++) {
     hone_status st = try_kernel(list[i], s);
@@ -261,6 +300,10 @@ static hone_status choose_kernel(builder *b, hn_planned *s) {
     abandon(s);
     if (st != HONE_UNSUPPORTED) return st;
     HN_TRY(describe(b, s));
+  }
+  if (t->on && t->on->kind->kernel_at) { /* a device with kernels of its own, but none for this node */
+    HN_TRY(fall_back(b, s));
+    return choose_kernel(b, s);
   }
   const hn_kernel *reference = hn_takes_reals(t) ? &hn_reals_kernel : hn_kernel_ref(t->node->op);
   if (!reference)
@@ -288,7 +331,10 @@ static hone_status plan_view(builder *b, const hn_node *n) {
   const hn_value *v = hn_value_at(b->g, out);
   bool same = hn_shape_equal(&v->shape, &hn_value_at(b->g, n->in[0])->shape);
   if (same) HN_TRY(slot_of(b, n->in[0], &from));
-  else HN_TRY(in_layout(b, n->in[0], HN_LAYOUT_PLAIN, &from));
+  else {
+    HN_TRY(slot_of(b, n->in[0], &from)); /* a view lies where its input does */
+    HN_TRY(in_layout(b, n->in[0], b->p->slots.p[from].device, HN_LAYOUT_PLAIN, &from));
+  }
   touch(b, from);
   hn_slot s = b->p->slots.p[from];
   s.rank = v->shape.rank;
@@ -313,10 +359,29 @@ static hone_status plan_outputs(builder *b, hn_planned *s) {
       memcpy(slot.dims, t->out[0].dims, sizeof slot.dims);
       HN_TRY(add_slot(b, &slot, &s->out[0]));
     } else {
-      HN_TRY(own_slot(b, v, t->out[i].layout, &s->out[i]));
+      HN_TRY(own_slot(b, v, t->out[i].layout, s->device, &s->out[i]));
     }
     b->p->value_slot[v] = s->out[i];
     if (b->pinned[b->group[v]]) keep_to_end(b, s->out[i]);
+  }
+  return HONE_OK;
+}
+
+static uint8_t device_of(const builder *b, hn_id node) {
+  const hn_placement *p = b->o->placement;
+  return p && node < p->n_nodes ? p->of_node[node] : HN_HOST;
+}
+
+/* What a node gives is moved at once to every device that reads it, so that the copy overlaps with what follows. */
+static hone_status move_ahead(builder *b, const hn_node *n) {
+  for (uint32_t i = 0; b->n_devices > 1 && i < n->n_out; i++) {
+    const hn_value *v = n->out[i] == HN_NONE ? NULL : hn_value_at(b->g, n->out[i]);
+    uint32_t moved;
+    for (uint32_t k = 0; v && k < v->n_users; k++) {
+      const hn_node *user = hn_node_at(b->g, v->users[k]);
+      if (!user->dead && !is_view(b, user)) HN_TRY(on_device(b, n->out[i], device_of(b, v->users[k]), &moved));
+    }
+    if (v && hn_is_output(b->g, n->out[i])) HN_TRY(on_device(b, n->out[i], HN_HOST, &moved));
   }
   return HONE_OK;
 }
@@ -328,12 +393,12 @@ static hone_status plan_node(builder *b, hn_id id) {
     st = plan_view(b, n);
   } else {
     hn_planned s;
-    HN_TRY(new_step(b, &s, id, n->n_in, n->n_out));
+    HN_TRY(new_step(b, &s, id, device_of(b, id), n->n_in, n->n_out));
     HN_TRY(choose_kernel(b, &s));
     for (uint32_t i = 0; i < n->n_in && !st; i++) {
       s.in[i] = HN_NONE;
       if (n->in[i] == HN_NONE || s.task.in[i].unused) continue;
-      st = in_layout(b, n->in[i], s.task.in[i].layout, &s.in[i]);
+      st = in_layout(b, n->in[i], s.device, s.task.in[i].layout, &s.in[i]);
     }
     /* Reorders may have been appended meanwhile: what this step reads lives until this step. */
     for (uint32_t i = 0; i < n->n_in && !st; i++)
@@ -342,6 +407,7 @@ static hone_status plan_node(builder *b, hn_id id) {
     if (st) abandon(&s);
     else st = append_step(b, &s);
   }
+  if (!st) st = move_ahead(b, n);
   for (uint32_t i = 0; i < n->n_in; i++)
     if (n->in[i] != HN_NONE) b->reads[b->group[n->in[i]]]--;
   return st;
@@ -387,11 +453,11 @@ static bool wants_strips(const builder *b, const hn_id *chain, uint32_t n) {
 static hone_status plan_chain(builder *b, hn_id id) {
   hn_id chain[HN_MAX_CHAIN];
   hn_planned s;
-  uint32_t length = b->o->reference || b->o->keep_all || b->o->only ? 0 : find_chain(b, id, chain);
+  uint32_t length = b->o->reference || b->o->keep_all || b->o->only || b->o->placement ? 0 : find_chain(b, id, chain);
   if (length < 2 || !wants_strips(b, chain, length)) return HONE_OK;
   const hn_node *head = hn_node_at(b->g, id), *last = hn_node_at(b->g, chain[length - 1]);
   uint32_t n_in = 1 + last->n_in - last->n_main;
-  HN_TRY(new_step(b, &s, id, n_in, 1));
+  HN_TRY(new_step(b, &s, id, HN_HOST, n_in, 1));
   hn_id *operands = hn_arena_alloc(b->p->arena, sizeof *operands * n_in);
   s.task.chain = hn_arena_memdup(b->p->arena, chain, sizeof *chain * length);
   if (!operands || !s.task.chain) return hn_nomem(b->g->cx);
@@ -410,9 +476,9 @@ static hone_status plan_chain(builder *b, hn_id id) {
   s.task.out[0] = (hn_arg){.present = true, .dtype = v->dtype, .rank = v->shape.rank};
   memcpy(s.task.out[0].dims, v->shape.d, sizeof s.task.out[0].dims);
   hone_status st = hn_strips_kernel.plan(&s.task);
-  for (uint32_t i = 0; i < n_in && !st; i++) st = in_layout(b, operands[i], s.task.in[i].layout, &s.in[i]);
+  for (uint32_t i = 0; i < n_in && !st; i++) st = in_layout(b, operands[i], HN_HOST, s.task.in[i].layout, &s.in[i]);
   for (uint32_t i = 0; i < n_in && !st; i++) touch(b, s.in[i]);
-  if (!st) st = own_slot(b, last->out[0], s.task.out[0].layout, &s.out[0]);
+  if (!st) st = own_slot(b, last->out[0], s.task.out[0].layout, HN_HOST, &s.out[0]);
   if (st) {
     abandon(&s);
     return st == HONE_UNSUPPORTED ? HONE_OK : st;
@@ -460,7 +526,7 @@ static hone_status plan_graph(builder *b) {
     memcpy(s.dims, val->shape.d, sizeof s.dims);
     HN_TRY(add_slot(b, &s, &b->p->value_slot[v]));
     if (b->o->inputs_as && s.dtype == HONE_DTYPE_F32 && s.rank > 2 && s.rank < 6)
-      HN_TRY(in_layout(b, v, b->o->inputs_as, &b->p->value_slot[v]));
+      HN_TRY(in_layout(b, v, HN_HOST, b->o->inputs_as, &b->p->value_slot[v]));
   }
   hn_id *order;
   uint32_t n;
@@ -472,7 +538,7 @@ static hone_status plan_graph(builder *b) {
   }
   hn_free(order);
   for (size_t i = 0; i < g->outputs.n && !st; i++) {
-    st = in_layout(b, g->outputs.p[i].value, HN_LAYOUT_PLAIN, &b->p->outputs[i]);
+    st = in_layout(b, g->outputs.p[i].value, HN_HOST, HN_LAYOUT_PLAIN, &b->p->outputs[i]);
     if (!st) keep_to_end(b, b->p->outputs[i]);
   }
   return st;
@@ -482,11 +548,11 @@ hone_status hn_plan_create(hn_graph *g, const hn_plan_options *o, hn_plan **out)
   hn_plan *p = hn_calloc(1, sizeof *p);
   if (!p) return hn_nomem(g->cx);
   size_t nv = g->values.n;
-  builder b = {.p = p, .g = g, .o = o};
+  builder b = {.p = p, .g = g, .o = o, .n_devices = o->placement ? o->placement->n : 1};
   b.group = hn_calloc(nv, sizeof *b.group);
   b.reads = hn_calloc(nv, sizeof *b.reads);
   b.pinned = hn_calloc(nv, sizeof *b.pinned);
-  b.converted = hn_calloc(nv, sizeof *b.converted);
+  b.converted = hn_calloc(nv * b.n_devices, sizeof *b.converted);
   b.planned = hn_calloc(g->nodes.n, sizeof *b.planned);
   p->g = g;
   p->arena = hn_arena_create();
@@ -498,13 +564,14 @@ hone_status hn_plan_create(hn_graph *g, const hn_plan_options *o, hn_plan **out)
   }
   if (!st) {
     memset(p->value_slot, 0xff, sizeof *p->value_slot * nv);
-    memset(b.converted, 0xff, sizeof *b.converted * nv);
+    memset(b.converted, 0xff, sizeof *b.converted * nv * b.n_devices);
     prepare_groups(&b);
     if (g->store) hn_store_lock(g->store); /* what kernels pack is there for others when it is whole */
     st = plan_graph(&b);
     if (g->store) hn_store_unlock(g->store);
   }
-  if (!st) st = hn_plan_memory(g->cx, p->blocks.p, p->blocks.n, &p->arena_bytes, &p->lower_bound);
+  if (!st && b.n_devices > 1) st = hn_schedule_create(p, b.n_devices);
+  else if (!st) st = hn_plan_memory(g->cx, p->blocks.p, p->blocks.n, &p->arena_bytes, &p->lower_bound);
   hn_free(b.group);
   hn_free(b.reads);
   hn_free(b.pinned);
@@ -524,12 +591,13 @@ void hn_plan_destroy(hn_plan *p) {
   hn_vec_free(&p->slots);
   hn_vec_free(&p->blocks);
   hn_vec_free(&p->steps);
+  hn_vec_free(&p->fallbacks);
   hn_arena_destroy(p->arena);
   hn_free(p);
 }
 
 void hn_planned_kind(const hn_graph *g, const hn_planned *s, hn_str *out) {
-  if (!s->task.node) hn_str_add(out, "Reorder");
+  if (!s->task.node) hn_str_add(out, hn_is_transfer(s) ? "Transfer" : "Reorder");
   else if (!s->task.chain) hn_node_kind_text(s->task.node, out);
   for (uint32_t i = 0; i < s->task.n_chain; i++) {
     if (i) hn_str_add(out, ", ");

@@ -3,6 +3,7 @@
 #define HN_PLAN_H
 #include "device/cpu/conv/strip.h"
 #include "device/cpu/vec/chain.h"
+#include "device/device.h"
 
 /* Where a tensor in one layout lives at run time. */
 typedef enum hn_slot_kind {
@@ -23,12 +24,14 @@ typedef struct hn_slot {
   hn_id value;
   const hn_tensor *constant; /* CONST: whose data it is (dims may differ: a view of it) */
   uint32_t index; /* of the block, the graph input, or the dynamic buffer */
+  uint8_t device; /* whose memory it lies in; HN_HOST for constants and graph inputs */
 } hn_slot;
 
 /* A piece of arena, alive from the step that first touches it to the one that last does. */
 typedef struct hn_block {
   size_t bytes, offset;
   uint32_t first, last;
+  uint8_t device;
 } hn_block;
 
 typedef struct hn_planned {
@@ -37,7 +40,8 @@ typedef struct hn_planned {
   uint32_t scratch;   /* block, or HN_NONE */
   hn_chain *tail;     /* the epilogue's steps that the kernel leaves; NULL: none, or done by the references */
   bool once;          /* depends on constants alone: run the first time only */
-  hn_id node;         /* HN_NONE: a reorder */
+  hn_id node;         /* HN_NONE: a reorder or a transfer */
+  uint8_t device;     /* what runs it; of a transfer: the one that is not the CPU */
 } hn_planned;
 
 typedef struct hn_plan {
@@ -50,8 +54,19 @@ typedef struct hn_plan {
   uint32_t *outputs; /* slot of each graph output, in plain layout */
   uint32_t *value_slot; /* slot of each value in the layout its producer leaves; HN_NONE if none */
   size_t arena_bytes, packed_bytes, lower_bound; /* lower_bound: the largest live set */
+  size_t device_bytes[HN_MAX_DEVICES]; /* of activations and weights; [HN_HOST]: 0, see arena_bytes */
+  HN_VEC(hn_id) fallbacks; /* nodes that stay on the CPU because the device they were meant for does not run them */
+  struct hn_schedule *schedule; /* lanes and what waits for what; NULL where all is on the CPU (schedule.h) */
   uint32_t alternatives; /* the largest number of fast kernels that may do one node */
 } hn_plan;
+
+/* Where nodes run. devices[HN_HOST] is NULL: the CPU. */
+typedef struct hn_placement {
+  hn_device *devices[HN_MAX_DEVICES];
+  uint32_t n;
+  const uint8_t *of_node; /* by node id; nodes past n_nodes are new and go where their first input is made */
+  uint32_t n_nodes;
+} hn_placement;
 
 typedef enum hn_strips_use {
   HN_STRIPS_CHOSEN,
@@ -66,6 +81,8 @@ typedef struct hn_plan_options {
   bool reference; /* reference kernels only */
   bool keep_all;  /* every value keeps a block of its own to the end */
   uint32_t sources; /* set of 1 << hn_source whose kernels may be chosen; 0: all */
+  const struct hn_place *place;  /* how nodes are placed (place.h); NULL: all on the CPU */
+  const hn_placement *placement; /* set by the program, from `place` */
   bool untuned;   /* the nodes' tactics are not looked at */
   hn_strips_use strips; /* which chains of layers are run strip by strip */
   uint32_t round; /* how many of a node's kernels to pass over, as long as another is left: how tuning visits all */
@@ -77,7 +94,7 @@ typedef struct hn_plan_options {
 hone_status hn_plan_create(hn_graph *g, const hn_plan_options *o, hn_plan **out);
 void hn_plan_destroy(hn_plan *p); /* accepts NULL */
 
-/* "Conv+Relu"; the layers of a chain with commas between; "Reorder". */
+/* "Conv+Relu"; the layers of a chain with commas between; "Reorder", "Transfer". */
 void hn_planned_kind(const hn_graph *g, const hn_planned *s, hn_str *out);
 /* The sum over the step's nodes of what `of` counts in one; 0 for a reorder. */
 uint64_t hn_planned_sum(const hn_graph *g, const hn_planned *s, uint64_t (*of)(const hn_graph *, const hn_node *, bool *),

@@ -56,6 +56,8 @@ hone_status hn_profile_add_sites(hone_profile *p, uint32_t n, uint32_t *first) {
 }
 
 hone_status hn_profile_add_lane(hone_profile *p, const char *process, const char *name, uint32_t *lane) {
+  for (*lane = 0; *lane < p->lanes.n; ++*lane)
+    if (strcmp(p->lanes.p[*lane].process, process) == 0 && strcmp(p->lanes.p[*lane].name, name) == 0) return HONE_OK;
   hn_lane l = {.process = hn_arena_strdup(p->texts, process), .name = hn_arena_strdup(p->texts, name)};
   if (!l.process || !l.name || !hn_push(&p->lanes, l)) return hn_nomem(p->cx);
   *lane = (uint32_t)p->lanes.n - 1;
@@ -103,18 +105,21 @@ hone_status hn_profile_begin_run(hone_profile *p) {
   return HONE_OK;
 }
 
-void hn_profile_end_run(hone_profile *p, bool failed) {
-  double end = hn_now(), took = (end - p->run_begin) * 1e3;
+void hn_profile_end_run(hone_profile *p, bool failed, uint32_t lane, double modelled) {
+  double begin = p->run_begin, end = hn_now();
   hone_profile_totals *t = &p->totals;
   hn_parallel_watch(NULL);
   p->depth = 0;
-  size_t before = p->last_run[0];
-  p->last_run[0] = p->lanes.p[0].n - before;
-  for (size_t i = 1; i < p->lanes.n; i++) p->last_run[1] = p->last_run[0] * 4;
+  p->last_run[0] = p->lanes.p[0].n - p->last_run[0];
+  p->last_run[1] = p->last_run[0] * 4;
+  if (modelled > 0) {
+    begin = hn_profile_modelled_begin(p);
+    end = p->modelled_end = begin + modelled;
+  }
   if (failed) return;
-  uint32_t number = t->runs + t->warmups + t->counted;
-  hn_slice s = {p->run_begin, end, number, HN_SLICE_RUN, (uint8_t)p->phase};
-  hn_profile_add(p, HN_LANE_HOST, &s);
+  double took = (end - begin) * 1e3, between = took - p->run_steps * 1e3;
+  hn_slice s = {begin, end, t->runs + t->warmups + t->counted, HN_SLICE_RUN, (uint8_t)p->phase};
+  hn_profile_add(p, lane, &s);
   if (p->phase == HONE_PROFILE_WARMUP) t->warmups++;
   if (p->phase == HONE_PROFILE_COUNTED) t->counted++;
   if (p->phase != HONE_PROFILE_TIMED) return;
@@ -122,7 +127,7 @@ void hn_profile_end_run(hone_profile *p, bool failed) {
   if (took > t->max_ms) t->max_ms = took;
   t->runs++;
   t->run_ms += took;
-  t->between_ms += took - p->run_steps * 1e3;
+  t->between_ms += between > 0 ? between : 0; /* steps that overlap take longer than the run */
 }
 
 void hn_profile_enter(hone_profile *p, uint32_t site) {
@@ -143,16 +148,20 @@ static void add_counts(hone_profile *p, hn_site *s, const hn_counts *before) {
 
 void hn_profile_leave(hone_profile *p) {
   double end = hn_now();
+  if (p->depth) hn_profile_leave_at(p, HN_LANE_HOST, p->open[p->depth - 1].begin, end);
+}
+
+void hn_profile_leave_at(hone_profile *p, uint32_t lane, double begin, double end) {
   if (!p->depth) return;
   const hn_open *o = &p->open[--p->depth];
   hn_site *site = &p->sites.p[o->what];
   hone_profile_layer *is = &site->is;
-  double own = end - o->begin - o->inner, ms = own * 1e3;
+  double own = end - begin - o->inner, ms = own * 1e3;
   if (p->phase == HONE_PROFILE_COUNTED) add_counts(p, site, &o->counts);
-  hn_slice s = {o->begin, end, o->what, HN_SLICE_STEP, (uint8_t)p->phase};
-  hn_profile_add(p, HN_LANE_HOST, &s);
-  if (p->depth) p->open[p->depth - 1].inner += end - o->begin;
-  else p->run_steps += end - o->begin;
+  hn_slice s = {begin, end, o->what, HN_SLICE_STEP, (uint8_t)p->phase};
+  hn_profile_add(p, lane, &s);
+  if (p->depth) p->open[p->depth - 1].inner += end - begin;
+  else p->run_steps += end - begin;
   if (p->phase != HONE_PROFILE_TIMED) return;
   if (!is->calls || ms < is->min_ms) is->min_ms = ms;
   if (ms > is->max_ms) is->max_ms = ms;

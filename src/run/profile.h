@@ -53,11 +53,13 @@ struct hone_profile {
   hn_counters *counters;
   hone_profile_totals totals;  /* sums over the timed runs until they are asked for */
   double origin, run_begin, run_steps;
+  double modelled_end; /* of the last run whose times are modelled */
   size_t last_run[2];          /* slices that the last run left on lane 0, and on the fullest of the others */
 };
 
 /* Room for n more sites; their first number. */
 hone_status hn_profile_add_sites(hone_profile *p, uint32_t n, uint32_t *first);
+/* The lane of this name, made if it is not there. */
 hone_status hn_profile_add_lane(hone_profile *p, const char *process, const char *name, uint32_t *lane);
 /* Lanes for this many threads, the caller's included. */
 hone_status hn_profile_threads(hone_profile *p, int threads);
@@ -65,10 +67,16 @@ hone_status hn_profile_threads(hone_profile *p, int threads);
 static inline bool hn_recording(const hone_profile *p) { return p && p->phase != HONE_PROFILE_PAUSED; }
 /* Around a run of a session: begin makes room. */
 hone_status hn_profile_begin_run(hone_profile *p);
-void hn_profile_end_run(hone_profile *p, bool failed);
+/* modelled > 0: the run's time by the model of its devices, which counts instead; lane: of the run's slice. */
+void hn_profile_end_run(hone_profile *p, bool failed, uint32_t lane, double modelled);
+/* Where on the trace's axis the modelled time of the run in progress begins: runs do not overlap there. */
+static inline double hn_profile_modelled_begin(const hone_profile *p) {
+  return p->run_begin > p->modelled_end ? p->run_begin : p->modelled_end;
+}
 /* Around a step; steps nest. */
 void hn_profile_enter(hone_profile *p, uint32_t site);
 void hn_profile_leave(hone_profile *p);
+void hn_profile_leave_at(hone_profile *p, uint32_t lane, double begin, double end); /* with these times, on that lane */
 /* A slice on any lane, with its times. */
 void hn_profile_add(hone_profile *p, uint32_t lane, const hn_slice *s);
 #endif

@@ -7,10 +7,12 @@
 #include "device/cpu/cpu.h"
 #include "op/infer.h"
 #include "pass/pass.h"
+#include "plan/place.h"
 #include "quant/absorb.h"
 #include "quant/short_floats.h"
 #include "run/eval.h"
 #include "run/sites.h"
+#include "run/timeline.h"
 
 /* What fixed shapes make possible. */
 #define HN_SPECIALIZE_PASSES "fold-constants,dead"
@@ -19,6 +21,7 @@
 typedef struct dynamic {
   hn_view view;
   size_t capacity;
+  hn_device *device; /* whose memory it is; NULL: the host's */
 } dynamic;
 
 /* The program of a nested graph, for the shapes of its last call. */
@@ -40,7 +43,13 @@ struct hn_program {
   hn_graph *g;
   hn_plan *plan;
   hn_plan_options options;
-  unsigned char *memory;
+  unsigned char *memory[HN_MAX_DEVICES];
+  hn_placement placement;  /* with of_node owned; n 0: all on the CPU */
+  hn_id *fallbacks;        /* nodes that a device does not run, as far as it was asked */
+  uint32_t n_fallbacks;
+  hn_timeline *timeline;   /* NULL: all on the CPU */
+  uint32_t first_lane;     /* of the recorder: the timeline's lanes */
+  double modelled;         /* time of the last run where a device models it */
   dynamic *dynamics;
   prepared_step *steps;
   const hn_view *inputs; /* of the run in progress */
@@ -55,9 +64,20 @@ const hn_graph *hn_program_graph(const hn_program *p) { return p->g; }
 double hn_program_step_seconds(const hn_program *p, uint32_t step) { return p->steps[step].seconds; }
 void hn_program_profile(hn_program *p, bool on) { p->profile = on; }
 
+double hn_program_modelled(const hn_program *p, uint32_t *lane) {
+  *lane = hn_timeline_modelled(p->timeline) ? p->first_lane : HN_LANE_HOST;
+  return p->modelled;
+}
+
+uint32_t hn_program_fallbacks(const hn_program *p, const hn_id **nodes) {
+  *nodes = p->fallbacks;
+  return p->n_fallbacks;
+}
+
 hone_status hn_program_record(hn_program *p, hone_profile *recorder) {
   if (recorder == p->recorder) return HONE_OK;
   if (recorder) HN_TRY(hn_sites_add(recorder, p->plan, &p->first_site));
+  if (recorder && p->timeline) HN_TRY(hn_timeline_lanes(p->timeline, recorder, p->first_site, &p->first_lane));
   p->recorder = recorder;
   for (nested *e = p->nested; e; e = e->next)
     if (e->program) HN_TRY(hn_program_record(e->program, recorder));
@@ -76,7 +96,7 @@ static hn_view slot_view(const hn_program *p, uint32_t slot) {
   v.count = s->count;
   memcpy(v.dims, s->dims, sizeof v.dims);
   if (s->kind == HN_SLOT_CONST) v.data = s->constant->data;
-  else if (s->kind == HN_SLOT_BLOCK) v.data = p->memory + p->plan->blocks.p[s->index].offset;
+  else if (s->kind == HN_SLOT_BLOCK) v.data = p->memory[s->device] + p->plan->blocks.p[s->index].offset;
   else if (s->kind == HN_SLOT_INPUT) v.data = p->inputs ? p->inputs[s->index].data : NULL;
   return v;
 }
@@ -90,6 +110,11 @@ bool hn_program_value(const hn_program *p, hn_id value, hn_view *out) {
   if (s->layout != HN_LAYOUT_PLAIN && hn_layout_bytes(s->layout, s->dtype, s->rank, s->dims, &bytes) && hone_dtype_size(s->dtype))
     out->count = (int64_t)(bytes / hone_dtype_size(s->dtype));
   return out->data != NULL;
+}
+
+static void release(hn_device *d, void *data) {
+  if (d) d->kind->release(d, data);
+  else hn_free_aligned(data);
 }
 
 static hone_status give_output(hn_exec *x, uint32_t i, hn_dtype dtype, int32_t rank, const int64_t *dims) {
@@ -111,8 +136,10 @@ static hone_status give_output(hn_exec *x, uint32_t i, hn_dtype dtype, int32_t r
     if (dims[k] < 0 || !hn_mul_i64(n, dims[k], &n)) return hn_xfail(x, HONE_BAD_GRAPH, "output %u is too large", i);
   if (!hn_dtype_bytes(dtype, (uint64_t)n, &bytes)) return hn_xfail(x, HONE_BAD_GRAPH, "output %u is too large", i);
   if (!d->view.data || bytes > d->capacity) {
-    hn_free_aligned(d->view.data);
-    d->view.data = hn_malloc_aligned(bytes);
+    release(d->device, d->view.data);
+    d->view.data = NULL;
+    if (d->device) HN_TRY(d->device->kind->alloc(d->device, bytes, &d->view.data));
+    else d->view.data = hn_malloc_aligned(bytes);
     d->capacity = d->view.data ? bytes : 0;
     if (!d->view.data) return hn_xfail(x, HONE_NOMEM, "out of memory: output %u needs %zu bytes", i, bytes);
   }
@@ -224,7 +251,53 @@ static hone_status prepare_steps(hn_program *p) {
     q->exec.in = hn_arena_alloc(a, sizeof(hn_view) * s->task.n_in);
     q->exec.out = hn_arena_alloc(a, sizeof(hn_view) * s->task.n_out);
     if (!q->exec.in || !q->exec.out) return hn_nomem(p->cx);
-    if (s->scratch != HN_NONE) q->exec.scratch = p->memory + p->plan->blocks.p[s->scratch].offset;
+    if (s->scratch != HN_NONE) q->exec.scratch = p->memory[s->device] + p->plan->blocks.p[s->scratch].offset;
+  }
+  return HONE_OK;
+}
+
+/* Where nodes go; what a device does not run stays on the CPU, and the plan is made anew without it. */
+static hone_status plan_placed(hn_program *p, const hn_place *place) {
+  size_t n = p->g->nodes.n;
+  uint8_t *of_node = hn_calloc(n, 1);
+  p->fallbacks = hn_calloc(n, sizeof *p->fallbacks);
+  if (!of_node || !p->fallbacks) {
+    hn_free(of_node);
+    return hn_nomem(p->cx);
+  }
+  p->placement.of_node = of_node;
+  p->placement.n_nodes = (uint32_t)n;
+  p->placement.n = hn_place_devices(place, p->placement.devices);
+  hn_place_nodes(place, p->g, of_node);
+  p->options.placement = &p->placement;
+  for (;;) {
+    HN_TRY(hn_plan_create(p->g, &p->options, &p->plan));
+    if (!p->plan->fallbacks.n) break;
+    for (size_t i = 0; i < p->plan->fallbacks.n; i++) {
+      of_node[p->plan->fallbacks.p[i]] = HN_HOST;
+      p->fallbacks[p->n_fallbacks++] = p->plan->fallbacks.p[i];
+    }
+    hn_plan_destroy(p->plan);
+    p->plan = NULL;
+  }
+  return hn_timeline_create(p->plan, &p->placement, &p->timeline);
+}
+
+static hone_status get_memory(hn_program *p) {
+  p->memory[HN_HOST] = hn_malloc_aligned(p->plan->arena_bytes);
+  if (!p->memory[HN_HOST]) return hn_fail(p->cx, HONE_NOMEM, "out of memory: %zu bytes for activations", p->plan->arena_bytes);
+  for (uint32_t d = 1; d < p->placement.n; d++) {
+    hn_device *device = p->placement.devices[d];
+    void *data = NULL;
+    HN_TRY(device->kind->alloc(device, p->plan->device_bytes[d], &data));
+    p->memory[d] = data;
+  }
+  p->dynamics = hn_calloc(p->plan->n_dynamic, sizeof *p->dynamics);
+  p->steps = hn_calloc(p->plan->steps.n, sizeof *p->steps);
+  if (!p->dynamics || !p->steps) return hn_nomem(p->cx);
+  for (size_t i = 0; i < p->plan->slots.n; i++) {
+    const hn_slot *s = &p->plan->slots.p[i];
+    if (s->kind == HN_SLOT_DYNAMIC && s->device) p->dynamics[s->index].device = p->placement.devices[s->device];
   }
   return HONE_OK;
 }
@@ -234,20 +307,13 @@ hone_status hn_program_create(const hn_graph *g, const hn_view *inputs, const hn
   if (!p) return hn_nomem(g->cx);
   p->cx = g->cx;
   p->options = *o;
+  p->options.place = NULL; /* nested graphs stay on the CPU */
   p->g = hn_graph_clone(g);
   hone_status st = p->g ? specialize(p, inputs) : hn_nomem(g->cx);
-  if (!st) st = hn_plan_create(p->g, o, &p->plan);
-  if (!st) {
-    p->memory = hn_malloc_aligned(p->plan->arena_bytes);
-    p->dynamics = hn_calloc(p->plan->n_dynamic, sizeof *p->dynamics);
-    p->steps = hn_calloc(p->plan->steps.n, sizeof *p->steps);
-    if (!p->memory)
-      st = hn_fail(g->cx, HONE_NOMEM, "out of memory: %zu bytes for activations", p->plan->arena_bytes);
-    else if (!p->dynamics || !p->steps)
-      st = hn_nomem(g->cx);
-    else
-      st = prepare_steps(p);
-  }
+  if (!st) st = o->place ? plan_placed(p, o->place) : hn_plan_create(p->g, o, &p->plan);
+  p->options.placement = NULL;
+  if (!st) st = get_memory(p);
+  if (!st) st = prepare_steps(p);
   if (st) {
     hn_program_destroy(p);
     return st;
@@ -264,10 +330,15 @@ void hn_program_destroy(hn_program *p) {
     hn_free(e);
     e = next;
   }
-  for (uint32_t i = 0; p->dynamics && i < p->plan->n_dynamic; i++) hn_free_aligned(p->dynamics[i].view.data);
+  for (uint32_t i = 0; p->dynamics && i < p->plan->n_dynamic; i++)
+    release(p->dynamics[i].device, p->dynamics[i].view.data);
   hn_free(p->dynamics);
   hn_free(p->steps);
-  hn_free_aligned(p->memory);
+  hn_free_aligned(p->memory[HN_HOST]);
+  for (uint32_t d = 1; d < p->placement.n; d++) p->placement.devices[d]->kind->release(p->placement.devices[d], p->memory[d]);
+  hn_timeline_destroy(p->timeline);
+  hn_free((void *)(uintptr_t)p->placement.of_node);
+  hn_free(p->fallbacks);
   hn_plan_destroy(p->plan);
   hn_graph_destroy(p->g);
   hn_free(p);
@@ -298,19 +369,51 @@ static hone_status run_step(prepared_step *s) {
   return HONE_OK;
 }
 
+/* A step of a plan over several devices: on its lane, with the time that its device says. */
+static hone_status run_placed(hn_program *p, uint32_t i, bool recording) {
+  prepared_step *s = &p->steps[i];
+  hn_timeline *t = p->timeline;
+  size_t bytes = 0;
+  double begin = hn_now(), from, to;
+  HN_TRY(hn_timeline_before(t, i));
+  if (recording) hn_profile_enter(p->recorder, p->first_site + i);
+  hone_status st = run_step(s);
+  if (!st && hn_is_transfer(s->planned) && s->planned->task.in[0].dynamic)
+    hn_dtype_bytes(s->exec.in[0].dtype, (uint64_t)s->exec.in[0].count, &bytes);
+  else if (!st && hn_is_transfer(s->planned))
+    bytes = hn_step_bytes(&s->planned->task) / 2; /* read once, written once */
+  if (!st) st = hn_timeline_after(t, i, hn_now() - begin, (double)bytes);
+  hn_timeline_step(t, i, &from, &to);
+  s->seconds = to - from;
+  if (!recording) return st;
+  if (hn_is_transfer(s->planned)) p->recorder->sites.p[p->first_site + i].is.bytes = bytes;
+  if (!hn_timeline_modelled(t)) hn_profile_leave(p->recorder);
+  else {
+    double zero = hn_profile_modelled_begin(p->recorder);
+    hn_profile_leave_at(p->recorder, p->recorder->sites.p[p->first_site + i].lane, zero + from, zero + to);
+  }
+  return st;
+}
+
+static hone_status run_here(hn_program *p, uint32_t i, bool recording) {
+  prepared_step *s = &p->steps[i];
+  double begin = p->profile ? hn_now() : 0;
+  if (recording) hn_profile_enter(p->recorder, p->first_site + i);
+  hone_status st = run_step(s);
+  if (recording) hn_profile_leave(p->recorder);
+  if (p->profile) s->seconds = hn_now() - begin;
+  return st;
+}
+
 hone_status hn_program_run(hn_program *p, const hn_view *inputs, hn_view *outputs) {
   bool recording = hn_recording(p->recorder);
   p->inputs = inputs;
-  for (size_t i = 0; i < p->plan->steps.n; i++) {
-    prepared_step *s = &p->steps[i];
-    if (s->planned->once && p->ran_once) continue;
-    double begin = p->profile ? hn_now() : 0;
-    if (recording) hn_profile_enter(p->recorder, p->first_site + (uint32_t)i);
-    hone_status st = run_step(s);
-    if (recording) hn_profile_leave(p->recorder);
-    if (st) return st;
-    if (p->profile) s->seconds = hn_now() - begin;
+  if (p->timeline) hn_timeline_begin_run(p->timeline);
+  for (uint32_t i = 0; i < p->plan->steps.n; i++) {
+    if (p->steps[i].planned->once && p->ran_once) continue;
+    HN_TRY(p->timeline ? run_placed(p, i, recording) : run_here(p, i, recording));
   }
+  if (p->timeline) HN_TRY(hn_timeline_end_run(p->timeline, &p->modelled));
   p->ran_once = true;
   for (size_t i = 0; i < p->g->outputs.n; i++) outputs[i] = slot_view(p, p->plan->outputs[i]);
   return HONE_OK;
@@ -325,6 +428,7 @@ hone_status hn_program_step_info(const hn_program *p, uint32_t step, hn_arena *t
   hone_step_info r = {.name = n ? n->name : "", .op = hn_arena_strdup(texts, kind.p), .kernel = s->task.kernel->name,
                       .layout = s->task.n_out ? hn_layout_name(s->task.out[0].layout) : "",
                       .macs = hn_planned_sum(p->g, s, hn_node_macs, &symbolic),
+                      .device = s->device ? p->placement.devices[s->device]->name : "cpu",
                       .last_ms = p->profile ? p->steps[step].seconds * 1e3 : 0};
   hn_str_free(&kind);
   if (!r.op) return hn_nomem(p->cx);

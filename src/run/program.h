@@ -29,6 +29,9 @@ double hn_program_step_seconds(const hn_program *p, uint32_t step); /* of the la
    memory of its own. */
 bool hn_program_value(const hn_program *p, hn_id value, hn_view *out);
 const hn_plan *hn_program_plan(const hn_program *p);
+/* The time of the last run where a device models it, else 0, and the recorder's lane for the slice of the run. */
+double hn_program_modelled(const hn_program *p, uint32_t *lane);
+uint32_t hn_program_fallbacks(const hn_program *p, const hn_id **nodes); /* nodes that were meant for a device that does not run them */
 const hn_graph *hn_program_graph(const hn_program *p); /* the specialized copy; nodes of the original keep their ids */
 /* Whether the program may be run with these input shapes. */
 bool hn_program_fits(const hn_program *p, const hn_view *inputs, uint32_t n);

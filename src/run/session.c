@@ -5,6 +5,7 @@
 #include "device/cpu/cpu.h"
 #include "engine/engine.h"
 #include "run/model.h"
+#include "run/place_auto.h"
 #include "run/profile.h"
 #include "run/program.h"
 #include "run/session.h"
@@ -23,6 +24,9 @@ struct hone_session {
   void **copies;          /* of outputs that are inputs handed through */
   bool ran, profile;
   hone_profile *recorder; /* NULL: runs are not recorded */
+  hn_place *place;        /* NULL: all on the CPU */
+  uint32_t min_segment;
+  hn_place_estimate estimate;
   hn_arena *strings;      /* of step_info */
 };
 
@@ -89,6 +93,12 @@ static hone_status create(hone_context *cx, const hone_model *model, const hone_
     HN_TRY(hn_cpu_create(cx, hn_isa_best(), &s->options.device));
     s->options.device->winograd_error = o->winograd_error;
   }
+  s->min_segment = o->min_segment;
+  if (o->devices || o->place_count) {
+    HN_TRY(hn_place_create(cx, o->devices, o->place, o->place_count, &s->place));
+    s->options.place = s->place;
+    HN_TRY(hn_place_check(s->place, s->g));
+  }
   for (uint32_t i = 0; i < s->g->inputs.n; i++) shape_known(s->g, i, &s->inputs[i]);
   return HONE_OK;
 }
@@ -138,6 +148,7 @@ void hone_session_destroy(hone_session **session) {
   if (s->g) leave_program(s);
   while (s->n_kept) hn_program_destroy(s->kept[--s->n_kept]);
   hn_free(s->kept);
+  hn_place_destroy(s->place);
   hn_cpu_destroy(s->options.device);
   hn_free(s->inputs);
   hn_free(s->outputs);
@@ -187,6 +198,8 @@ hone_status hone_session_prepare(hone_session *s) {
   hn_use_threads(s->options.threads);
   s->program = find_program(s);
   if (!s->program) {
+    if (s->place && hn_place_automatic(s->place))
+      HN_TRY(hn_place_auto(s->g, s->inputs, &s->options, s->place, s->min_segment, &s->estimate));
     HN_TRY(hn_program_create(s->g, s->inputs, &s->options, &s->program));
     keep_program(s, s->program);
     s->planned++;
@@ -257,7 +270,9 @@ hone_status hone_session_run(hone_session *s) {
   bool recording = hn_recording(s->recorder);
   if (recording) HN_TRY(hn_profile_begin_run(s->recorder));
   hone_status st = hn_program_run(s->program, s->inputs, s->outputs);
-  if (recording) hn_profile_end_run(s->recorder, st != HONE_OK);
+  uint32_t lane;
+  double modelled = hn_program_modelled(s->program, &lane);
+  if (recording) hn_profile_end_run(s->recorder, st != HONE_OK, lane, modelled);
   if (st) return st;
   HN_TRY(own_passed_through(s));
   s->ran = true;
@@ -313,6 +328,23 @@ hone_status hone_session_step_info(const hone_session *s, uint32_t index, hone_s
   return hn_program_step_info(s->program, index, s->strings, info);
 }
 
+bool hone_session_fallback_at(const hone_session *s, uint32_t index, const char **name, const char **op) {
+  const hn_id *nodes = NULL;
+  if (!s->program || index >= hn_program_fallbacks(s->program, &nodes)) return false;
+  const hn_node *n = hn_node_at(hn_program_graph(s->program), nodes[index]);
+  *name = n->name;
+  *op = hn_op_name(n->op);
+  return true;
+}
+
+bool hone_session_place_estimate(const hone_session *s, double *cpu_ms, double *device_ms, double *placed_ms) {
+  if (!s->place || !hn_place_automatic(s->place) || !s->program) return false;
+  *cpu_ms = s->estimate.cpu * 1e3;
+  *device_ms = s->estimate.device * 1e3;
+  *placed_ms = s->estimate.placed * 1e3;
+  return true;
+}
+
 void hone_session_set_profile(hone_session *s, bool on) {
   s->profile = on;
   if (s->program) hn_program_profile(s->program, on);
@@ -356,7 +388,9 @@ hone_status hone_session_tune(hone_session *s, hone_model *m, const hone_tune_op
   if (s->options.reference) return hn_fail(s->cx, HONE_BAD_ARG, "a session of reference kernels has nothing to choose from");
   HN_TRY(check_data(s));
   hn_use_threads(s->options.threads);
-  HN_TRY(hn_tune(m->g, s->inputs, &s->options, &o, &r));
+  hn_plan_options here = s->options; /* kernels of the CPU are timed, on the CPU */
+  here.place = NULL;
+  HN_TRY(hn_tune(m->g, s->inputs, &here, &o, &r));
   hn_model_changed(m);
   if (result) *result = r;
   return HONE_OK;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "op/infer.h"
+#include "plan/schedule.h"
 
 typedef struct describer {
   hone_profile *p;
@@ -50,7 +51,7 @@ static uint64_t arg_bytes(const hn_arg *a) {
 }
 
 /* What a step reads and writes; weights it has packed count as packed. */
-static uint64_t step_bytes(const hn_task *t) {
+uint64_t hn_step_bytes(const hn_task *t) {
   uint64_t sum = t->packed;
   for (uint32_t i = 0; i < t->n_in; i++)
     if (!t->in[i].unused || !t->packed) sum += arg_bytes(&t->in[i]);
@@ -61,7 +62,7 @@ static uint64_t step_bytes(const hn_task *t) {
 static uint64_t live_bytes(const hn_plan *plan, uint32_t step) {
   uint64_t sum = 0;
   for (size_t i = 0; i < plan->blocks.n; i++)
-    if (plan->blocks.p[i].first <= step && step <= plan->blocks.p[i].last) sum += plan->blocks.p[i].bytes;
+    if (plan->blocks.p[i].device == plan->steps.p[step].device && plan->blocks.p[i].first <= step && step <= plan->blocks.p[i].last) sum += plan->blocks.p[i].bytes;
   return sum;
 }
 
@@ -96,19 +97,20 @@ static void describe(describer *d, uint32_t step, hn_site *site) {
   hone_profile_layer *is = &site->is;
   hn_str kind = {0};
   bool symbolic = false;
+  bool transfer = hn_is_transfer(s);
   hn_planned_kind(d->plan->g, s, &kind);
   is->op = keep_str(d, &kind);
-  is->kind = n ? HONE_SLICE_LAYER : HONE_SLICE_REORDER;
+  is->kind = n ? HONE_SLICE_LAYER : transfer ? HONE_SLICE_TRANSFER : HONE_SLICE_REORDER;
   is->name = keep(d, n ? n->name : hn_value_at(d->plan->g, d->plan->slots.p[s->out[0]].value)->name);
   is->source = n ? keep(d, n->source ? n->source : n->name) : "";
-  is->kernel = keep(d, t->kernel->name);
+  is->kernel = transfer ? (t->on ? "copy in" : "copy out") : keep(d, t->kernel->name);
   is->layout = t->n_out ? hn_layout_name(t->out[0].layout) : "";
-  is->device = "cpu";
+  is->device = t->on ? keep(d, t->on->name) : t->from && transfer ? keep(d, t->from->name) : "cpu";
   is->inputs = args_text(d, t->in, t->n_in);
   is->outputs = args_text(d, t->out, t->n_out);
   is->dtype = t->n_out ? t->out[0].dtype : HONE_DTYPE_UNDEFINED;
   is->flops = (double)hn_planned_sum(d->plan->g, s, hn_node_flops, &symbolic);
-  is->bytes = step_bytes(t);
+  is->bytes = transfer ? arg_bytes(&t->out[0]) : hn_step_bytes(t);
   is->live_bytes = live_bytes(d->plan, step);
   link_step(d, step, site);
 }

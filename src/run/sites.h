@@ -6,4 +6,5 @@
 
 /* One site a step, in order, from *first on. Texts are copied: the plan may go before the profile. */
 hone_status hn_sites_add(hone_profile *p, const hn_plan *plan, uint32_t *first);
+uint64_t hn_step_bytes(const hn_task *t); /* read and written by a step, as far as its shapes are known */
 #endif

@@ -1,5 +1,5 @@
 /* trace.c - a profile as text in Chrome's trace event format: https://ui.perfetto.dev and chrome://tracing open it. */
-#include <stdlib.h>
+#include <math.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -43,7 +43,8 @@ static uint32_t process_of(const tracer *t, uint32_t lane) {
   return number;
 }
 
-static double micros(const tracer *t, double at) { return (at - t->p->origin) * 1e6; }
+/* Whole nanoseconds: so slices that follow each other do not overlap in what is printed. */
+static double micros(const tracer *t, double at) { return nearbyint((at - t->p->origin) * 1e9) / 1e3; }
 
 static void begin_event(tracer *t, const char *phase, const char *name, uint32_t lane, double at) {
   hn_str_printf(&t->out, "{\"ph\":\"%s\",\"pid\":%u,\"tid\":%u,\"ts\":%.3f,", phase, process_of(t, lane), lane, micros(t, at));
@@ -104,7 +105,7 @@ static void add_slice(tracer *t, uint32_t lane, const hn_slice *s) {
   const char *category = s->type == HN_SLICE_RUN ? "run" : s->type == HN_SLICE_RANGE ? "range"
                          : s->type == HN_SLICE_CHUNK ? "chunk" : kinds[l->kind];
   begin_event(t, "X", name, lane, s->begin);
-  hn_str_printf(&t->out, "\"dur\":%.3f,\"cat\":\"%s%s\",", (s->end - s->begin) * 1e6, category,
+  hn_str_printf(&t->out, "\"dur\":%.3f,\"cat\":\"%s%s\",", micros(t, s->end) - micros(t, s->begin), category,
                 s->phase == HONE_PROFILE_WARMUP ? ",warm-up" : "");
   if (s->phase != HONE_PROFILE_TIMED) hn_str_add(&t->out, "\"cname\":\"grey\",");
   hn_str_add(&t->out, "\"args\":{");

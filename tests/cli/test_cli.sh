@@ -12,7 +12,7 @@ prints "show: signature" 'image +f32 +Nx1x28x28' "$hone" show "$model"
 prints "show: operators" '11 +BatchNormalization' "$hone" show "$model"
 prints "show: layers" 'BatchNormalization' "$hone" show "$model" --layers
 prints "show: JSON" '"parameters": *179' "$hone" show "$model" --json
-for command in show optimize run bench profile compare eval operators passes; do
+for command in show optimize run bench profile place devices compare eval operators passes; do
   prints "$command: help has examples" 'Examples:|hone '"$command" "$hone" help $command
 done
 prints "operators" 'Conv' "$hone" operators
@@ -164,6 +164,22 @@ prints "profile: what to do" 'not optimized' "$hone" profile "$model" --runs=2 -
 prints "profile: counters, or why not" 'not counted|counted in 3' "$hone" profile "$model" --runs=2 --counters
 prints "profile: JSON" '"of_roof"' "$hone" profile "$model" --runs=2 --json
 fails "profile: nowhere to write" 1 'nowhere' "$hone" profile "$model" --runs=1 -o "$work/nowhere/t.json"
+
+# devices and placement
+prints "devices: the CPU" '^cpu +yes' "$hone" devices
+prints "devices: what is missing has a reason" '^cuda.*(yes|no: )' "$hone" devices
+prints "devices: JSON" '"name": *"null"' "$hone" devices --json
+prints "place: chosen by time" 'before: .* after: ' "$hone" place "$work/m.hone" --device=null
+prints "place: segments" '^ +0 +null +[0-9]+ ' "$hone" place "$work/m.hone" --device=null --place='.*=null' --runs=1
+prints "place: copies" 'image +cpu to null' "$hone" place "$work/m.hone" --device=null --place='.*=null' --runs=1
+prints "place: what stays on the CPU" "Gemm.* stays on the CPU" "$hone" place "$work/m.hone" --device=null:without=Gemm --place='.*=null' --runs=1
+prints "place: JSON" '"transfer_bytes"' "$hone" place "$work/m.hone" --device=null --runs=1 --json
+prints "run: on a device" '^ *[0-9.]+ +1' "$hone" run "$work/m.hone" --device=null --place=Gemm=cpu --input="$images/000_1.png" --top=1
+prints "eval: on a device" 'top-1 99\.33%' "$hone" eval "$work/m.hone" --device=null --images="$images" --labels="$images/labels.txt"
+prints "profile: on a device" 'transfers [0-9.]+% \(2 copies' "$hone" profile "$work/m.hone" --device=null --runs=2
+fails "place: a rule that matches nothing" 2 "near to it are 'Gemm'" "$hone" place "$work/m.hone" --device=null --place=Gem=cpu
+fails "place: no such device" 2 "there are cpu, cuda, null" "$hone" run "$work/m.hone" --device=gpu --input=random
+fails "place: out of device memory" 1 'null is out of memory' "$hone" run "$work/m.hone" --device=null:memory=0.001 --input=random
 
 # what can go wrong: one line, a status, nothing left behind
 fails "no command" 2 'COMMAND|command' "$hone" nonsense

@@ -9,6 +9,7 @@ typedef struct null_device {
   hn_device head;
   double bandwidth, latency;      /* of copies: bytes a second, seconds */
   double speed, memory_bandwidth; /* of steps: operations and bytes a second */
+  double serial;                  /* operations a second of what cannot be done side by side */
   double launch;                  /* seconds that a step takes at least */
   size_t limit, used;             /* bytes of memory; limit 0: none */
   char without[256];              /* operators it does not run, "+" between them */
@@ -38,11 +39,12 @@ static hone_status null_open(hone_context *cx, uint32_t index, const hn_setting 
   hone_status st = hn_setting_number(cx, s, n, "bandwidth", 12, &d->bandwidth);
   if (!st) st = hn_setting_number(cx, s, n, "latency", 10, &d->latency);
   if (!st) st = hn_setting_number(cx, s, n, "speed", 1000, &d->speed);
+  if (!st) st = hn_setting_number(cx, s, n, "serial", 1, &d->serial);
   if (!st) st = hn_setting_number(cx, s, n, "membw", 500, &d->memory_bandwidth);
   if (!st) st = hn_setting_number(cx, s, n, "launch", 5, &d->launch);
   if (!st) st = hn_setting_number(cx, s, n, "memory", 0, &memory);
-  if (!st && (d->bandwidth <= 0 || d->speed <= 0 || d->memory_bandwidth <= 0))
-    st = hn_fail(cx, HONE_BAD_ARG, "device null: bandwidth, speed and membw must be more than 0");
+  if (!st && (d->bandwidth <= 0 || d->speed <= 0 || d->serial <= 0 || d->memory_bandwidth <= 0))
+    st = hn_fail(cx, HONE_BAD_ARG, "device null: bandwidth, speed, serial and membw must be more than 0");
   if (!st && without && strlen(without) >= sizeof d->without) st = hn_fail(cx, HONE_BAD_ARG, "device null: 'without' is too long");
   if (st) {
     hn_free(d);
@@ -51,6 +53,7 @@ static hone_status null_open(hone_context *cx, uint32_t index, const hn_setting 
   if (without) strcpy(d->without, without);
   d->bandwidth *= 1e9;
   d->speed *= 1e9;
+  d->serial *= 1e9;
   d->memory_bandwidth *= 1e9;
   d->latency *= 1e-6;
   d->launch *= 1e-6;
@@ -98,9 +101,10 @@ static bool null_supports(const hn_device *d, const hn_task *t) {
   return true;
 }
 
-static double null_step_seconds(const hn_device *d, double flops, double bytes) {
+static double null_step_seconds(const hn_device *d, const hn_task *t, double flops, double bytes) {
   const null_device *n = (const null_device *)d;
-  double compute = flops / n->speed, memory = bytes / n->memory_bandwidth;
+  bool serial = t->node && t->node->op == HN_NonMaxSuppression; /* each box depends on those before it */
+  double compute = flops / (serial ? n->serial : n->speed), memory = bytes / n->memory_bandwidth;
   return n->launch + (compute > memory ? compute : memory);
 }
 
@@ -111,6 +115,6 @@ static double null_copy_seconds(const hn_device *d, double bytes) {
 
 const hn_device_kind hn_null_kind = {
     .name = "null", .doc = "computes on the CPU, in the time its settings say", .modelled = true,
-    .settings = "bandwidth=12,latency=10,speed=1000,membw=500,launch=5,memory=0,without=",
+    .settings = "bandwidth=12,latency=10,speed=1000,serial=1,membw=500,launch=5,memory=0,without=",
     .describe = null_describe, .open = null_open, .close = null_close, .alloc = null_alloc, .release = null_release,
     .copy = null_copy, .supports = null_supports, .step_seconds = null_step_seconds, .copy_seconds = null_copy_seconds};

@@ -1,0 +1,33 @@
+/* partition.h - the assignment of nodes to devices with the least sum of step and copy times. Knows no graph. */
+#ifndef HN_PARTITION_H
+#define HN_PARTITION_H
+#include "device/device.h"
+
+/* A tensor that may have to be copied: from the host, or from where its producer runs, to each device that reads it,
+   always by way of the host. */
+typedef struct hn_part_value {
+  uint32_t producer;        /* node, or HN_NONE: it lies on the host */
+  const uint32_t *readers;  /* nodes */
+  uint32_t n_readers;
+  bool wanted_on_host;      /* a result */
+  double seconds[HN_MAX_DEVICES]; /* of a copy between the host and each device */
+} hn_part_value;
+
+typedef struct hn_part_problem {
+  uint32_t n_nodes, n_values, n_devices;
+  const double *cost; /* node * n_devices + device: seconds; INFINITY: it cannot run there. The host can run all */
+  const hn_part_value *values;
+  uint32_t min_segment; /* nodes that neighbour each other on a device must be so many at least */
+} hn_part_problem;
+
+/* Exact where values and nodes make a forest, and for two devices; else improved by exact cuts between two devices at a
+   time until none helps. Segments that are too small go to the host, and the rest is solved again. */
+hone_status hn_partition(hone_context *cx, const hn_part_problem *p, uint8_t *of_node);
+/* The sum that is minimized. */
+double hn_partition_cost(const hn_part_problem *p, const uint8_t *of_node);
+
+/* The two ways of solving; no minimum segment. */
+hone_status hn_partition_tree(hone_context *cx, const hn_part_problem *p, uint8_t *of_node); /* UNSUPPORTED: no forest */
+hone_status hn_partition_cut(hone_context *cx, const hn_part_problem *p, uint8_t a, uint8_t b, uint8_t *of_node);
+/* The latter moves the nodes that are on a or b between these two, in the best way with all others where they are. */
+#endif

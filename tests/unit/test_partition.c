@@ -1,0 +1,102 @@
+/* test_partition.c - assignments against all assignments. */
+#include <math.h>
+
+#include "harness.h"
+#include "plan/partition.h"
+
+enum { NODES = 8, VALUES = 8, READERS = 3 };
+
+typedef struct sample {
+  hn_part_problem p;
+  double cost[NODES * HN_MAX_DEVICES];
+  hn_part_value values[VALUES];
+  uint32_t readers[VALUES][READERS];
+} sample;
+
+static uint32_t seed = 1;
+static uint32_t below(uint32_t n) {
+  seed = seed * 1664525 + 1013904223;
+  return (seed >> 8) % n;
+}
+
+/* Values made by a node are read by later ones; as a tree: each node reads one value, of an earlier node. */
+static void make(sample *s, uint32_t devices, bool tree) {
+  memset(s, 0, sizeof *s);
+  s->p = (hn_part_problem){.n_nodes = 1 + below(NODES), .n_devices = devices, .cost = s->cost, .values = s->values};
+  for (uint32_t i = 0; i < s->p.n_nodes * devices; i++) s->cost[i] = i % devices && below(8) == 0 ? (double)INFINITY : 1.0 + below(20);
+  for (uint32_t i = 0; i < s->p.n_nodes && s->p.n_values < VALUES; i++) {
+    hn_part_value *v = &s->values[s->p.n_values];
+    v->producer = tree || below(4) ? i : HN_NONE;
+    v->readers = s->readers[s->p.n_values];
+    v->wanted_on_host = below(3) == 0;
+    for (uint32_t d = 1; d < devices; d++) v->seconds[d] = 0.5 * (1 + below(12));
+    for (uint32_t r = i + 1; r < s->p.n_nodes && v->n_readers < READERS; r++) {
+      bool taken = below(2);
+      for (uint32_t k = 0; tree && k < s->p.n_values; k++)
+        for (uint32_t m = 0; m < s->values[k].n_readers; m++) taken |= s->readers[k][m] == r;
+      if (!taken) s->readers[s->p.n_values][v->n_readers++] = r;
+    }
+    s->p.n_values++;
+  }
+}
+
+static double least(const sample *s) {
+  uint8_t of_node[NODES] = {0};
+  double best = INFINITY;
+  for (;;) {
+    double now = hn_partition_cost(&s->p, of_node);
+    uint32_t i = 0;
+    if (now < best) best = now;
+    while (i < s->p.n_nodes && ++of_node[i] == s->p.n_devices) of_node[i++] = 0;
+    if (i == s->p.n_nodes) return best;
+  }
+}
+
+static void against_all(uint32_t devices, bool tree, bool exact) {
+  sample s;
+  uint8_t of_node[NODES];
+  for (int i = 0; i < 300; i++) {
+    make(&s, devices, tree);
+    if (tree) CHECK(hn_partition_tree(NULL, &s.p, of_node) == HONE_OK);
+    REQUIRE(!hn_partition(NULL, &s.p, of_node));
+    double got = hn_partition_cost(&s.p, of_node), best = least(&s), host;
+    memset(of_node, 0, sizeof of_node);
+    host = hn_partition_cost(&s.p, of_node);
+    if (exact) CHECK_MSG(fabs(got - best) < 1e-9, "case %d: %g, the least is %g", i, got, best);
+    else CHECK_MSG(got <= host + 1e-9 && got >= best - 1e-9, "case %d: %g, least %g, on the host %g", i, got, best, host);
+  }
+}
+
+TEST(trees_are_exact_on_two_devices) { against_all(2, true, true); }
+TEST(trees_are_exact_on_three_devices) { against_all(3, true, true); }
+TEST(cuts_are_exact_on_two_devices) { against_all(2, false, true); }
+TEST(cuts_on_three_devices_are_never_worse_than_the_host) { against_all(3, false, false); }
+
+/* A tree solved by cutting comes out as by the tree's own way. */
+TEST(both_ways_agree) {
+  sample s;
+  uint8_t a[NODES], b[NODES] = {0};
+  for (int i = 0; i < 200; i++) {
+    make(&s, 2, true);
+    memset(b, 0, sizeof b);
+    REQUIRE(!hn_partition_tree(NULL, &s.p, a) && !hn_partition_cut(NULL, &s.p, 0, 1, b));
+    CHECK(fabs(hn_partition_cost(&s.p, a) - hn_partition_cost(&s.p, b)) < 1e-9);
+  }
+}
+
+TEST(small_segments_stay_on_the_host) {
+  sample s;
+  uint8_t of_node[NODES];
+  for (int i = 0; i < 200; i++) {
+    make(&s, 2, true);
+    s.p.min_segment = NODES + 1;
+    REQUIRE(!hn_partition(NULL, &s.p, of_node));
+    for (uint32_t k = 0; k < s.p.n_nodes; k++) CHECK(of_node[k] == HN_HOST);
+  }
+}
+
+TEST(an_empty_problem_has_an_answer) {
+  hn_part_problem p = {.n_devices = 2};
+  uint8_t none;
+  CHECK(hn_partition(NULL, &p, &none) == HONE_OK);
+}

@@ -1,6 +1,7 @@
 /* plan.h - from a graph whose shapes are fixed to a list of steps over planned memory. */
 #ifndef HN_PLAN_H
 #define HN_PLAN_H
+#include "base/pool.h"
 #include "device/cpu/conv/strip.h"
 #include "device/cpu/vec/chain.h"
 #include "device/device.h"
@@ -78,6 +79,7 @@ typedef enum hn_strips_use {
 typedef struct hn_plan_options {
   hn_cpu *device; /* NULL with reference */
   int threads;
+  hn_pool *pool; /* of as many threads, for programs that leave oneDNN little; NULL: OpenMP */
   bool reference; /* reference kernels only */
   bool keep_all;  /* every value keeps a block of its own to the end */
   uint32_t sources; /* set of 1 << hn_source whose kernels may be chosen; 0: all */

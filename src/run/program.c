@@ -4,6 +4,7 @@
 
 #include "base/checked.h"
 #include "base/parallel.h"
+#include "base/str.h"
 #include "device/cpu/cpu.h"
 #include "op/infer.h"
 #include "pass/pass.h"
@@ -54,6 +55,7 @@ struct hn_program {
   prepared_step *steps;
   const hn_view *inputs; /* of the run in progress */
   nested *nested;
+  hn_pool *pool; /* NULL: OpenMP */
   bool ran_once, profile;
   hone_profile *recorder; /* NULL: nobody records */
   uint32_t first_site;
@@ -302,6 +304,31 @@ static hone_status get_memory(hn_program *p) {
   return HONE_OK;
 }
 
+/* Was a fast kernel of ours chosen for it? */
+static bool is_ours(const hn_node *n) {
+  for (uint32_t i = 0; n->tactic && hn_kernel_at(i); i++)
+    if (hn_streq(hn_kernel_at(i)->name, n->tactic)) return hn_kernel_source(hn_kernel_at(i)) == HN_SOURCE_HONE;
+  return false;
+}
+
+/* The threads of a pool and OpenMP's, which oneDNN uses, would be awake at once and in each other's way: with a pool oneDNN
+   gets one thread. That suits where it has little to do: layers of which a kernel of ours was chosen make up nearly all
+   of the arithmetic. */
+static hn_pool *choose_pool(const hn_program *p) {
+  const hn_plan_options *o = &p->options;
+  uint64_t all = 0, others = 0;
+  bool symbolic = false, ours = o->sources == 1U << HN_SOURCE_HONE;
+  for (size_t i = 0; i < p->g->nodes.n && o->pool; i++) {
+    const hn_node *n = &p->g->nodes.p[i];
+    uint64_t macs = n->dead ? 0 : hn_node_macs(p->g, n, &symbolic);
+    all += macs;
+    if (!ours && (o->untuned || !is_ours(n))) others += macs;
+  }
+  return others > all / 20 ? NULL : o->pool;
+}
+
+static void use_threads(const hn_program *p) { hn_use_threads(p->pool ? 1 : p->options.threads); }
+
 hone_status hn_program_create(const hn_graph *g, const hn_view *inputs, const hn_plan_options *o, hn_program **out) {
   hn_program *p = hn_calloc(1, sizeof *p);
   if (!p) return hn_nomem(g->cx);
@@ -310,6 +337,8 @@ hone_status hn_program_create(const hn_graph *g, const hn_view *inputs, const hn
   p->options.place = NULL; /* nested graphs stay on the CPU */
   p->g = hn_graph_clone(g);
   hone_status st = p->g ? specialize(p, inputs) : hn_nomem(g->cx);
+  if (!st && !o->place) p->pool = choose_pool(p);
+  use_threads(p);
   if (!st) st = o->place ? plan_placed(p, o->place) : hn_plan_create(p->g, o, &p->plan);
   p->options.placement = NULL;
   if (!st) st = get_memory(p);
@@ -405,15 +434,24 @@ static hone_status run_here(hn_program *p, uint32_t i, bool recording) {
   return st;
 }
 
-hone_status hn_program_run(hn_program *p, const hn_view *inputs, hn_view *outputs) {
+static hone_status run_steps(hn_program *p) {
   bool recording = hn_recording(p->recorder);
-  p->inputs = inputs;
   if (p->timeline) hn_timeline_begin_run(p->timeline);
   for (uint32_t i = 0; i < p->plan->steps.n; i++) {
     if (p->steps[i].planned->once && p->ran_once) continue;
     HN_TRY(p->timeline ? run_placed(p, i, recording) : run_here(p, i, recording));
   }
   if (p->timeline) HN_TRY(hn_timeline_end_run(p->timeline, &p->modelled));
+  return HONE_OK;
+}
+
+hone_status hn_program_run(hn_program *p, const hn_view *inputs, hn_view *outputs) {
+  p->inputs = inputs;
+  use_threads(p);
+  hn_pool *before = hn_parallel_on(p->pool);
+  hone_status st = run_steps(p);
+  hn_parallel_on(before);
+  if (st) return st;
   p->ran_once = true;
   for (size_t i = 0; i < p->g->outputs.n; i++) outputs[i] = slot_view(p, p->plan->outputs[i]);
   return HONE_OK;

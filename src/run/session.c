@@ -92,6 +92,9 @@ static hone_status create(hone_context *cx, const hone_model *model, const hone_
   if (!o->reference) {
     HN_TRY(hn_cpu_create(cx, hn_isa_best(), &s->options.device));
     s->options.device->winograd_error = o->winograd_error;
+    int threads = s->options.threads;
+    if (threads > 1 && !(s->options.pool = hn_pool_create(threads)))
+      return hn_fail(cx, HONE_NOMEM, "the system gives no %d threads", threads);
   }
   s->min_segment = o->min_segment;
   if (o->devices || o->place_count) {
@@ -150,6 +153,7 @@ void hone_session_destroy(hone_session **session) {
   hn_free(s->kept);
   hn_place_destroy(s->place);
   hn_cpu_destroy(s->options.device);
+  hn_pool_destroy(s->options.pool);
   hn_free(s->inputs);
   hn_free(s->outputs);
   hn_free(s->copies);
@@ -195,7 +199,6 @@ hone_status hone_session_prepare(hone_session *s) {
     if (s->inputs[i].rank < 0)
       return hn_fail(s->cx, HONE_BAD_ARG, "input '%s' has a dynamic shape: give it a fixed one first",
                      hn_value_at(s->g, s->g->inputs.p[i])->name);
-  hn_use_threads(s->options.threads);
   s->program = find_program(s);
   if (!s->program) {
     if (s->place && hn_place_automatic(s->place))
@@ -266,7 +269,6 @@ hone_status hone_session_run(hone_session *s) {
   HN_TRY(check_data(s));
   HN_TRY(hone_session_prepare(s));
   s->ran = false;
-  hn_use_threads(s->options.threads);
   bool recording = hn_recording(s->recorder);
   if (recording) HN_TRY(hn_profile_begin_run(s->recorder));
   hone_status st = hn_program_run(s->program, s->inputs, s->outputs);
@@ -387,7 +389,6 @@ hone_status hone_session_tune(hone_session *s, hone_model *m, const hone_tune_op
   if (!same_layers(s->g, m->g)) return hn_fail(s->cx, HONE_BAD_ARG, "the session was not created from this model as it is now");
   if (s->options.reference) return hn_fail(s->cx, HONE_BAD_ARG, "a session of reference kernels has nothing to choose from");
   HN_TRY(check_data(s));
-  hn_use_threads(s->options.threads);
   hn_plan_options here = s->options; /* kernels of the CPU are timed, on the CPU */
   here.place = NULL;
   HN_TRY(hn_tune(m->g, s->inputs, &here, &o, &r));

@@ -1,6 +1,5 @@
 /* test_store.c - buffers that sessions of one model share. */
 #include "base/alloc.h"
-#include "base/parallel.h"
 #include "harness.h"
 #include "run/model.h"
 #include "run/program.h"
@@ -44,7 +43,6 @@ TEST(plans_share_packed_weights) {
   REQUIRE(!hn_cpu_create(cx, hn_isa_best(), &cpu));
   hn_plan_options o = {.device = cpu, .threads = 1};
   hn_view in = {.dtype = HONE_DTYPE_F32, .rank = 4, .dims = {1, 1, 28, 28}, .count = 784};
-  hn_use_threads(1);
   for (int i = 0; i < 3; i++) {
     if (i == 2) in.dims[0] = 3, in.count = 3 * 784;
     hone_status st = hn_program_create(m->g, &in, &o, &p[i]);

@@ -1,0 +1,154 @@
+/* pool_vec.c - pooling where channels lie innermost (last, or in blocks): first the rows of a window into one, which are long
+   runs, then within that row tap by tap. */
+#include <string.h>
+
+#include "base/parallel.h"
+#include "device/cpu/cpu.h"
+#include "device/cpu/vec/float_runs.h"
+#include "op/infer.h"
+
+typedef struct pool {
+  int64_t planes, run;  /* images or blocks of channels of them; numbers that lie together */
+  int64_t in_h, in_w, out_h, out_w, row; /* row: numbers of an input row */
+  int64_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_bottom, pad_left, pad_right;
+  bool average, padding_counts;
+  hn_vec_binary join;
+  hn_vec_scalar scale;
+} pool;
+
+bool pool_vec_supports(const hn_task *t) {
+  const hn_arg *in = &t->in[0];
+  if (!t->device || in->dtype != HONE_DTYPE_F32 || in->rank < 3 || in->rank > 4) return false;
+  for (int32_t i = 0; i < in->rank; i++)
+    if (in->dims[i] == 0 || t->out[0].dims[i] == 0) return false;
+  return t->n_out == 1 || !t->out[1].present;
+}
+
+static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+
+/* Taps of the window at `at` (its first position) that lie in from..to: *first and one past *last. */
+static void taps_within(int64_t at, int64_t n, int64_t dilation, int64_t from, int64_t to, int64_t *first, int64_t *last) {
+  *first = at >= from ? 0 : (from - at + dilation - 1) / dilation;
+  *last = at >= to ? 0 : smaller(n, (to - at + dilation - 1) / dilation);
+}
+
+static bool geometry(const hn_task *t, pool *p) {
+  const hn_arg *in = &t->in[0], *out = &t->out[0];
+  const hn_op op = t->node->op;
+  int32_t x = in->rank - 1, nd = in->rank - 2;
+  hn_window w = {.n = nd};
+  for (int32_t i = 0; i < nd; i++) {
+    w.kernel[i] = in->dims[2 + i];
+    w.stride[i] = w.dilation[i] = 1;
+  }
+  bool global = op == HN_GlobalAveragePool || op == HN_GlobalMaxPool;
+  if (!global && hn_window_resolve(t->cx, t->g->dims, t->node, nd, in->dims + 2, NULL, false, &w)) return false;
+  *p = (pool){.in_h = 1, .out_h = 1, .kernel_h = 1, .stride_h = 1, .dilation_h = 1};
+  if (nd == 2) {
+    p->in_h = in->dims[2], p->out_h = out->dims[2];
+    p->kernel_h = w.kernel[0], p->stride_h = w.stride[0], p->dilation_h = w.dilation[0];
+    p->pad_top = w.pad_begin[0], p->pad_bottom = w.pad_end[0];
+  }
+  p->in_w = in->dims[x], p->out_w = out->dims[x];
+  p->kernel_w = w.kernel[nd - 1], p->stride_w = w.stride[nd - 1], p->dilation_w = w.dilation[nd - 1];
+  p->pad_left = w.pad_begin[nd - 1], p->pad_right = w.pad_end[nd - 1];
+  p->average = op == HN_AveragePool || op == HN_GlobalAveragePool;
+  p->padding_counts = op == HN_AveragePool && hn_attr_i(t->node, "count_include_pad", 0) != 0;
+  for (int64_t y = 0, from, to; y < p->out_h; y++) { /* a window of padding alone is left to the reference */
+    taps_within(y * p->stride_h - p->pad_top, p->kernel_h, p->dilation_h, 0, p->in_h, &from, &to);
+    if (from >= to) return false;
+  }
+  for (int64_t c = 0, from, to; c < p->out_w; c++) {
+    taps_within(c * p->stride_w - p->pad_left, p->kernel_w, p->dilation_w, 0, p->in_w, &from, &to);
+    if (from >= to) return false;
+  }
+  return true;
+}
+
+hone_status pool_vec_plan(hn_task *t) {
+  hn_layout l = t->in[0].layout == HN_LAYOUT_PLAIN ? HN_LAYOUT_NHWC : t->in[0].layout;
+  const hn_vec *vec = hn_cpu_of(t)->vec;
+  pool *p = hn_calloc(1, sizeof *p);
+  if (!p) return hn_nomem(t->cx);
+  t->state = p;
+  if (!geometry(t, p)) return HONE_UNSUPPORTED;
+  int64_t block = l == HN_LAYOUT_C16 ? 16 : l == HN_LAYOUT_C8 ? 8 : 0, channels = t->in[0].dims[1];
+  p->run = block ? block : channels;
+  p->planes = t->in[0].dims[0] * (block ? (channels + block - 1) / block : 1);
+  p->row = p->in_w * p->run;
+  p->join = vec->binary[p->average ? HN_Add : HN_Max];
+  p->scale = vec->right[HN_Mul];
+  t->scratch = sizeof(float) * (size_t)(t->threads * p->row);
+  t->in[0].layout = t->out[0].layout = l;
+  return HONE_OK;
+}
+
+void pool_vec_destroy(hn_task *t) {
+  hn_free(t->state);
+  t->state = NULL;
+}
+
+/* The rows of a window as one: where they are one anyway, that. */
+static const float *join_rows(const pool *p, const float *plane, int64_t y, float *scratch) {
+  int64_t at = y * p->stride_h - p->pad_top, first, last;
+  taps_within(at, p->kernel_h, p->dilation_h, 0, p->in_h, &first, &last);
+  const float *row = plane + (at + first * p->dilation_h) * p->row;
+  for (int64_t k = first + 1; k < last; k++) {
+    p->join(scratch, row, plane + (at + k * p->dilation_h) * p->row, (size_t)p->row);
+    row = scratch;
+  }
+  return row;
+}
+
+static int64_t counted(int64_t at, int64_t n, int64_t dilation, int64_t from, int64_t to) {
+  int64_t first, last;
+  taps_within(at, n, dilation, from, to, &first, &last);
+  return larger(last - first, 0);
+}
+
+static void pool_row(const pool *p, const float *plane, int64_t y, float *d, float *scratch) {
+  const float *row = join_rows(p, plane, y, scratch);
+  int64_t around = p->padding_counts, top = y * p->stride_h - p->pad_top;
+  int64_t rows = counted(top, p->kernel_h, p->dilation_h, -p->pad_top * around, p->in_h + p->pad_bottom * around);
+  size_t run = (size_t)p->run;
+  for (int64_t x = 0; x < p->out_w; x++, d += run) {
+    int64_t at = x * p->stride_w - p->pad_left, first, last;
+    taps_within(at, p->kernel_w, p->dilation_w, 0, p->in_w, &first, &last);
+    const float *from = row + (at + first * p->dilation_w) * p->run;
+    if (last - first == 1) memcpy(d, from, sizeof *d * run);
+    for (int64_t k = first + 1; k < last; k++) {
+      p->join(d, from, row + (at + k * p->dilation_w) * p->run, run);
+      from = d;
+    }
+    if (!p->average) continue;
+    int64_t cols = counted(at, p->kernel_w, p->dilation_w, -p->pad_left * around, p->in_w + p->pad_right * around);
+    p->scale(d, d, 1.0f / (float)(rows * cols), run);
+  }
+}
+
+typedef struct pool_run {
+  const pool *p;
+  const float *in;
+  float *out, *scratch;
+  int64_t threads;
+} pool_run;
+
+/* A share of the rows, for each thread and its part of the scratch. */
+static void run_shares(void *arg, int64_t begin, int64_t end) {
+  const pool_run *r = arg;
+  const pool *p = r->p;
+  int64_t rows = p->planes * p->out_h;
+  for (int64_t k = begin; k < end; k++)
+    for (int64_t i = rows * k / r->threads; i < rows * (k + 1) / r->threads; i++)
+      pool_row(p, r->in + i / p->out_h * p->in_h * p->row, i % p->out_h, r->out + i * p->out_w * p->run, r->scratch + k * p->row);
+}
+
+hone_status pool_vec_run(hn_exec *x) {
+  const pool *p = x->task->state;
+  pool_run r = {p, x->in[0].data, x->out[0].data, x->scratch, x->task->threads};
+  /* Waking somebody for less than some ten thousand numbers takes longer than doing it. */
+  bool small = p->planes * p->in_h * p->row < 32768;
+  hn_parallel_for(small ? 1 : x->task->threads, x->task->threads, 1, run_shares, &r);
+  return HONE_OK;
+}

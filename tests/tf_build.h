@@ -177,7 +177,21 @@ static inline void tf_function(Tensorflow__GraphDef *g, const char *name, const 
 
 static uint8_t tf_bytes[TF_ROOM];
 
+/* For tests/fuzz/fuzz_tf.c: HONE_TF_SEEDS names a folder that the graphs are written to. */
+static inline void tf_keep_seed(const uint8_t *bytes, size_t size) {
+  static int count;
+  const char *folder = getenv("HONE_TF_SEEDS");
+  char path[512];
+  if (!folder) return;
+  snprintf(path, sizeof path, "%s/%d-%zu", folder, count++, size);
+  FILE *f = fopen(path, "wb");
+  if (f && fwrite(bytes, 1, size, f) != size) fprintf(stderr, "%s is not complete\n", path);
+  if (f) fclose(f);
+}
+
 static inline hone_status tf_load(hone_context *cx, const Tensorflow__GraphDef *g, hone_model **m) {
-  return hone_model_load_memory(cx, tf_bytes, tensorflow__graph_def__pack(g, tf_bytes), m);
+  size_t size = tensorflow__graph_def__pack(g, tf_bytes);
+  tf_keep_seed(tf_bytes, size);
+  return hone_model_load_memory(cx, tf_bytes, size, m);
 }
 #endif

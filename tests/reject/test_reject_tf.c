@@ -28,6 +28,21 @@ TEST(tf_faults_are_named) {
   refused(tf_graph(X "y PartitionedCall x f=n:gone\n"), HONE_BAD_GRAPH, "no function 'gone'");
 }
 
+TEST(tf_updates_that_only_control_inputs_reach) {
+  static const char nodes[] = "v VarHandleOp - dtype=t:1 shape=S:1\nup AssignAddVariableOp v,u\nn NoOp ^up\nr Relu u,^n\n";
+  Tensorflow__GraphDef *g = tf_graph(X "y PartitionedCall x f=n:f\n");
+  tf_function(g, "f", "u", "r=r:activations:0", nodes);
+  refused(g, HONE_UNSUPPORTED, "'f/up' (AssignAddVariableOp): it updates the variable 'v'");
+  g = tf_graph(X "c PartitionedCall x f=n:f\ny Relu x,^c\n"); /* the call, too, is only run */
+  tf_function(g, "f", "u", "r=u", "v VarHandleOp - dtype=t:1 shape=S:1\nup AssignSubVariableOp v,u\n");
+  Tensorflow__StringEntry *e = tf_take(sizeof *e), **list = tf_take(sizeof *list);
+  tensorflow__string_entry__init(e);
+  e->key = e->value = tf_copy("up", 2);
+  list[0] = e;
+  g->library->function[0]->control_ret = list, g->library->function[0]->n_control_ret = 1;
+  refused(g, HONE_UNSUPPORTED, "'f/up' (AssignSubVariableOp): it updates the variable 'v'");
+}
+
 TEST(tf_functions_in_a_circle) {
   Tensorflow__GraphDef *g = tf_graph(X "y PartitionedCall x f=n:a\n");
   tf_function(g, "a", "v", "r=c:output:0", "c PartitionedCall v f=n:b\n");

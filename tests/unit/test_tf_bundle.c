@@ -104,7 +104,8 @@ static void add_signature(Tensorflow__MetaGraphDef *m, const char *key, const ch
 static void write_model(void) {
   Tensorflow__GraphDef *g = tf_graph("x Placeholder - dtype=t:1 shape=S:-1\nv VarHandleOp - dtype=t:1 shape=S:2\nr ReadVariableOp v\ny Mul x,r\nz Neg y\n"
                                      "names Const - value=X:weights/v/1\nslices Const - value=X:/1\nfile Const - value=X:f\n"
-                                     "restore RestoreV2 file,names,slices\ni Identity restore\nassign AssignVariableOp v,i\nbad AssignAddVariableOp v,x\n");
+                                     "restore RestoreV2 file,names,slices\ni Identity restore\nassign AssignVariableOp v,i\nbad AssignAddVariableOp v,x\n"
+                                     "counted Relu x,^bad\nrestored Relu x,^assign\n");
   Tensorflow__MetaGraphDef *m = tf_take(sizeof *m), *list[1] = {m};
   Tensorflow__SavedModel s;
   tensorflow__saved_model__init(&s);
@@ -219,6 +220,29 @@ TEST(tf_wrong_choices_name_the_right_ones) {
   refused(&o, HONE_BAD_ARG, "no tensor 'nothing:0'");
   hone_load_options_init(&o), o.outputs = "bad";
   refused(&o, HONE_UNSUPPORTED, "updates the variable 'v'");
+  hone_load_options_init(&o), o.outputs = "counted";
+  refused(&o, HONE_UNSUPPORTED, "'bad' (AssignAddVariableOp): it updates the variable 'v' whenever");
+  clean();
+}
+
+static void count_warning(void *user, hone_log_level level, const char *message) {
+  if (level == HONE_LOG_WARNING && strstr(message, "'assign' (AssignVariableOp): the variable 'v' is not initialized anew")) ++*(int *)user;
+}
+
+TEST(tf_restoring_before_the_outputs_is_a_warning) { /* it gives what the variable has anyway */
+  hone_context *cx;
+  hone_model *m = NULL;
+  hone_load_options o;
+  int warnings = 0;
+  fresh();
+  REQUIRE(!hone_context_create(&cx));
+  hone_context_set_log(cx, count_warning, &warnings);
+  hone_load_options_init(&o), o.outputs = "restored";
+  hone_status st = hone_model_load_with(cx, folder, &o, &m);
+  CHECK_MSG(!st, "%s", hone_context_error(cx));
+  CHECK(warnings == 1);
+  hone_model_destroy(&m);
+  hone_context_destroy(&cx);
   clean();
 }
 

@@ -64,8 +64,7 @@ void hn_tf_lower_is_initialized(tf_lower *x) { hn_tf_out(x, 0, hn_tf_const_i(x, 
 
 void hn_tf_lower_update(tf_lower *x) {
   const char *name = x->n_in && x->in[0].kind == TF_VARIABLE ? x->s->im->variables.p[x->in[0].what].name : "";
-  hn_tf_fail(x, HONE_UNSUPPORTED, "it updates the variable '%s'; hone runs models without state: variables keep the values of the "
-             "checkpoint. Choose a signature or --outputs that only read them", name);
+  hn_tf_fail(x, HONE_UNSUPPORTED, "it updates the variable '%s'; " HN_TF_STATELESS, name);
 }
 
 /* ---- random numbers */

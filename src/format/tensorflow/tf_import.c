@@ -509,6 +509,7 @@ static hone_status check(tf_import *im, const tf_ref *in, size_t n_in, const tf_
   for (size_t i = 0; i < n_in && !st; i++) cut[in[i].node] = 1;
   if (!st) st = check_body(&c, &im->main, out, n_out, cut);
   if (!st && c.missing.n) st = report_missing(&c);
+  if (!st) st = hn_tf_check_state(im, out, n_out, cut);
   hn_vec_free(&c.missing);
   hn_free(cut);
   return st;

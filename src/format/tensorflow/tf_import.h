@@ -65,6 +65,7 @@ typedef struct tf_body {
   bool framed;
   tf_branch **branches; /* by Merge node: what it decides between, once it was met */
   int state;            /* of the check for what is supported: 1 on the way, 2 done */
+  bool searched;        /* by the check for updates of variables */
 } tf_body;
 
 typedef struct tf_ref { /* output `port` of a node (or argument) of the body */
@@ -158,6 +159,12 @@ hone_status hn_tf_needs(tf_scope *s, uint32_t node, tf_refs *out);
 /* Gives a node's output a value from outside: it is not lowered. */
 hone_status hn_tf_bind(tf_scope *s, uint32_t node, uint32_t port, tf_value v);
 void hn_tf_scope_close(tf_scope *s);
+
+/* ---- tf_state.c */
+#define HN_TF_STATELESS                                                                                                \
+  "hone runs models without state: variables keep the values of the checkpoint. Choose a signature or --outputs that only read them"
+/* Refuses updates of variables that run with the outputs by control inputs alone. `fed`: by node of the graph. */
+hone_status hn_tf_check_state(tf_import *im, const tf_ref *out, size_t n_out, const uint8_t *fed);
 
 /* ---- control_v1.c: loops and conditions of Switch, Merge, Enter, Exit */
 hone_status hn_tf_region_needs(tf_scope *s, uint32_t node, tf_refs *out, bool *is_region);

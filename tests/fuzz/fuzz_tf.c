@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "format/tensorflow/tf_reader.h"
 #include "hone.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -11,7 +12,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   hone_model *m = NULL;
   char *text = NULL;
   hone_optimize_options o;
-  if (hone_context_create(&cx)) return 0;
+  hn_source source = {.path = "", .data = data, .size = size};
+  if (!hn_tf_probe(&source) || hone_context_create(&cx)) return 0; /* other formats have targets of their own */
   hone_optimize_options_init(&o);
   if (!hone_model_load_memory(cx, data, size, &m)) {
     if (!hone_model_print(m, &text)) hone_text_free(&text);

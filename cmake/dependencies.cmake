@@ -3,7 +3,6 @@ find_package(PkgConfig REQUIRED)
 find_package(OpenMP REQUIRED COMPONENTS C)
 pkg_check_modules(PROTOBUF_C REQUIRED IMPORTED_TARGET libprotobuf-c)
 pkg_check_modules(HDF5 REQUIRED IMPORTED_TARGET hdf5)
-find_library(HDF5_HL_LIBRARY NAMES hdf5_serial_hl hdf5_hl REQUIRED)
 pkg_check_modules(LIBZIP REQUIRED IMPORTED_TARGET libzip)
 pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
 find_program(PROTOC_C protoc-c REQUIRED)
@@ -13,7 +12,7 @@ find_library(DNNL_LIBRARY dnnl REQUIRED)
 add_library(hone_dependencies INTERFACE)
 target_include_directories(hone_dependencies SYSTEM INTERFACE ${DNNL_INCLUDE})
 target_link_libraries(hone_dependencies INTERFACE OpenMP::OpenMP_C PkgConfig::PROTOBUF_C ${DNNL_LIBRARY}
-  ${HDF5_HL_LIBRARY} PkgConfig::HDF5 PkgConfig::LIBZIP PkgConfig::JANSSON m)
+  PkgConfig::HDF5 PkgConfig::LIBZIP PkgConfig::JANSSON m)
 
 # The command-line program alone reads images and writes JSON.
 find_package(JPEG REQUIRED)

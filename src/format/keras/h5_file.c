@@ -1,7 +1,6 @@
 #include "format/keras/h5_file.h"
 
 #include <hdf5.h>
-#include <hdf5_hl.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -13,6 +12,7 @@ enum { MAX_TEXTS = 1 << 20, MOST_PACKED = 1100 }; /* deflate makes at most 1032 
 struct hn_h5 {
   hone_context *cx;
   const char *path;
+  const void *data; /* borrowed */
   size_t size;
   hid_t file, access; /* access: for links, none of which leads out */
 };
@@ -37,12 +37,46 @@ static herr_t refuse_link(const char *file, const char *path, const char *child_
   return -1;
 }
 
+/* HDF5 reads a file in memory through an image; these lend it the caller's bytes in place of a copy. */
+static void *lend(size_t size, H5FD_file_image_op_t op, void *user) {
+  const hn_h5 *f = user;
+  (void)op;
+  return size == f->size ? (void *)(uintptr_t)f->data : NULL;
+}
+static void *copy_lent(void *to, const void *from, size_t size, H5FD_file_image_op_t op, void *user) {
+  (void)size, (void)op, (void)user;
+  return to == from ? to : NULL;
+}
+static void *never_grow(void *p, size_t size, H5FD_file_image_op_t op, void *user) {
+  (void)p, (void)size, (void)op, (void)user;
+  return NULL;
+}
+static herr_t give_back(void *p, H5FD_file_image_op_t op, void *user) {
+  (void)p, (void)op, (void)user;
+  return 0;
+}
+static void *same_user(void *user) { return user; }
+static herr_t keep_user(void *user) {
+  (void)user;
+  return 0;
+}
+
+static hid_t open_image(hn_h5 *f) {
+  H5FD_file_image_callbacks_t calls = {lend, copy_lent, never_grow, give_back, same_user, keep_user, f};
+  hid_t how = H5Pcreate(H5P_FILE_ACCESS), file = -1;
+  if (how >= 0 && H5Pset_fapl_core(how, 1 << 16, false) >= 0 && H5Pset_file_image_callbacks(how, &calls) >= 0 &&
+      H5Pset_file_image(how, (void *)(uintptr_t)f->data, f->size) >= 0)
+    file = H5Fopen("image.h5", H5F_ACC_RDONLY, how);
+  if (how >= 0) H5Pclose(how);
+  return file;
+}
+
 hone_status hn_h5_open(hone_context *cx, const char *path, const void *data, size_t size, hn_h5 **out) {
   hn_h5 *f = hn_calloc(1, sizeof *f);
   if (!f) return hn_nomem(cx);
   quiet q = hush();
-  *f = (hn_h5){.cx = cx, .path = path, .size = size};
-  f->file = H5LTopen_file_image((void *)(uintptr_t)data, size, H5LT_FILE_IMAGE_DONT_COPY | H5LT_FILE_IMAGE_DONT_RELEASE);
+  *f = (hn_h5){.cx = cx, .path = path, .data = data, .size = size};
+  f->file = open_image(f);
   f->access = H5Pcreate(H5P_LINK_ACCESS);
   if (f->access >= 0) H5Pset_elink_cb(f->access, refuse_link, NULL);
   bool ok = f->file >= 0 && f->access >= 0;

@@ -13,6 +13,11 @@ typedef struct hn_conv {
   int64_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
 } hn_conv;
 
+static inline int64_t hn_ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+static inline int64_t hn_round_up(int64_t a, int64_t b) { return hn_ceil_div(a, b) * b; }
+static inline int64_t hn_smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+static inline int64_t hn_larger(int64_t a, int64_t b) { return a > b ? a : b; }
+
 /* float32, one or two spatial dimensions, all shapes fixed, weights and bias constant. */
 bool hn_conv_supported(const hn_task *t);
 /* Only where supported. UNSUPPORTED: the attributes make no sense. */

@@ -40,11 +40,6 @@ bool conv_gemm_supports(const hn_task *t) {
   return group == 1 || (t->in[0].dims[1] / group >= 8 && t->out[0].dims[1] / group >= 8);
 }
 
-static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-static int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
-static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
-
 static hone_status pack_weights(hn_task *t, conv_gemm *s) {
   const hn_conv *c = &s->c;
   int64_t area = c->kernel_h * c->kernel_w;
@@ -84,8 +79,8 @@ static hone_status lay_out(hn_task *t, conv_gemm *s) {
   bool joined = s->pixel == s->in_c && c->dilation_w == 1 && parts == 1 && s->in_c < 32; /* short taps of a kernel row are one piece */
   s->piece = joined ? s->in_c * c->kernel_w : s->in_c / parts;
   s->pieces = joined ? c->kernel_h : taps * parts;
-  s->at_once = smaller(s->pieces, larger(1, DEPTH / s->piece));
-  s->at_once = ceil_div(s->pieces, ceil_div(s->pieces, s->at_once));
+  s->at_once = hn_smaller(s->pieces, hn_larger(1, DEPTH / s->piece));
+  s->at_once = hn_ceil_div(s->pieces, hn_ceil_div(s->pieces, s->at_once));
   s->offsets = hn_calloc((size_t)s->pieces, sizeof *s->offsets);
   return s->offsets ? HONE_OK : hn_nomem(t->cx);
 }
@@ -104,28 +99,28 @@ static void cut(hn_task *t, conv_gemm *s) {
   const hn_conv *c = &s->c;
   int64_t threads = t->threads, tile = s->tile->rows, panel = s->tile->cols;
   int64_t each = (c->stride_h * c->stride_w * s->in_c + s->n) * 4, weights = s->k * s->n * 4;
-  int64_t fit = weights > BLOCK_BYTES ? larger(BLOCK_BYTES / each, 8 * tile) : larger(SMALL_BYTES / each, 4 * tile); /* pixels */
-  int64_t lines = larger(1, smaller(c->out_h, fit / c->out_w)), pixels = c->out_h > 1 && lines > 1 ? c->out_w : smaller(c->out_w, fit);
+  int64_t fit = weights > BLOCK_BYTES ? hn_larger(BLOCK_BYTES / each, 8 * tile) : hn_larger(SMALL_BYTES / each, 4 * tile); /* pixels */
+  int64_t lines = hn_larger(1, hn_smaller(c->out_h, fit / c->out_w)), pixels = c->out_h > 1 && lines > 1 ? c->out_w : hn_smaller(c->out_w, fit);
   if (t->strip) { /* all pixels and channels of a few lines */
-    s->job_h = smaller(t->strip, larger(1, fit / c->out_w));
+    s->job_h = hn_smaller(t->strip, hn_larger(1, fit / c->out_w));
     s->job_w = c->out_w;
     s->job_n = s->n;
     s->jobs_h = s->jobs_w = s->jobs_n = 1;
     return;
   }
-  s->jobs_h = ceil_div(c->out_h, lines);
-  s->jobs_w = ceil_div(c->out_w, pixels);
+  s->jobs_h = hn_ceil_div(c->out_h, lines);
+  s->jobs_w = hn_ceil_div(c->out_w, pixels);
   if (threads > 1 && c->images * c->group % threads) {
-    if (c->out_h >= threads) s->jobs_h = round_up(s->jobs_h, threads);
-    else if (c->out_w >= threads * tile) s->jobs_w = round_up(s->jobs_w, threads);
+    if (c->out_h >= threads) s->jobs_h = hn_round_up(s->jobs_h, threads);
+    else if (c->out_w >= threads * tile) s->jobs_w = hn_round_up(s->jobs_w, threads);
   }
-  s->job_h = ceil_div(c->out_h, s->jobs_h);
-  s->jobs_h = ceil_div(c->out_h, s->job_h);
-  s->job_w = s->jobs_w == 1 ? c->out_w : round_up(ceil_div(c->out_w, s->jobs_w), tile);
-  s->jobs_w = ceil_div(c->out_w, s->job_w);
-  int64_t parts = c->images * c->group * s->jobs_h * s->jobs_w >= threads ? 1 : smaller(ceil_div(s->n, panel), threads);
-  s->job_n = round_up(ceil_div(s->n, parts), panel);
-  s->jobs_n = ceil_div(s->n, s->job_n);
+  s->job_h = hn_ceil_div(c->out_h, s->jobs_h);
+  s->jobs_h = hn_ceil_div(c->out_h, s->job_h);
+  s->job_w = s->jobs_w == 1 ? c->out_w : hn_round_up(hn_ceil_div(c->out_w, s->jobs_w), tile);
+  s->jobs_w = hn_ceil_div(c->out_w, s->job_w);
+  int64_t parts = c->images * c->group * s->jobs_h * s->jobs_w >= threads ? 1 : hn_smaller(hn_ceil_div(s->n, panel), threads);
+  s->job_n = hn_round_up(hn_ceil_div(s->n, parts), panel);
+  s->jobs_n = hn_ceil_div(s->n, s->job_n);
 }
 
 /* Lines and pixels of the image that so many of the result are made of. */
@@ -169,7 +164,7 @@ static void copy_image(const conv_gemm *s, const hn_strip *p, const block *b, fl
   const hn_conv *c = &s->c;
   int64_t lines = lines_for(c, b->y_end - b->y), pixels = pixels_for(c, b->x_end - b->x);
   int64_t y = b->y * c->stride_h - c->pad_top, x = b->x * c->stride_w - c->pad_left;
-  int64_t left = x < 0 ? smaller(-x, pixels) : 0, right = x + pixels > c->in_w ? larger(left, c->in_w - x) : pixels;
+  int64_t left = x < 0 ? hn_smaller(-x, pixels) : 0, right = x + pixels > c->in_w ? hn_larger(left, c->in_w - x) : pixels;
   for (int64_t i = 0; i < lines; i++, d += s->line) {
     if (y + i < 0 || y + i >= c->in_h) {
       memset(d, 0, sizeof *d * (size_t)(pixels * s->pixel));
@@ -196,11 +191,11 @@ static void run_block(const conv_gemm *s, const hn_strip *p, const block *b, flo
   const hn_conv *c = &s->c;
   const hn_ending *e = &s->e;
   const hn_tile *tile = s->tile;
-  int64_t width = b->x_end - b->x, tiles = ceil_div(width, tile->rows), cols = tile->cols;
+  int64_t width = b->x_end - b->x, tiles = hn_ceil_div(width, tile->rows), cols = tile->cols;
   const float *weights = s->weights + (size_t)b->group * hn_tile_packed(tile, s->k, s->n);
   if (s->copy) copy_image(s, p, b, copied);
   for (int64_t piece = 0; piece < s->pieces; piece += s->at_once) {
-    int64_t pieces = smaller(s->at_once, s->pieces - piece), k = piece * s->piece;
+    int64_t pieces = hn_smaller(s->at_once, s->pieces - piece), k = piece * s->piece;
     bool first = piece == 0, last = piece + pieces == s->pieces;
     for (int64_t n = b->n; n < b->n_end; n += cols) {
       int64_t channel = b->group * s->n + n;
@@ -231,7 +226,7 @@ static void run_block(const conv_gemm *s, const hn_strip *p, const block *b, flo
           } else {
             j.next = NULL;
           }
-          tile->mul(&j, (int)(width * (i + 1) / tiles - at), (int)smaller(cols, b->n_end - n));
+          tile->mul(&j, (int)(width * (i + 1) / tiles - at), (int)hn_smaller(cols, b->n_end - n));
         }
       }
     }
@@ -266,8 +261,8 @@ static void run_share(void *arg, int64_t begin, int64_t end) {
     for (int64_t j = jobs * id / threads; j < jobs * (id + 1) / threads; j++) {
       int64_t spot = j % spots, x = spot % s->jobs_w * s->job_w, y = spot / s->jobs_w % s->jobs_h * s->job_h;
       int64_t n = j / spots % s->jobs_n * s->job_n;
-      block b = {j / spots / s->jobs_n, y, smaller(y + s->job_h, c->out_h), x, smaller(x + s->job_w, c->out_w), n,
-                 smaller(n + s->job_n, s->n)};
+      block b = {j / spots / s->jobs_n, y, hn_smaller(y + s->job_h, c->out_h), x, hn_smaller(x + s->job_w, c->out_w), n,
+                 hn_smaller(n + s->job_n, s->n)};
       p.image = spot / s->jobs_w / s->jobs_h;
       run_block(s, &p, &b, (float *)r->x->scratch + (size_t)id * s->scratch);
     }
@@ -283,7 +278,7 @@ void conv_gemm_lines(const hn_task *t, const hn_strip *p, void *scratch) {
   const conv_gemm *s = t->state;
   for (int64_t g = 0; g < s->c.group; g++)
     for (int64_t y = p->begin; y < p->end; y += s->job_h) {
-      block b = {g, y, smaller(y + s->job_h, p->end), 0, s->c.out_w, 0, s->n};
+      block b = {g, y, hn_smaller(y + s->job_h, p->end), 0, s->c.out_w, 0, s->n};
       run_block(s, p, &b, scratch);
     }
 }

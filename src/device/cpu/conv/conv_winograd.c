@@ -27,9 +27,6 @@ typedef struct conv_winograd {
   int64_t ld, input_floats, product_floats;
 } conv_winograd;
 
-static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-
 static bool supports(const hn_task *t, int64_t out) {
   if (!hn_conv_supported(t) || t->in[0].rank != 4 || hn_attr_i(t->node, "group", 1) != 1) return false;
   const int64_t *w = t->in[1].dims, *o = t->out[0].dims;
@@ -77,7 +74,7 @@ static hone_status pack_weights(hn_task *t, conv_winograd *s) {
   HN_TRY(hn_task_pack(t, sizeof *p * (size_t)(s->panels * panel), bound, (void **)&p, &fill));
   s->weights = p;
   if (fill) {
-    for (int64_t m = 0; m < c->out_c; m += ceil_div(c->out_c, 4))
+    for (int64_t m = 0; m < c->out_c; m += hn_ceil_div(c->out_c, 4))
       if (rounding_error(s, w, m) > hn_cpu_of(t)->winograd_error) return HONE_UNSUPPORTED;
     if (c->out_c % cols) memset(p, 0, sizeof *p * (size_t)(s->panels * panel));
     for (int64_t m = 0; m < c->out_c; m++)
@@ -99,11 +96,11 @@ static void cut(hn_task *t, conv_winograd *s) {
   int64_t rows = s->tile->rows, each = s->points * s->ld * 4, fit = BLOCK_BYTES / each / rows * rows;
   if (fit < rows) fit = rows;
   if (s->tiles * each <= MOST_BYTES) fit = s->tiles;
-  s->blocks = ceil_div(s->tiles, fit);
-  if (s->blocks > 1) s->blocks = ceil_div(s->blocks, t->threads) * t->threads;
-  s->block = ceil_div(s->tiles, s->blocks);
-  s->blocks = ceil_div(s->tiles, s->block);
-  s->parts = s->blocks >= t->threads ? 1 : smaller(t->threads, s->panels);
+  s->blocks = hn_ceil_div(s->tiles, fit);
+  if (s->blocks > 1) s->blocks = hn_ceil_div(s->blocks, t->threads) * t->threads;
+  s->block = hn_ceil_div(s->tiles, s->blocks);
+  s->blocks = hn_ceil_div(s->tiles, s->block);
+  s->parts = s->blocks >= t->threads ? 1 : hn_smaller(t->threads, s->panels);
   s->input_floats = s->points * s->block * s->ld;
   s->product_floats = s->points * s->block * s->tile->cols;
   t->scratch = sizeof(float) * (size_t)(t->threads * (s->input_floats + s->product_floats));
@@ -122,10 +119,10 @@ static hone_status plan(hn_task *t, int out) {
   s->transform = hn_winograd_for(cpu->isa, out);
   s->out = out;
   s->points = (int64_t)s->transform->in * s->transform->in;
-  s->tiles_h = ceil_div(c->out_h, out);
-  s->tiles_w = ceil_div(c->out_w, out);
+  s->tiles_h = hn_ceil_div(c->out_h, out);
+  s->tiles_w = hn_ceil_div(c->out_w, out);
   s->tiles = c->images * s->tiles_h * s->tiles_w;
-  s->panels = ceil_div(c->out_c, s->tile->cols);
+  s->panels = hn_ceil_div(c->out_c, s->tile->cols);
   s->ld = c->in_c + GAP;
   HN_TRY(pack_weights(t, s));
   cut(t, s);
@@ -164,7 +161,7 @@ static void transform_output(const conv_winograd *s, hn_exec *x, const float *m,
   int64_t image, y, px;
   locate(s, tile, &image, &y, &px);
   int64_t at = ((image * c->out_h + y) * c->out_w + px) * c->out_c + col, line = c->out_w * c->out_c;
-  int rows = (int)smaller(s->out, c->out_h - y), width = (int)smaller(s->out, c->out_w - px);
+  int rows = (int)hn_smaller(s->out, c->out_h - y), width = (int)hn_smaller(s->out, c->out_w - px);
   hn_winograd_end end = {.bias = s->bias ? s->bias + col : NULL, .lo = s->e.lo, .hi = s->e.hi,
                          .residual = s->e.residual == HN_NONE ? NULL : (const float *)x->in[s->e.residual].data + at};
   float *out = (float *)x->out[0].data + at;
@@ -176,12 +173,12 @@ static void transform_output(const conv_winograd *s, hn_exec *x, const float *m,
 static void run_job(const conv_winograd *s, hn_exec *x, int64_t first, int64_t part, float *v) {
   const hn_conv *c = &s->c;
   const hn_tile *tile = s->tile;
-  int64_t n = smaller(s->block, s->tiles - first), cols = tile->cols, groups = ceil_div(n, tile->rows);
+  int64_t n = hn_smaller(s->block, s->tiles - first), cols = tile->cols, groups = hn_ceil_div(n, tile->rows);
   int64_t panel_end = s->panels * (part + 1) / s->parts, step = hn_tile_next_step(tile, groups);
   float *m = v + s->input_floats;
   for (int64_t i = 0; i < n; i++) transform_input(s, x->in[0].data, first + i, v + i * s->ld);
   for (int64_t p = s->panels * part / s->parts; p < panel_end; p++) {
-    int64_t width = smaller(cols, c->out_c - p * cols);
+    int64_t width = hn_smaller(cols, c->out_c - p * cols);
     for (int64_t i = 0; i < s->points; i++) {
       const float *b = s->weights + (p * s->points + i) * c->in_c * cols;
       const char *next = (const char *)(b + c->in_c * cols); /* of the next point, or of the next panel's first */

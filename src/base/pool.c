@@ -30,7 +30,8 @@ struct hn_pool {
   _Atomic(hn_chunk_fn) fn;
   _Atomic(void *) arg;
   atomic_uint chunks;
-  alignas(64) _Atomic uint64_t next; /* number of the job, and in the lower half its next chunk to be taken */
+  alignas(64) _Atomic uint64_t next; /* number of the job, and in the lower half how many of its chunks nobody has taken: in
+                                        one word, so that a late worker cannot hold one job's against another's */
   alignas(64) atomic_uint job;       /* its number again, for sleepers; changes to wake them */
   atomic_uint asleep;
   atomic_bool stop;
@@ -68,12 +69,13 @@ static bool spin(const atomic_uint *word, uint32_t value, bool until, double sec
 static void work(hn_pool *p, uint32_t job, int thread) {
   for (;;) {
     uint64_t next = atomic_load_explicit(&p->next, memory_order_acquire);
-    uint32_t chunk = (uint32_t)next;
-    if (next >> 32 != job || chunk >= atomic_load_explicit(&p->chunks, memory_order_relaxed)) return;
+    uint32_t untaken = (uint32_t)next;
+    if (next >> 32 != job || !untaken) return;
+    uint32_t chunk = atomic_load_explicit(&p->chunks, memory_order_relaxed) - untaken;
     hn_chunk_fn fn = atomic_load_explicit(&p->fn, memory_order_relaxed);
     void *arg = atomic_load_explicit(&p->arg, memory_order_relaxed);
     /* Only while the job is not over can this succeed, and what was read above is then of this job. */
-    if (!atomic_compare_exchange_strong(&p->next, &next, next + 1)) continue;
+    if (!atomic_compare_exchange_strong(&p->next, &next, next - 1)) continue;
     fn(arg, chunk, thread);
     if (atomic_fetch_sub(&p->left, 1) == 1 && atomic_load(&p->caller_sleeps)) wake(&p->left);
   }
@@ -106,7 +108,7 @@ void hn_pool_run(hn_pool *p, uint32_t chunks, hn_chunk_fn fn, void *arg) {
   atomic_store_explicit(&p->arg, arg, memory_order_relaxed);
   atomic_store_explicit(&p->chunks, chunks, memory_order_relaxed);
   atomic_store_explicit(&p->left, chunks, memory_order_relaxed);
-  atomic_store_explicit(&p->next, (uint64_t)job << 32, memory_order_release);
+  atomic_store_explicit(&p->next, (uint64_t)job << 32 | chunks, memory_order_release);
   next_job(p);
   work(p, job, 0);
   if (spin(&p->left, 0, true, caller_waits)) return;

@@ -6,17 +6,14 @@
 
 #include "base/parallel.h"
 #include "device/cpu/cpu.h"
+#include "device/cpu/gemm/attention_heads.h"
 #include "device/cpu/gemm/tile.h"
 #include "device/cpu/vec/float_runs.h"
 
 enum { KEY_BLOCK = 256, QUERY_TILES = 4, MAX_QUERIES = 64, GAP = 16, FEW = 4 /* queries for which packing does not pay */ };
 
 typedef struct attention_tile {
-  int64_t batch, heads, per, nq, nk, size, size_v;        /* per: query heads that share a head of keys */
-  int64_t stride[3][2], row[3], out_stride[2], out_row;   /* batch and head strides, row strides of Q, K, V */
-  float scale, softcap;
-  bool causal, mask, mask_bool;
-  int64_t mask_stride[4]; /* batch, head, query, key; 0 where broadcast */
+  hn_heads h;
   const hn_tile *tile;
   int64_t tiles, blocks;  /* of queries in a head: tiles of as even a size as can be, blocks of a few tiles */
   bool pack;
@@ -26,62 +23,9 @@ typedef struct attention_tile {
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
-static bool open_heads(const hn_arg *a, int64_t heads, int64_t *h, int64_t *n, int64_t *size, int64_t *stride, int64_t *row) {
-  if (a->rank == 4) {
-    *h = a->dims[1], *n = a->dims[2], *size = a->dims[3];
-    stride[0] = *h * *n * *size, stride[1] = *n * *size, *row = *size;
-    return true;
-  }
-  if (a->rank != 3 || heads < 1 || a->dims[2] % heads) return false;
-  *h = heads, *n = a->dims[1], *size = a->dims[2] / heads;
-  stride[0] = *n * a->dims[2], stride[1] = *size, *row = a->dims[2];
-  return true;
-}
-
-static bool open_mask(const hn_task *t, attention_tile *s) {
-  const hn_arg *m = &t->in[3];
-  int64_t want[4] = {s->batch, s->heads, s->nq, s->nk}, step = 1;
-  s->mask_bool = m->dtype == HONE_DTYPE_BOOL;
-  if ((m->dtype != HONE_DTYPE_F32 && !s->mask_bool) || m->rank < 1 || m->rank > 4) return false;
-  for (int32_t i = m->rank - 1; i >= 0; i--) {
-    int32_t k = 4 - m->rank + i;
-    if (m->dims[i] != 1 && m->dims[i] != want[k]) return false;
-    s->mask_stride[k] = m->dims[i] == 1 ? 0 : step;
-    step *= m->dims[i];
-  }
-  return s->mask = true;
-}
-
-static bool describe(const hn_task *t, attention_tile *s) {
-  const hn_node *n = t->node;
-  int64_t hk, hv, nv, size_k, kv = hn_attr_i(n, "kv_num_heads", 0);
-  *s = (attention_tile){.batch = t->in[0].dims[0]};
-  for (uint32_t i = 0; i < 3; i++)
-    if (t->in[i].dtype != HONE_DTYPE_F32 || t->in[i].rank != t->in[0].rank || t->in[i].dims[0] != s->batch) return false;
-  for (uint32_t i = 4; i < n->n_main; i++)
-    if (t->in[i].present) return false;
-  for (uint32_t i = 1; i < t->n_out; i++)
-    if (t->out[i].present) return false;
-  if (!open_heads(&t->in[0], hn_attr_i(n, "q_num_heads", 0), &s->heads, &s->nq, &s->size, s->stride[0], &s->row[0]) ||
-      !open_heads(&t->in[1], kv, &hk, &s->nk, &size_k, s->stride[1], &s->row[1]) ||
-      !open_heads(&t->in[2], kv, &hv, &nv, &s->size_v, s->stride[2], &s->row[2]))
-    return false;
-  if (hk < 1 || hk != hv || nv != s->nk || s->heads % hk || size_k != s->size || s->nk < 1 || s->nq < 1 || s->size < 1 || s->size_v < 1)
-    return false;
-  s->per = s->heads / hk;
-  s->scale = (float)hn_attr_f(n, "scale", 1 / sqrt((double)s->size));
-  s->softcap = (float)hn_attr_f(n, "softcap", 0);
-  s->causal = hn_attr_i(n, "is_causal", 0) != 0;
-  bool flat = t->in[0].rank == 3;
-  s->out_row = flat ? s->heads * s->size_v : s->size_v;
-  s->out_stride[0] = s->heads * s->nq * s->size_v;
-  s->out_stride[1] = flat ? s->size_v : s->nq * s->size_v;
-  return n->n_main < 4 || !t->in[3].present || open_mask(t, s);
-}
-
 bool attention_tile_supports(const hn_task *t) {
-  attention_tile s;
-  return t->device && describe(t, &s);
+  hn_heads h;
+  return t->device && hn_heads_of(t, &h);
 }
 
 static size_t aligned(size_t floats) { return (floats + 15) / 16 * 16; }
@@ -91,18 +35,18 @@ hone_status attention_tile_plan(hn_task *t) {
   attention_tile *s = hn_calloc(1, sizeof *s);
   t->state = s;
   if (!s) return hn_nomem(t->cx);
-  if (!describe(t, s)) return HONE_UNSUPPORTED;
+  if (!hn_heads_of(t, &s->h)) return HONE_UNSUPPORTED;
   for (uint32_t i = 0; i < t->node->n_main; i++) t->in[i].layout = HN_LAYOUT_PLAIN;
   t->out[0].layout = HN_LAYOUT_PLAIN;
   s->tile = hn_tile_for(cpu->isa);
-  s->tiles = ceil_div(s->nq, s->tile->rows);
+  s->tiles = ceil_div(s->h.nq, s->tile->rows);
   s->blocks = ceil_div(s->tiles, QUERY_TILES);
-  s->pack = s->nq > FEW;
+  s->pack = s->h.nq > FEW;
   if (s->pack) {
-    s->at_values = aligned(hn_tile_packed(s->tile, s->size, s->nk));
-    s->at_scores = s->at_values + aligned(hn_tile_packed(s->tile, s->nk, s->size_v));
+    s->at_values = aligned(hn_tile_packed(s->tile, s->h.size, s->h.nk));
+    s->at_scores = s->at_values + aligned(hn_tile_packed(s->tile, s->h.nk, s->h.size_v));
   }
-  s->scratch = s->at_scores + aligned((size_t)smaller(s->nq, QUERY_TILES * s->tile->rows) * (KEY_BLOCK + GAP));
+  s->scratch = s->at_scores + aligned((size_t)smaller(s->h.nq, QUERY_TILES * s->tile->rows) * (KEY_BLOCK + GAP));
   t->scratch = sizeof(float) * s->scratch * (size_t)(t->threads < 1 ? 1 : t->threads);
   return HONE_OK;
 }
@@ -141,25 +85,25 @@ static void score(const block *u, int64_t from, int64_t n) {
   const attention_tile *s = u->s;
   const int64_t ld = KEY_BLOCK + GAP, cols = s->tile->cols;
   for (int64_t col = 0; s->pack && col < n; col += cols) {
-    hn_tile_job j = {.k = s->size, .a = u->q, .lda = s->row[0], .b = u->k + (from + col) * s->size, .c = u->scores + col, .ldc = ld,
+    hn_tile_job j = {.k = s->h.size, .a = u->q, .lda = s->h.row[0], .b = u->k + (from + col) * s->h.size, .c = u->scores + col, .ldc = ld,
                      .lo = -INFINITY, .hi = INFINITY};
     product(s, &j, u->n, smaller(cols, n - col));
   }
   for (int64_t i = 0; !s->pack && i < u->n; i++)
     for (int64_t k = 0; k < n; k++)
-      u->scores[i * ld + k] = s->scale * u->vec->dot(u->q + i * s->row[0], u->k + (from + k) * s->row[1], (size_t)s->size);
+      u->scores[i * ld + k] = s->h.scale * u->vec->dot(u->q + i * s->h.row[0], u->k + (from + k) * s->h.row[1], (size_t)s->h.size);
 }
 
 static void mask_row(const block *u, float *w, int64_t query, int64_t from, int64_t n) {
   const attention_tile *s = u->s;
-  int64_t at = u->b * s->mask_stride[0] + u->h * s->mask_stride[1] + query * s->mask_stride[2] + from * s->mask_stride[3];
+  int64_t at = u->b * s->h.mask_stride[0] + u->h * s->h.mask_stride[1] + query * s->h.mask_stride[2] + from * s->h.mask_stride[3];
   const void *data = u->x->in[3].data;
-  if (s->mask_bool) {
+  if (s->h.mask_bool) {
     const unsigned char *m = (const unsigned char *)data + at;
-    for (int64_t k = 0; k < n; k++) w[k] = m[k * s->mask_stride[3]] ? w[k] : -INFINITY;
+    for (int64_t k = 0; k < n; k++) w[k] = m[k * s->h.mask_stride[3]] ? w[k] : -INFINITY;
   } else {
     const float *m = (const float *)data + at;
-    if (s->mask_stride[3]) u->vec->binary[HN_Add](w, w, m, (size_t)n);
+    if (s->h.mask_stride[3]) u->vec->binary[HN_Add](w, w, m, (size_t)n);
     else u->vec->right[HN_Add](w, w, *m, (size_t)n);
   }
 }
@@ -169,12 +113,12 @@ static void soften(block *u, int64_t i, int64_t from, int64_t n) {
   const attention_tile *s = u->s;
   float *w = u->scores + i * (KEY_BLOCK + GAP);
   int64_t query = u->first + i;
-  if (s->mask) mask_row(u, w, query, from, n);
-  for (int64_t k = query + 1 - from < 0 ? 0 : query + 1 - from; s->causal && k < n; k++) w[k] = -INFINITY;
-  if (s->softcap > 0) {
-    u->vec->right[HN_Mul](w, w, 1 / s->softcap, (size_t)n);
+  if (s->h.mask) mask_row(u, w, query, from, n);
+  for (int64_t k = query + 1 - from < 0 ? 0 : query + 1 - from; s->h.causal && k < n; k++) w[k] = -INFINITY;
+  if (s->h.softcap > 0) {
+    u->vec->right[HN_Mul](w, w, 1 / s->h.softcap, (size_t)n);
     u->vec->unary[HN_Tanh](w, w, (size_t)n, 0, 0);
-    u->vec->right[HN_Mul](w, w, s->softcap, (size_t)n);
+    u->vec->right[HN_Mul](w, w, s->h.softcap, (size_t)n);
   }
   float largest = u->vec->max(w, (size_t)n), before = u->largest[i];
   if (!(largest <= before)) u->largest[i] = largest;
@@ -185,7 +129,7 @@ static void soften(block *u, int64_t i, int64_t from, int64_t n) {
   float sum = u->vec->exp_sum(w, w, (size_t)n, u->largest[i]);
   if (from && before != u->largest[i]) {
     float shrink = expf(before - u->largest[i]);
-    u->vec->right[HN_Mul](u->out + i * s->out_row, u->out + i * s->out_row, shrink, (size_t)s->size_v);
+    u->vec->right[HN_Mul](u->out + i * s->h.out_row, u->out + i * s->h.out_row, shrink, (size_t)s->h.size_v);
     u->sum[i] *= shrink;
   }
   u->sum[i] += sum;
@@ -195,21 +139,21 @@ static void soften(block *u, int64_t i, int64_t from, int64_t n) {
 static void gather(const block *u, int64_t from, int64_t n) {
   const attention_tile *s = u->s;
   const int64_t ld = KEY_BLOCK + GAP, cols = s->tile->cols;
-  for (int64_t col = 0; s->pack && col < s->size_v; col += cols) {
-    hn_tile_job j = {.k = n, .a = u->scores, .lda = ld, .b = u->v + col * s->nk + from * cols, .c = u->out + col, .ldc = s->out_row,
-                     .start = from ? u->out + col : NULL, .ld_start = s->out_row, .lo = -INFINITY, .hi = INFINITY};
-    product(s, &j, u->n, smaller(cols, s->size_v - col));
+  for (int64_t col = 0; s->pack && col < s->h.size_v; col += cols) {
+    hn_tile_job j = {.k = n, .a = u->scores, .lda = ld, .b = u->v + col * s->h.nk + from * cols, .c = u->out + col, .ldc = s->h.out_row,
+                     .start = from ? u->out + col : NULL, .ld_start = s->h.out_row, .lo = -INFINITY, .hi = INFINITY};
+    product(s, &j, u->n, smaller(cols, s->h.size_v - col));
   }
   for (int64_t i = 0; !s->pack && i < u->n; i++) {
-    float *out = u->out + i * s->out_row;
-    if (!from) memset(out, 0, sizeof *out * (size_t)s->size_v);
-    for (int64_t k = 0; k < n; k++) u->vec->add_scaled(out, u->v + (from + k) * s->row[2], u->scores[i * ld + k], (size_t)s->size_v);
+    float *out = u->out + i * s->h.out_row;
+    if (!from) memset(out, 0, sizeof *out * (size_t)s->h.size_v);
+    for (int64_t k = 0; k < n; k++) u->vec->add_scaled(out, u->v + (from + k) * s->h.row[2], u->scores[i * ld + k], (size_t)s->h.size_v);
   }
 }
 
 static void attend(block *u) {
   const attention_tile *s = u->s;
-  int64_t keys = s->causal && s->softcap == 0 ? smaller(s->nk, u->first + u->n) : s->nk; /* a soft cap lifts what is forbidden */
+  int64_t keys = s->h.causal && s->h.softcap == 0 ? smaller(s->h.nk, u->first + u->n) : s->h.nk; /* a soft cap lifts what is forbidden */
   for (int64_t i = 0; i < u->n; i++) u->largest[i] = -INFINITY, u->sum[i] = 0;
   for (int64_t from = 0; from < keys; from += KEY_BLOCK) {
     int64_t n = smaller(KEY_BLOCK, keys - from);
@@ -218,8 +162,8 @@ static void attend(block *u) {
     gather(u, from, n);
   }
   for (int64_t i = 0; i < u->n; i++) {
-    float *out = u->out + i * s->out_row;
-    if (u->sum[i] != 0) u->vec->right[HN_Mul](out, out, 1 / u->sum[i], (size_t)s->size_v);
+    float *out = u->out + i * s->h.out_row;
+    if (u->sum[i] != 0) u->vec->right[HN_Mul](out, out, 1 / u->sum[i], (size_t)s->h.size_v);
   }
 }
 
@@ -234,22 +178,22 @@ static void run_blocks(const attention_run *r, int64_t begin, int64_t end, float
   int64_t packed = -1;
   block u = {.s = s, .vec = r->x->task->device->vec, .x = r->x, .scores = scratch + s->at_scores};
   for (int64_t p = begin; p < end; p++) {
-    int64_t head = p / s->blocks, i = p % s->blocks, kv = head / s->per;
-    u.b = head / s->heads, u.h = head % s->heads;
-    u.first = s->nq * (i * QUERY_TILES) / s->tiles;
-    u.n = s->nq * smaller((i + 1) * QUERY_TILES, s->tiles) / s->tiles - u.first;
+    int64_t head = p / s->blocks, i = p % s->blocks, kv = head / s->h.per;
+    u.b = head / s->h.heads, u.h = head % s->h.heads;
+    u.first = s->h.nq * (i * QUERY_TILES) / s->tiles;
+    u.n = s->h.nq * smaller((i + 1) * QUERY_TILES, s->tiles) / s->tiles - u.first;
     const float *in[3];
     for (int k = 0; k < 3; k++)
-      in[k] = (const float *)r->x->in[k].data + u.b * s->stride[k][0] + (k ? u.h / s->per : u.h) * s->stride[k][1];
-    u.q = in[0] + u.first * s->row[0];
+      in[k] = (const float *)r->x->in[k].data + u.b * s->h.stride[k][0] + (k ? u.h / s->h.per : u.h) * s->h.stride[k][1];
+    u.q = in[0] + u.first * s->h.row[0];
     u.k = s->pack ? scratch : in[1];
     u.v = s->pack ? scratch + s->at_values : in[2];
-    u.out = (float *)r->x->out[0].data + u.b * s->out_stride[0] + u.h * s->out_stride[1] + u.first * s->out_row;
+    u.out = (float *)r->x->out[0].data + u.b * s->h.out_stride[0] + u.h * s->h.out_stride[1] + u.first * s->h.out_row;
     if (s->pack && kv != packed) {
-      size_t n = hn_tile_packed(s->tile, s->size, s->nk);
-      hn_tile_pack(s->tile, s->size, 0, s->size, s->nk, in[1], 1, s->row[1], scratch);
-      u.vec->right[HN_Mul](scratch, scratch, s->scale, n);
-      hn_tile_pack(s->tile, s->nk, 0, s->nk, s->size_v, in[2], s->row[2], 1, scratch + s->at_values);
+      size_t n = hn_tile_packed(s->tile, s->h.size, s->h.nk);
+      hn_tile_pack(s->tile, s->h.size, 0, s->h.size, s->h.nk, in[1], 1, s->h.row[1], scratch);
+      u.vec->right[HN_Mul](scratch, scratch, s->h.scale, n);
+      hn_tile_pack(s->tile, s->h.nk, 0, s->h.nk, s->h.size_v, in[2], s->h.row[2], 1, scratch + s->at_values);
       packed = kv;
     }
     attend(&u);
@@ -258,7 +202,7 @@ static void run_blocks(const attention_run *r, int64_t begin, int64_t end, float
 
 static void run_share(void *arg, int64_t begin, int64_t end) {
   const attention_run *r = arg;
-  int64_t threads = r->x->task->threads < 1 ? 1 : r->x->task->threads, all = r->s->batch * r->s->heads * r->s->blocks;
+  int64_t threads = r->x->task->threads < 1 ? 1 : r->x->task->threads, all = r->s->h.batch * r->s->h.heads * r->s->blocks;
   for (int64_t id = begin; id < end; id++)
     run_blocks(r, all * id / threads, all * (id + 1) / threads, (float *)r->x->scratch + (size_t)id * r->s->scratch);
 }

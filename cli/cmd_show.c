@@ -142,7 +142,7 @@ static void print_figures(const hone_model_stats *s) {
   table_cell(t, "%s", human_bytes(s->activation_bytes).s);
   table_print(t, 0);
   table_free(t);
-  if (s->macs_symbolic) printf("(dynamic dimensions counted as 1; --shape fixes them)\n");
+  if (s->symbolic) printf("(dynamic dimensions counted as 1; --shape fixes them)\n");
 }
 
 static void print_operators(hone_model *m) {

@@ -36,7 +36,7 @@ json_t *json_tensor(const hone_tensor_info *info) {
 json_t *json_stats(const hone_model_stats *s) {
   return json_pack("{s:o, s:o, s:o, s:o, s:o, s:b}", "layers", json_count(s->layers), "parameters",
                    json_count(s->parameters), "weight_bytes", json_count(s->weight_bytes), "macs", json_count(s->macs),
-                   "activation_bytes", json_count(s->activation_bytes), "macs_symbolic", s->macs_symbolic);
+                   "activation_bytes", json_count(s->activation_bytes), "symbolic", s->symbolic);
 }
 
 json_t *json_summary(const summary *s) {

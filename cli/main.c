@@ -14,9 +14,9 @@ static void usage(FILE *to) {
   fprintf(to,
           "hone %s - takes a trained neural network, makes it fast, proves it is still right\n\n"
           "Usage: hone COMMAND [arguments] [options]\n\nCommands:\n", hone_version());
-  for (int i = 0; i < N_COMMANDS; i++) fprintf(to, "  %-10s %s\n", commands[i]->name, commands[i]->summary);
+  for (int i = 0; i < N_COMMANDS; i++) fprintf(to, "  %-15s %s\n", commands[i]->name, commands[i]->summary);
   fprintf(to,
-          "  %-10s %s\n\nOptions:\n  --help     this text\n  --version  the version\n\n"
+          "  %-15s %s\n\nOptions:\n  --help     this text\n  --version  the version\n\n"
           "Exit status: 0 all is well; 1 it failed; 2 the command line is wrong or does not fit the model.\n",
           "help", "print what a command takes");
 }

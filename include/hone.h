@@ -126,15 +126,14 @@ typedef struct hone_tensor_info {
   const char *dim_names[HONE_MAX_RANK];
 } hone_tensor_info;
 
-/** Figures of a whole model or of one layer. `macs` counts multiply-accumulates of one run with the shapes
-    known (symbolic dimensions count as 1 and set `macs_symbolic`). */
+/** Figures of a whole model, for one run with the shapes known (symbolic dimensions count as 1 and set `symbolic`). */
 typedef struct hone_model_stats {
   uint64_t layers;           /**< nodes, constants not counted, nested graphs included */
   uint64_t parameters;       /**< elements of all constant floating-point or quantized weights */
   uint64_t weight_bytes;     /**< bytes of all constants */
   uint64_t macs;             /**< multiply-accumulate operations */
-  uint64_t activation_bytes; /**< sum of all intermediate tensors with known shape */
-  bool macs_symbolic;        /**< a symbolic dimension was counted as 1 */
+  uint64_t activation_bytes; /**< sum of all that layers make; a tensor of unknown rank counts as nothing */
+  bool symbolic;             /**< a symbolic dimension was counted as 1 */
 } hone_model_stats;
 
 /** One layer (node) in execution order. Strings live as long as the model is not modified. */

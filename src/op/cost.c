@@ -1,4 +1,4 @@
-/* cost.c - multiply-accumulates of a node. */
+/* cost.c - what a node computes and a value holds, in numbers. */
 #include "op/infer.h"
 
 static uint64_t product(const hn_shape *s, int32_t from, int32_t to, bool *symbolic) {
@@ -9,6 +9,8 @@ static uint64_t product(const hn_shape *s, int32_t from, int32_t to, bool *symbo
   }
   return r;
 }
+
+uint64_t hn_shape_elements(const hn_shape *s, bool *symbolic) { return s->rank < 0 ? 0 : product(s, 0, s->rank, symbolic); }
 
 static uint64_t of_convolution(const hn_shape *x, const hn_shape *w, const hn_shape *y, bool transposed, bool *symbolic) {
   if (x->rank < 3 || w->rank != x->rank || y->rank != x->rank) return 0;
@@ -68,7 +70,7 @@ uint64_t hn_node_flops(const hn_graph *g, const hn_node *n, bool *symbolic) {
   hn_shape none = hn_shape_unknown(), x = none, y = none;
   if (hn_in(n, 0) != HN_NONE) x = hn_value_at(g, n->in[0])->shape;
   if (hn_out(n, 0) != HN_NONE) y = hn_value_at(g, n->out[0])->shape;
-  uint64_t out = y.rank >= 0 ? product(&y, 0, y.rank, symbolic) : 0, in = x.rank >= 0 ? product(&x, 0, x.rank, symbolic) : 0;
+  uint64_t out = hn_shape_elements(&y, symbolic), in = hn_shape_elements(&x, symbolic);
   uint64_t sum = 2 * hn_node_macs(g, n, symbolic) + out * n->n_post;
   uint32_t flags = hn_op_info(n->op)->flags;
   if (n->op == HN_NonMaxSuppression) return of_suppression(g, n, symbolic);

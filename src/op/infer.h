@@ -62,6 +62,8 @@ hone_status hn_window_resolve(hone_context *cx, hn_dims *t, const hn_node *n, in
 
 /* Multiply-accumulates of a node (op/cost.c); symbolic dimensions count as 1 and set *symbolic. */
 uint64_t hn_node_macs(const hn_graph *g, const hn_node *n, bool *symbolic);
+/* Elements of a tensor, likewise; 0 where the rank is unknown. */
+uint64_t hn_shape_elements(const hn_shape *s, bool *symbolic);
 /* All arithmetic operations: two a multiply-accumulate, one an element and element-wise step, reduction or pooling window. */
 uint64_t hn_node_flops(const hn_graph *g, const hn_node *n, bool *symbolic);
 /* Default values of alpha/beta of activation-like operators (Elu 1, LeakyRelu 0.01, HardSigmoid 0.2/0.5, ...). */

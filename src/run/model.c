@@ -247,13 +247,11 @@ static void count_graph(const hn_graph *g, hone_model_stats *s) {
     const hn_node *n = &g->nodes.p[i];
     if (n->dead) continue;
     s->layers++;
-    s->macs += hn_node_macs(g, n, &s->macs_symbolic);
+    s->macs += hn_node_macs(g, n, &s->symbolic);
     for (uint32_t k = 0; k < n->n_out; k++) {
-      int64_t count;
       size_t bytes;
       const hn_value *v = n->out[k] == HN_NONE ? NULL : hn_value_at(g, n->out[k]);
-      if (v && hn_shape_count(&v->shape, &count) && hn_dtype_bytes(v->dtype, (uint64_t)count, &bytes))
-        s->activation_bytes += bytes;
+      if (v && hn_dtype_bytes(v->dtype, hn_shape_elements(&v->shape, &s->symbolic), &bytes)) s->activation_bytes += bytes;
     }
     for (uint32_t k = 0; k < n->n_attr; k++)
       if (n->attr[k].type == HN_ATTR_GRAPH) count_graph(n->attr[k].v.graph, s);

@@ -12,7 +12,8 @@ prints "show: signature" 'image +f32 +Nx1x28x28' "$hone" show "$model"
 prints "show: operators" '11 +BatchNormalization' "$hone" show "$model"
 prints "show: layers" 'BatchNormalization' "$hone" show "$model" --layers
 prints "show: JSON" '"parameters": *179' "$hone" show "$model" --json
-for command in show optimize run bench profile place devices compare eval operators passes; do
+prints "show: activations of an open batch, counted as one" 'activations \(sum\) +1.57 MiB' "$hone" show "$model"
+for command in show optimize run bench profile place devices compare eval quantize-report operators passes; do
   prints "$command: help has examples" 'Examples:|hone '"$command" "$hone" help $command
 done
 prints "operators" 'Conv' "$hone" operators

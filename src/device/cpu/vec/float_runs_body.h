@@ -1,5 +1,6 @@
 /* float_runs_body.h - the body of float_runs.h's functions: plain loops that the compiler turns into vector code. Included by one
-   file per instruction set, which defines VEC, the name of the table. Loops have no calls and no branches. */
+   file per instruction set, which defines VEC, the name of the table, and OWN_CURVES if it has the functions of CURVES already.
+   Loops have no calls and no branches. */
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
@@ -142,17 +143,17 @@ static inline float vexpm1(float x) { /* by exp, and its series where that cance
   float s = x * (1.0f + x * (0.5f + x * (1.6666667e-1f + x * (4.1666668e-2f + x * (8.3333338e-3f + x * 1.3888889e-3f)))));
   return fabsf(x) < 0.25f ? s : vexp(x) - 1.0f;
 }
-static inline float vgelu(float x, float approximate) {
-  float e = verf(x * 0.70710678118654752f);
-  float t = vtanh(0.79788456080286536f * (x + 0.044715f * x * x * x));
-  return 0.5f * x * (1.0f + (approximate == 0 ? e : t));
-}
+
+#define CURVES(F)                                                         \
+  F(Erf, verf(v))                                                         \
+  F(Exp, vexp(v))                                                         \
+  F(Sigmoid, vsigmoid(v))                                                 \
+  F(Swish, v *vsigmoid(alpha *v))                                         \
+  F(Tanh, vtanh(v))
 
 #define UNARY(F)                                                          \
   F(Abs, fabsf(v))                                                        \
   F(Ceil, ceilf(v))                                                       \
-  F(Erf, verf(v))                                                         \
-  F(Exp, vexp(v))                                                         \
   F(Floor, floorf(v))                                                     \
   F(Identity, v)                                                          \
   F(Log, vlog(v))                                                         \
@@ -161,21 +162,17 @@ static inline float vgelu(float x, float approximate) {
   F(Reciprocal, 1.0f / v)                                                 \
   F(Relu, v < 0 ? 0.0f : v)                                               \
   F(Round, rintf(v))                                                      \
-  F(Sigmoid, vsigmoid(v))                                                 \
   F(Sign, v > 0 ? 1.0f : v < 0 ? -1.0f : v)                               \
   F(Softplus, vsoftplus(v))                                               \
   F(Softsign, v / (1.0f + fabsf(v)))                                      \
   F(Sqrt, sqrtf(v))                                                       \
-  F(Tanh, vtanh(v))                                                       \
   F(Celu, v < 0 ? alpha * vexpm1(v / alpha) : v)                          \
   F(Clip, vclamp(v, alpha, beta))                                         \
   F(Elu, v < 0 ? alpha * vexpm1(v) : v)                                   \
-  F(Gelu, vgelu(v, alpha))                                                \
   F(HardSigmoid, vclamp(alpha *v + beta, 0.0f, 1.0f))                     \
   F(HardSwish, v *vclamp(v *(1.0f / 6.0f) + 0.5f, 0.0f, 1.0f))            \
   F(LeakyRelu, v < 0 ? alpha * v : v)                                     \
   F(Selu, beta *(v < 0 ? alpha * vexpm1(v) : v))                          \
-  F(Swish, v *vsigmoid(alpha *v))                                         \
   F(ThresholdedRelu, v > alpha ? v : 0.0f)
 
 #define BINARY(F)                                                         \
@@ -197,6 +194,16 @@ static inline float vgelu(float x, float approximate) {
     }                                                                                           \
   }
 UNARY(DEFINE)
+#ifndef OWN_CURVES
+CURVES(DEFINE)
+
+/* By erf, or (alpha not 0) x / 2 (1 + tanh u), which is x / (1 + exp(-2 u)). */
+static void Gelu_unary(float *d, const float *x, size_t n, float alpha, float beta) {
+  (void)beta;
+  if (alpha == 0) LOOP d[i] = 0.5f * x[i] * (1.0f + verf(x[i] * 0.70710678118654752f));
+  else LOOP d[i] = x[i] * vsigmoid(1.59576912160573073f * (x[i] + 0.044715f * x[i] * x[i] * x[i]));
+}
+#endif
 #undef DEFINE
 
 #define DEFINE(N, expr)                                                                         \
@@ -267,12 +274,14 @@ static float vec_sum_squares(const float *x, size_t n, float mean) {
   return part[0];
 }
 
+#ifndef OWN_CURVES
 static float vec_exp_sum(float *d, const float *x, size_t n, float largest) {
   float part[LANES] = {0};
   REDUCE(part[k] += d[i + k] = vexp_down(x[i + k] - largest));
   FOLD(part, plus);
   return part[0];
 }
+#endif
 
 static void vec_normalize(float *d, const float *x, size_t n, float mean, float inv, const float *scale, const float *bias) {
   if (scale && bias) {
@@ -303,7 +312,7 @@ static void vec_pick(float *d, const float *x, const int32_t *from, size_t n) {
 #define RIGHT_ROW(N, expr) [HN_##N] = N##_right,
 #define LEFT_ROW(N, expr) [HN_##N] = N##_left,
 const hn_vec VEC = {
-    .unary = {UNARY(UNARY_ROW)},
+    .unary = {UNARY(UNARY_ROW) CURVES(UNARY_ROW) UNARY_ROW(Gelu, )},
     .binary = {BINARY(BINARY_ROW)},
     .right = {BINARY(RIGHT_ROW)},
     .left = {BINARY(LEFT_ROW)},

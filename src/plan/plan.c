@@ -419,9 +419,9 @@ static hone_status plan_node(builder *b, hn_id id) {
    from elsewhere, which must be there already, end a chain. */
 static uint32_t find_chain(const builder *b, hn_id id, hn_id *chain) {
   const hn_graph *g = b->g;
-  uint32_t n = 0;
+  uint32_t n = 0, image;
   for (const hn_node *at = hn_node_at(g, id); n < HN_MAX_CHAIN; at = hn_node_at(g, id)) {
-    if (n ? !hn_strips_continue(g, at) : at->op != HN_Conv) break;
+    if (n ? !hn_strips_continue(g, at) : !hn_strips_begin(g, at, &image)) break;
     bool ready = !b->planned[id];
     for (uint32_t i = at->n_main; i < at->n_in && ready; i++) ready = n && b->p->value_slot[at->in[i]] != HN_NONE;
     if (!ready) break;
@@ -456,13 +456,15 @@ static hone_status plan_chain(builder *b, hn_id id) {
   uint32_t length = b->o->reference || b->o->keep_all || b->o->only || b->o->placement ? 0 : find_chain(b, id, chain);
   if (length < 2 || !wants_strips(b, chain, length)) return HONE_OK;
   const hn_node *head = hn_node_at(b->g, id), *last = hn_node_at(b->g, chain[length - 1]);
-  uint32_t n_in = 1 + last->n_in - last->n_main;
+  uint32_t image, gates = head->op == HN_Mul, n_in = 1 + gates + last->n_in - last->n_main;
   HN_TRY(new_step(b, &s, id, HN_HOST, n_in, 1));
   hn_id *operands = hn_arena_alloc(b->p->arena, sizeof *operands * n_in);
   s.task.chain = hn_arena_memdup(b->p->arena, chain, sizeof *chain * length);
   if (!operands || !s.task.chain) return hn_nomem(b->g->cx);
-  operands[0] = head->in[0];
-  memcpy(operands + 1, last->in + last->n_main, sizeof *operands * (n_in - 1));
+  hn_strips_begin(b->g, head, &image);
+  operands[0] = head->in[image];
+  if (gates) operands[1] = head->in[1 - image];
+  memcpy(operands + 1 + gates, last->in + last->n_main, sizeof *operands * (n_in - 1 - gates));
   s.task.operands = operands;
   s.task.n_chain = length;
   s.task.kernel = &hn_strips_kernel;

@@ -320,6 +320,12 @@ static bool make_elementwise(trial *t) {
   hn_id in[3];
   int full = (int)between(0, n - 1);
   if (t->op == HN_PRelu) full = 0;
+  if (t->op == HN_Mul && chance(4)) { /* a gate: an image and a factor for each of its channels */
+    int64_t image[4] = {between(1, 2), channels(), between(1, 9), between(1, 9)}, by[4] = {chance(2) ? image[0] : 1, image[1], 1, 1};
+    in[full] = input(t, 4, image);
+    in[1 - full] = either(t, 4, by);
+    return with_epilogue(t, node(t, in, 2, 1));
+  }
   for (uint32_t i = 0; i < n; i++) {
     int64_t e[4];
     int32_t lead = (int)i == full ? 0 : (int32_t)between(0, rank - 1), r = rank - lead;

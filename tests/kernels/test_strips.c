@@ -1,4 +1,4 @@
-/* test_strips.c - chains of convolutions run strip by strip against the references, for every instruction set and several
+/* test_strips.c - chains of convolutions, also behind a gate, run strip by strip against the references, for every instruction set and several
    threads: random lengths, kernels, strides, padding, activations, residual sums, images that end a thread's share. */
 #include <math.h>
 
@@ -48,13 +48,23 @@ static hn_id add_layer(hn_graph *g, hn_id x, int64_t d[4], bool first, hn_id res
   return hn_node_at(g, n)->out[0];
 }
 
+/* A factor for each channel of the image, on either side of the product. */
+static hn_id add_gate(hn_graph *g, hn_id x, const int64_t d[4]) {
+  int64_t of[4] = {next() % 2 ? d[0] : 1, d[1], 1, 1};
+  bool left = next() % 2;
+  hn_id by = constant(g, 4, of, 1), n = hn_graph_add_node(g, HN_Mul, "", (hn_id[]){left ? by : x, left ? x : by}, 2, 1);
+  return hn_node_at(g, n)->out[0];
+}
+
 static hn_graph *make(hone_context *cx) {
   hn_graph *g = hn_graph_create(cx, "chain");
   int64_t d[4] = {between(1, 3), 16 * between(1, 2), between(6, 20), between(6, 20)}, begin[4];
   memcpy(begin, d, sizeof d);
   hn_shape s = hn_shape_of(4, d);
   hn_id input = hn_graph_add_input(g, "x", HONE_DTYPE_F32, &s), x = input;
-  for (int64_t i = between(2, 5); i > 0 && x != HN_NONE; i--) x = add_layer(g, x, d, x == input, HN_NONE, NULL);
+  bool gated = next() % 3 == 0;
+  if (gated) x = add_gate(g, x, d);
+  for (int64_t i = between(gated ? 1 : 2, 5); i > 0 && x != HN_NONE; i--) x = add_layer(g, x, d, x == input, HN_NONE, NULL);
   if (x != HN_NONE && x != input && d[2] == begin[2] && d[3] == begin[3]) { /* a residual sum ends it */
     hn_id with = add_layer(g, x, d, false, input, begin);
     if (with != HN_NONE) x = with;

@@ -13,10 +13,14 @@ typedef struct hn_strip {
   float *out;
   int64_t out_ring;
   const float *residual; /* of all images */
+  const float *gate;     /* factors of the channels, of all images */
   int64_t image, begin, end;
 } hn_strip;
 static inline int64_t hn_strip_line(int64_t ring, int64_t image, int64_t lines, int64_t y) { return ring ? y % ring : image * lines + y; }
 
+/* Whether a chain may begin with the node: a convolution, or a factor for each channel of an image (a gate) before one.
+   *image: which of its inputs the image is. */
+bool hn_strips_begin(const hn_graph *g, const hn_node *n, uint32_t *image);
 /* Whether node `next` may continue a chain: it reads the one before by pixels or channels alone. */
 bool hn_strips_continue(const hn_graph *g, const hn_node *next);
 /* Runs task.chain. */

@@ -23,7 +23,7 @@ typedef struct strips {
   uint32_t n;
   member *m;
   int64_t lines;   /* of a strip */
-  uint32_t residual; /* the last layer's, an input of the chain's task; or HN_NONE */
+  uint32_t residual, gate; /* the last layer's, the first one's: inputs of the chain's task; or HN_NONE */
   size_t rings, scratch; /* floats of a thread, all of it */
 } strips;
 
@@ -32,6 +32,21 @@ bool hn_strips_continue(const hn_graph *g, const hn_node *next) {
   if (!w || w->rank != 4) return false;
   int64_t group = hn_attr_i(next, "group", 1);
   return (group == 1 && w->dims[2] == 1 && w->dims[3] == 1) || (group == w->dims[0] && w->dims[1] == 1);
+}
+
+bool hn_strips_begin(const hn_graph *g, const hn_node *n, uint32_t *image) {
+  *image = 0;
+  if (n->op == HN_Conv) return true;
+  if (n->op != HN_Mul || n->n_main != 2) return false;
+  const hn_shape *of = &hn_value_at(g, n->out[0])->shape;
+  if (of->rank != 4 || !hn_shape_fixed(of)) return false;
+  for (; *image < 2; ++*image) {
+    const hn_shape *x = &hn_value_at(g, n->in[*image])->shape, *by = &hn_value_at(g, n->in[1 - *image])->shape;
+    if (hn_shape_equal(x, of) && by->rank == 4 && hn_shape_fixed(by) && (by->d[0] == of->d[0] || by->d[0] == 1) &&
+        by->d[1] == of->d[1] && by->d[2] == 1 && by->d[3] == 1)
+      return true;
+  }
+  return false;
 }
 
 static int64_t reach(const hn_conv *c) { return (c->kernel_h - 1) * c->dilation_h + 1; }
@@ -75,12 +90,13 @@ static hone_status plan_member(hn_task *t, strips *s, uint32_t i) {
   if (!best) return HONE_UNSUPPORTED;
   m->kernel = best;
   HN_TRY(best->plan(m));
-  if (m->fused != m->node->n_post || m->in[0].layout != HN_LAYOUT_NHWC) return HONE_UNSUPPORTED;
-  for (uint32_t k = 1; k < m->n_in; k++) {
-    if (!m->in[k].present || m->in[k].unused) continue;
-    for (uint32_t j = 1; j < t->n_in; j++) /* only the last layer has operands that are not constant: the task's inputs */
-      if (i + 1 == s->n && t->operands[j] == m->node->in[k]) s->residual = j;
-    if (i + 1 != s->n || s->residual == HN_NONE) return HONE_UNSUPPORTED;
+  uint32_t image, *operand = m->node->op == HN_Mul ? &s->gate : &s->residual;
+  if (m->fused != m->node->n_post || m->in[0].layout != HN_LAYOUT_NHWC || !hn_strips_begin(t->g, m->node, &image)) return HONE_UNSUPPORTED;
+  for (uint32_t k = 0; k < m->n_in; k++) {
+    if (k == image || !m->in[k].present || m->in[k].unused) continue;
+    for (uint32_t j = 1; j < t->n_in; j++) /* only a gate and the last layer have operands that are not constant: the task's inputs */
+      if ((operand == &s->gate || i + 1 == s->n) && t->operands[j] == m->node->in[k]) *operand = j;
+    if (*operand == HN_NONE) return HONE_UNSUPPORTED;
   }
   t->packed += m->packed;
   return t->packed > WEIGHT_BYTES ? HONE_UNSUPPORTED : HONE_OK;
@@ -99,6 +115,18 @@ static int64_t measure(strips *s, int64_t lines) {
   return bytes;
 }
 
+/* How a layer's lines are made of the lines before: a gate is like a convolution of pixels. */
+static hone_status measure_member(hn_task *t, hn_conv *c) {
+  const int64_t *d = t->out[0].dims;
+  if (t->node->op == HN_Mul) {
+    *c = (hn_conv){.images = d[0], .in_c = d[1], .in_h = d[2], .in_w = d[3], .out_c = d[1], .out_h = d[2], .out_w = d[3],
+                   .group = d[1], .kernel_h = 1, .kernel_w = 1, .stride_h = 1, .stride_w = 1, .dilation_h = 1, .dilation_w = 1};
+    return HONE_OK;
+  }
+  if (!hn_conv_supported(t) || t->in[0].rank != 4) return HONE_UNSUPPORTED;
+  return hn_conv_resolve(t, c);
+}
+
 static hone_status strips_plan(hn_task *t) {
   strips *s = hn_calloc(1, sizeof *s);
   t->state = s;
@@ -106,12 +134,11 @@ static hone_status strips_plan(hn_task *t) {
   s->m = hn_calloc(t->n_chain, sizeof *s->m);
   if (!s->m) return hn_nomem(t->cx);
   s->n = t->n_chain;
-  s->residual = HN_NONE;
+  s->residual = s->gate = HN_NONE;
   int64_t macs = 0;
   for (uint32_t i = 0; i < s->n; i++) { /* the geometry first: it says how many lines each makes */
     HN_TRY(open_member(t, s, i));
-    if (!hn_conv_supported(&s->m[i].task) || s->m[i].task.in[0].rank != 4) return HONE_UNSUPPORTED;
-    HN_TRY(hn_conv_resolve(&s->m[i].task, &s->m[i].c));
+    HN_TRY(measure_member(&s->m[i].task, &s->m[i].c));
     macs += hn_conv_macs(&s->m[i].c);
     close_member(&s->m[i]);
   }
@@ -164,6 +191,7 @@ static void run_lines(const strips *s, const hn_exec *x, int64_t image, int64_t 
       if (end[i] <= done[i]) continue;
       hn_strip p = {.in = i ? scratch + s->m[i - 1].at : x->in[0].data, .in_ring = i ? s->m[i - 1].ring : 0,
                     .out = i < last ? scratch + m->at : x->out[0].data, .out_ring = m->ring,
+                    .gate = s->gate != HN_NONE ? x->in[s->gate].data : NULL,
                     .residual = i == last && s->residual != HN_NONE ? x->in[s->residual].data : NULL, .image = image,
                     .begin = done[i], .end = end[i]};
       m->task.kernel->lines(&m->task, &p, scratch + s->rings);

@@ -29,6 +29,8 @@ typedef struct hn_vec {
                                                                        /* (x - mean) * inv * scale + bias; both may be NULL */
   void (*accumulate)(float *d, const float *x, size_t n);              /* d += x */
   void (*add_scaled)(float *d, const float *x, float w, size_t n);     /* d += x * w */
+  void (*scale_rows)(float *d, const float *x, const float *by, size_t n, size_t rows); /* rows of n numbers, each times by[] */
+  void (*sum_rows)(float *d, const float *x, size_t n, size_t rows, size_t step);       /* d = the sum of rows `step` apart */
   void (*pick)(float *d, const float *x, const int32_t *from, size_t n); /* d[i] = x[from[i]] */
 } hn_vec;
 

@@ -7,13 +7,16 @@
 #include "device/cpu/vec/float_runs.h"
 #include "op/infer.h"
 
+enum { PIECE = 64 }; /* channels */
+
 typedef struct pool {
   int64_t planes, run;  /* images or blocks of channels of them; numbers that lie together */
   int64_t in_h, in_w, out_h, out_w, row; /* row: numbers of an input row */
   int64_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_bottom, pad_left, pad_right;
-  bool average, padding_counts;
+  bool average, padding_counts, whole; /* whole: an average over everything */
   hn_vec_binary join;
   hn_vec_scalar scale;
+  const hn_vec *vec;
 } pool;
 
 bool pool_vec_supports(const hn_task *t) {
@@ -79,7 +82,10 @@ hone_status pool_vec_plan(hn_task *t) {
   p->row = p->in_w * p->run;
   p->join = vec->binary[p->average ? HN_Add : HN_Max];
   p->scale = vec->right[HN_Mul];
-  t->scratch = sizeof(float) * (size_t)(t->threads * p->row);
+  p->vec = vec;
+  p->whole = p->average && p->out_h * p->out_w == 1 && p->kernel_h == p->in_h && p->kernel_w == p->in_w && p->dilation_h == 1 &&
+             p->dilation_w == 1 && !(p->pad_top | p->pad_bottom | p->pad_left | p->pad_right);
+  t->scratch = sizeof(float) * (size_t)(t->threads * (p->whole ? larger(p->planes, t->threads) * p->run : p->row));
   t->in[0].layout = t->out[0].layout = l;
   return HONE_OK;
 }
@@ -144,11 +150,56 @@ static void run_shares(void *arg, int64_t begin, int64_t end) {
       pool_row(p, r->in + i / p->out_h * p->in_h * p->row, i % p->out_h, r->out + i * p->out_w * p->run, r->scratch + k * p->row);
 }
 
+/* d = the sum of lines begin..end of a plane, each line's pixels summed first, so that long sums lose less. */
+static void sum_lines(const pool *p, const float *plane, int64_t begin, int64_t end, float *d) {
+  float line[PIECE];
+  for (int64_t from = 0; from < p->run; from += PIECE) {
+    size_t n = (size_t)smaller(PIECE, p->run - from);
+    for (int64_t y = begin; y < end; y++) {
+      p->vec->sum_rows(y == begin ? d + from : line, plane + y * p->row + from, n, (size_t)p->in_w, (size_t)p->run);
+      if (y > begin) p->join(d + from, d + from, line, n);
+    }
+  }
+}
+
+static void average_planes(void *arg, int64_t begin, int64_t end) {
+  const pool_run *r = arg;
+  const pool *p = r->p;
+  for (int64_t i = begin; i < end; i++) {
+    sum_lines(p, r->in + i * p->in_h * p->row, 0, p->in_h, r->out + i * p->run);
+    p->scale(r->out + i * p->run, r->out + i * p->run, 1.0f / (float)(p->in_h * p->in_w), (size_t)p->run);
+  }
+}
+
+/* A share of the lines of each plane, as whoever made them most likely divided them, so that they are read where they are. */
+static void sum_shares(void *arg, int64_t begin, int64_t end) {
+  const pool_run *r = arg;
+  const pool *p = r->p;
+  for (int64_t k = begin; k < end; k++)
+    for (int64_t i = 0; i < p->planes; i++)
+      sum_lines(p, r->in + i * p->in_h * p->row, p->in_h * k / r->threads, p->in_h * (k + 1) / r->threads,
+                r->scratch + (k * p->planes + i) * p->run);
+}
+
+/* Averages over everything. */
+static void run_whole(const pool_run *r, int threads) {
+  const pool *p = r->p;
+  if (threads == 1 || p->planes >= threads || p->in_h < threads) {
+    hn_parallel_for(threads, p->planes, 1, average_planes, (void *)(uintptr_t)r);
+    return;
+  }
+  size_t n = (size_t)(p->planes * p->run);
+  hn_parallel_for(threads, threads, 1, sum_shares, (void *)(uintptr_t)r);
+  for (int k = 1; k < threads; k++) p->join(r->scratch, r->scratch, r->scratch + (size_t)k * n, n);
+  p->scale(r->out, r->scratch, 1.0f / (float)(p->in_h * p->in_w), n);
+}
+
 hone_status pool_vec_run(hn_exec *x) {
   const pool *p = x->task->state;
   pool_run r = {p, x->in[0].data, x->out[0].data, x->scratch, x->task->threads};
   /* Waking somebody for less than some ten thousand numbers takes longer than doing it. */
   bool small = p->planes * p->in_h * p->row < 32768;
-  hn_parallel_for(small ? 1 : x->task->threads, x->task->threads, 1, run_shares, &r);
+  if (p->whole) run_whole(&r, small ? 1 : x->task->threads);
+  else hn_parallel_for(small ? 1 : x->task->threads, x->task->threads, 1, run_shares, &r);
   return HONE_OK;
 }

@@ -1,0 +1,72 @@
+/* gate_vec.c - an image whose channels are multiplied by a number each: the gate of squeeze-and-excitation. It can make
+   single lines, so that the convolution behind it reads them while they are in the cache. */
+#include <string.h>
+
+#include "base/parallel.h"
+#include "device/cpu/conv/conv.h"
+#include "device/cpu/cpu.h"
+#include "device/cpu/vec/float_runs.h"
+
+enum { GRAIN = 16384 };
+
+typedef struct gate {
+  uint32_t image;                             /* which input it is */
+  int64_t images, lines, width, channels;
+  int64_t step;                               /* from the gate of one image to the next */
+  void (*scale)(float *d, const float *x, const float *by, size_t n, size_t rows);
+} gate;
+
+bool gate_vec_supports(const hn_task *t) {
+  const hn_arg *o = &t->out[0];
+  uint32_t image;
+  if (!t->device || t->n_in < 2 || o->rank != 4 || !hn_strips_begin(t->g, t->node, &image)) return false;
+  for (int32_t i = 0; i < 4; i++)
+    if (o->dims[i] == 0) return false;
+  return t->in[0].dtype == HONE_DTYPE_F32 && t->in[1].dtype == HONE_DTYPE_F32 && o->dtype == HONE_DTYPE_F32;
+}
+
+hone_status gate_vec_plan(hn_task *t) {
+  gate *s = hn_calloc(1, sizeof *s);
+  if (!s) return hn_nomem(t->cx);
+  t->state = s;
+  if (!hn_strips_begin(t->g, t->node, &s->image)) return HONE_UNSUPPORTED;
+  const int64_t *dims = t->out[0].dims;
+  s->images = dims[0], s->channels = dims[1], s->lines = dims[2], s->width = dims[3];
+  s->step = t->in[1 - s->image].dims[0] == 1 ? 0 : s->channels;
+  s->scale = hn_cpu_of(t)->vec->scale_rows;
+  t->in[0].layout = t->in[1].layout = t->out[0].layout = HN_LAYOUT_NHWC;
+  if (t->in[s->image].may_overwrite) t->inplace = (int)s->image;
+  return HONE_OK;
+}
+
+void gate_vec_destroy(hn_task *t) {
+  hn_free(t->state);
+  t->state = NULL;
+}
+
+void gate_vec_lines(const hn_task *t, const hn_strip *p, void *scratch) {
+  const gate *s = t->state;
+  int64_t line = s->width * s->channels;
+  (void)scratch;
+  for (int64_t y = p->begin; y < p->end; y++)
+    s->scale(p->out + hn_strip_line(p->out_ring, p->image, s->lines, y) * line, p->in + hn_strip_line(p->in_ring, p->image, s->lines, y) * line,
+             p->gate + p->image * s->step, (size_t)s->channels, (size_t)s->width);
+}
+
+static void run_lines(void *arg, int64_t begin, int64_t end) {
+  const hn_exec *x = arg;
+  const gate *s = x->task->state;
+  hn_strip p = {.in = x->in[s->image].data, .gate = x->in[1 - s->image].data, .out = x->out[0].data};
+  for (int64_t at = begin; at < end; at = p.image * s->lines + p.end) {
+    p.image = at / s->lines;
+    p.begin = at % s->lines;
+    p.end = end - at < s->lines - p.begin ? p.begin + end - at : s->lines;
+    gate_vec_lines(x->task, &p, NULL);
+  }
+}
+
+hone_status gate_vec_run(hn_exec *x) {
+  const gate *s = x->task->state;
+  hn_parallel_for(x->task->threads, s->images * s->lines, 1 + GRAIN / (s->width * s->channels), run_lines, x);
+  return HONE_OK;
+}

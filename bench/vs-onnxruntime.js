@@ -1,7 +1,8 @@
 // vs-onnxruntime.js [--hone PROGRAM] [--threads N] [--batch N] [--tune off|quick|full] [--runs N] [--rounds N] [--dim NAME=N ...]
-//   [--markdown] MODEL.onnx ...
+//   [--int NAME=N ...] [--fix] [--markdown] MODEL.onnx ...
 // Latency of hone on the optimized model against ONNX Runtime on the original, by turns in one run: ROUNDS times
 // RUNS runs of the one, then RUNS of the other, each after a warm-up; the medians of all runs and their ratio.
+// --int: what an integer input gets (default 1); --fix: hone's engine is made for those values.
 // Needs onnxruntime-node (npm install --ignore-scripts onnxruntime-node) in the working folder or on NODE_PATH.
 const fs = require('fs'), os = require('os'), path = require('path'), { spawnSync } = require('child_process');
 let ort;
@@ -11,14 +12,15 @@ try {
   console.log('skipped: onnxruntime-node is not installed');
   process.exit(0);
 }
-const opt = { hone: 'build/release/hone', threads: '1', runs: '20', rounds: '3', batch: '1', tune: 'full' }, dims = {}, files = [];
-let markdown = false;
+const opt = { hone: 'build/release/hone', threads: '1', runs: '20', rounds: '3', batch: '1', tune: 'full' }, dims = {}, ints = {}, files = [];
+let markdown = false, fix = false;
 for (const argv = process.argv.slice(2); argv.length;) {
   const a = argv.shift();
-  if (a === '--dim') {
+  if (a === '--dim' || a === '--int') {
     const [k, v] = argv.shift().split('=');
-    dims[k] = +v;
-  } else if (a === '--markdown') markdown = true;
+    (a === '--dim' ? dims : ints)[k] = +v;
+  } else if (a === '--fix') fix = true;
+  else if (a === '--markdown') markdown = true;
   else if (a.startsWith('--')) opt[a.slice(2)] = argv.shift();
   else files.push(a);
 }
@@ -44,18 +46,20 @@ function hone(...args) {
     const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'bench-')), engine = path.join(dir, 'm.hone');
     try {
       const session = await ort.InferenceSession.create(file, { intraOpNumThreads: +opt.threads, interOpNumThreads: 1, graphOptimizationLevel: 'all', logSeverityLevel: 3 });
-      const feeds = {}, shapes = [];
+      const feeds = {}, shapes = [], values = [];
       for (const m of session.inputMetadata) {
         const shape = m.shape.map((d, i) => typeof d === 'number' && d > 0 ? d : dims[d] ?? dims[`${m.name}.${i}`] ?? (i === 0 ? +opt.batch : 1));
         const data = new kinds[m.type](shape.reduce((a, b) => a * b, 1));
-        for (let i = 0; i < data.length; i++) data[i] = m.type === 'float32' ? Math.sin(i * 0.7) : m.type === 'int64' ? 1n : 1;
+        for (let i = 0; i < data.length; i++) data[i] = m.type === 'float32' ? Math.sin(i * 0.7) : m.type === 'int64' ? BigInt(ints[m.name] ?? 1) : ints[m.name] ?? 1;
         feeds[m.name] = new ort.Tensor(m.type, data, shape);
+        if (m.name in ints) values.push(`${m.name}=${ints[m.name]}`);
         if (shape.length) shapes.push(`--shape=${m.name}=${shape.join('x')}`);
       }
-      hone('optimize', file, '-o', engine, '--no-verify', `--threads=${opt.threads}`, `--tune=${opt.tune}`, ...shapes);
+      const made = values.map(v => fix ? `--fix=${v}` : `--input=${v}`), given = fix ? [] : made;
+      hone('optimize', file, '-o', engine, '--no-verify', `--threads=${opt.threads}`, `--tune=${opt.tune}`, ...shapes, ...made);
       const ours = [], theirs = [];
       for (let round = 0; round < +opt.rounds; round++) {
-        const out = JSON.parse(hone('bench', engine, '--json', '--quiet', `--threads=${opt.threads}`, '--warmup=5', `--runs=${opt.runs}`, ...shapes));
+        const out = JSON.parse(hone('bench', engine, '--json', '--quiet', `--threads=${opt.threads}`, '--warmup=5', `--runs=${opt.runs}`, ...shapes, ...given));
         ours.push(out.models[0].latency_ms.median);
         for (let i = 0; i < 5; i++) await session.run(feeds);
         const times = [];

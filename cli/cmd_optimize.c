@@ -66,6 +66,7 @@ static int optimize(cli *c, hone_model *m, outcome *r) {
   hone_optimize_options_init(&oo);
   oo.level = (int32_t)o->level.level;
   oo.passes = o->level.passes;
+  oo.fold_limit = (uint64_t)o->level.fold_limit;
   oo.print_after = o->print_after;
   oo.print_fn = print_graph;
   oo.print_user = c->options;

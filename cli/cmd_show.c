@@ -269,6 +269,7 @@ static const arg_option rows[] = {
     {"check", 0, ARG_FLAG, offsetof(show_options, check), "", "Compare all weights with their checksums, which loading leaves out.", 0, 0},
     {"shape", 0, ARG_LIST, offsetof(show_options, feed.shapes), "[NAME=]DIMS",
      "Fixes the shape of an input first, as in image=1x3x224x224.", 0, 0},
+    {"fix", 0, ARG_LIST, offsetof(show_options, feed.fixed), "[NAME=]VALUE", "Makes an input a constant first, as in sr=16000.", 0, 0},
     {0}};
 static const arg_group groups[] = {{"Options", rows, 0}, {"Choosing within a TensorFlow model", choice_option_rows, offsetof(show_options, feed)},
                                    {"Common options", common_option_rows, offsetof(show_options, common)}, {0}};

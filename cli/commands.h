@@ -21,11 +21,11 @@ typedef struct session_options {
 extern const arg_option session_option_rows[];
 
 typedef struct level_options {
-  int64_t level;
+  int64_t level, fold_limit;
   const char *passes;
 } level_options;
 extern const arg_option level_option_rows[];
-#define LEVEL_OPTIONS_DEFAULT {.level = 2}
+#define LEVEL_OPTIONS_DEFAULT {.level = 2, .fold_limit = 1 << 20}
 
 /* Prepares a model to run; fails with a line. */
 int session_open(cli *c, const hone_model *m, const session_options *o, hone_session **s);

@@ -32,6 +32,8 @@ const arg_option level_option_rows[] = {
      "How much is done, also spelled -O2: 0 nothing, 1 exact clean-up, 2 folding and fusion too (default), 3 search too.", 0, 3},
     {"passes", 0, ARG_TEXT, offsetof(level_options, passes), "A,B,...",
      "Only these passes, in this order, instead of a level's; 'hone passes' lists them.", 0, 0},
+    {"fold-limit", 0, ARG_INT, offsetof(level_options, fold_limit), "BYTES",
+     "Largest constant that folding makes where it is more than twice what it replaces (default 1048576).", 0, 1e15},
     {0}};
 
 int session_open(cli *c, const hone_model *m, const session_options *o, hone_session **s) {
@@ -67,6 +69,7 @@ int model_optimize(cli *c, hone_model *m, const level_options *o) {
   hone_optimize_options_init(&oo);
   oo.level = (int32_t)o->level;
   oo.passes = o->passes;
+  oo.fold_limit = (uint64_t)o->fold_limit;
   hone_status st = hone_model_optimize(m, &oo);
   return st ? cli_fail_hone(c->cx, st) : CLI_OK;
 }

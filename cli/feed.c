@@ -10,9 +10,11 @@
 const arg_option feed_option_rows[] = {
     {"input", 'i', ARG_LIST, offsetof(feed_options, inputs), "[NAME=]SOURCE",
      "What an input gets: a .npy file, an image (JPEG, PNG, BMP), a folder or glob of images, random, random:LOW:HIGH, "
-     "zeros or ones. Once per input; inputs not named get random. NAME= may be left out where it is clear.", 0, 0},
+     "zeros, ones or a number. Once per input; inputs not named get random. NAME= may be left out where it is clear.", 0, 0},
     {"shape", 0, ARG_LIST, offsetof(feed_options, shapes), "[NAME=]DIMS",
      "Fixes the shape of an input, as in image=1x3x224x224.", 0, 0},
+    {"fix", 0, ARG_LIST, offsetof(feed_options, fixed), "[NAME=]VALUE",
+     "Makes an input a constant, a number or a .npy file, as in sr=16000: branches that it decides are decided then.", 0, 0},
     {"batch", 'b', ARG_INT, offsetof(feed_options, batch), "N",
      "Size of the first dimension where the model leaves it open (default 1; up to 16 for images).", 1, 65536},
     {"seed", 0, ARG_INT, offsetof(feed_options, seed), "N", "Seed of random inputs (default 1).", 0, 9007199254740992.0},
@@ -51,6 +53,57 @@ static int which_input(const hone_model *m, const char *option, const char *text
   return CLI_OK;
 }
 
+static int fix_shape(cli *c, hone_model *m, const char *text) {
+  uint32_t index;
+  const char *dims_text;
+  int32_t rank;
+  int64_t dims[HONE_MAX_RANK];
+  hone_tensor_info info;
+  int code = which_input(m, "shape", text, &index, &dims_text);
+  if (code) return code;
+  if (!shape_parse(dims_text, &rank, dims)) return cli_usage("--shape: '%s' is no shape such as 1x3x224x224", dims_text);
+  hone_model_input_info(m, index, &info);
+  hone_status st = hone_model_set_input_shape(m, info.name, (uint32_t)rank, dims);
+  return st ? cli_fail_hone(c->cx, st) : CLI_OK;
+}
+
+static bool ends_with(const char *s, const char *end) {
+  size_t n = strlen(s), m = strlen(end);
+  return n >= m && strcmp(s + n - m, end) == 0;
+}
+
+/* An input that becomes a constant, of the type and shape the model gives it: open dimensions are those of the file, or 1. */
+static int fix_value(cli *c, hone_model *m, const char *text) {
+  uint32_t index;
+  const char *source;
+  tensor t = {0};
+  double number = 0;
+  hone_tensor_info info;
+  int code = which_input(m, "fix", text, &index, &source);
+  if (code) return code;
+  hone_model_input_info(m, index, &info);
+  if (ends_with(source, ".npy")) {
+    code = npy_read(source, &t);
+    if (!code && !tensor_convert(&t, info.dtype))
+      code = cli_usage("%s: elements of type %s; input '%s' is %s", source, hone_dtype_name(t.dtype), info.name, hone_dtype_name(info.dtype));
+  } else if (!args_real(source, &number)) {
+    return cli_usage("--fix=%s: '%s' is neither a number nor a .npy file", text, source);
+  } else {
+    for (int32_t k = 0; k < info.rank; k++)
+      if (info.dims[k] < 0) info.dims[k] = 1;
+    if (info.rank < 0 || !dtype_numeric(info.dtype) || !tensor_make(&t, info.dtype, info.rank, info.dims))
+      return cli_usage("--fix: input '%s' (%s %s) cannot be made of a number; give it a .npy file", info.name, hone_dtype_name(info.dtype), info_shape_text(&info).s);
+    for (size_t k = 0; k < t.count; k++) tensor_set(t.dtype, t.data, k, number);
+    if (t.count && tensor_get(t.dtype, t.data, 0) != number && !dtype_float(t.dtype))
+      code = cli_usage("--fix=%s: %s does not hold %s", text, hone_dtype_name(t.dtype), source);
+  }
+  hone_status st = HONE_OK;
+  if (!code) st = hone_model_set_input_shape(m, info.name, (uint32_t)t.rank, t.dims);
+  if (!code && !st) st = hone_model_fix_input(m, info.name, t.data, t.bytes);
+  tensor_free(&t);
+  return st ? cli_fail_hone(c->cx, st) : code;
+}
+
 int model_open(cli *c, const char *path, const feed_options *o, hone_model **model) {
   hone_model *m;
   hone_load_options lo;
@@ -63,22 +116,8 @@ int model_open(cli *c, const char *path, const feed_options *o, hone_model **mod
   hone_status st = hone_model_load_with(c->cx, path, &lo, &m);
   if (st) return cli_fail_hone(c->cx, st);
   int code = CLI_OK;
-  for (size_t i = 0; !code && i < o->shapes.n; i++) {
-    uint32_t index;
-    const char *dims_text;
-    int32_t rank;
-    int64_t dims[HONE_MAX_RANK];
-    hone_tensor_info info;
-    code = which_input(m, "shape", o->shapes.p[i], &index, &dims_text);
-    if (code) break;
-    if (!shape_parse(dims_text, &rank, dims)) {
-      code = cli_usage("--shape: '%s' is no shape such as 1x3x224x224", dims_text);
-      break;
-    }
-    hone_model_input_info(m, index, &info);
-    st = hone_model_set_input_shape(m, info.name, (uint32_t)rank, dims);
-    if (st) code = cli_fail_hone(c->cx, st);
-  }
+  for (size_t i = 0; !code && i < o->shapes.n; i++) code = fix_shape(c, m, o->shapes.p[i]);
+  for (size_t i = 0; !code && i < o->fixed.n; i++) code = fix_value(c, m, o->fixed.p[i]);
   if (code)
     hone_model_destroy(&m);
   else
@@ -97,11 +136,6 @@ static int parse_random(feed_input *in, const char *range) {
   in->ranged = colon && args_real(low, &in->low) && args_real(colon + 1, &in->high) && in->low <= in->high;
   free(low);
   return in->ranged ? CLI_OK : cli_usage("--input: 'random%s' is not random:LOW:HIGH", range);
-}
-
-static bool ends_with(const char *s, const char *end) {
-  size_t n = strlen(s), m = strlen(end);
-  return n >= m && strcmp(s + n - m, end) == 0;
 }
 
 /* Constants take the shape of the model; its open dimensions are resolved here. */
@@ -126,6 +160,10 @@ static int parse_source(feed_input *in, const char *source, const hone_tensor_in
   if (strcmp(source, "zeros") == 0 || strcmp(source, "ones") == 0) {
     in->kind = SOURCE_CONSTANT;
     in->low = source[0] == 'o';
+    return CLI_OK;
+  }
+  if (args_real(source, &in->low)) {
+    in->kind = SOURCE_CONSTANT;
     return CLI_OK;
   }
   int code = paths_find(source, &in->files);

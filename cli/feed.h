@@ -11,7 +11,7 @@ typedef struct choice_options {
 
 typedef struct feed_options {
   choice_options choice;
-  arg_list inputs, shapes;
+  arg_list inputs, shapes, fixed;
   int64_t batch, seed;
 } feed_options;
 extern const arg_option feed_option_rows[], choice_option_rows[]; /* both of feed_options */
@@ -40,7 +40,7 @@ typedef struct feed {
   bool fill;
 } feed;
 
-/* Loads a model as --tag-set, --signature-def, --inputs and --outputs say, and applies --shape. A model beside the
+/* Loads a model as --tag-set, --signature-def, --inputs and --outputs say, and applies --shape and --fix. A model beside the
    first may be of a format that leaves no choice. */
 int model_open(cli *c, const char *path, const feed_options *o, hone_model **model);
 

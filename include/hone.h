@@ -237,6 +237,11 @@ HONE_API bool hone_model_metadata_at(const hone_model *model, uint32_t index, co
     Errors: BAD_ARG (no such input, wrong rank, contradicts a fixed dimension), BAD_GRAPH. */
 HONE_API hone_status hone_model_set_input_shape(hone_model *model, const char *input, uint32_t rank, const int64_t *dims);
 
+/** Makes an input a constant: the model no longer has it, and optimization can use what it is (a sampling rate that chooses
+    a branch, say). `data` is `bytes` of the input's type, dense; its shape must be fixed. On failure the model is unchanged.
+    Errors: BAD_ARG (no such input, open shape, other size). */
+HONE_API hone_status hone_model_fix_input(hone_model *model, const char *input, const void *data, size_t bytes);
+
 HONE_API hone_status hone_model_get_stats(const hone_model *model, hone_model_stats *stats);
 HONE_API uint32_t hone_model_layer_count(const hone_model *model);
 HONE_API hone_status hone_model_layer_info(hone_model *model, uint32_t index, hone_layer_info *info);
@@ -273,6 +278,8 @@ typedef struct hone_optimize_options {
   hone_print_fn print_fn;
   void *print_user;
   bool verify;             /**< check the graph's legality after each pass */
+  uint64_t fold_limit;     /**< bytes of a constant that folding may make where it is more than twice what it replaces
+                                (default 1 MiB); weights of convolutions and products are made whatever their size */
 } hone_optimize_options;
 HONE_API void hone_optimize_options_init(hone_optimize_options *options);
 

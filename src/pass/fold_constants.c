@@ -3,9 +3,19 @@
 #include "base/checked.h"
 #include "pass/pass.h"
 
-enum { ALWAYS_BYTES = 1 << 20 }; /* results up to here are kept whatever they replace */
+/* Do only layers with weights read it, as those? They want them constant, whatever the size. */
+static bool is_weight(const hn_graph *g, const hn_node *n) {
+  const hn_value *v = n->n_out == 1 ? hn_value_at(g, n->out[0]) : NULL;
+  for (uint32_t i = 0; v && i < v->n_users; i++) {
+    const hn_node *user = hn_node_at(g, v->users[i]);
+    bool weights = user->op == HN_Conv || user->op == HN_ConvTranspose || user->op == HN_Gemm || user->op == HN_MatMul;
+    if (!weights || user->in[0] == n->out[0]) return false;
+  }
+  return v && v->n_users;
+}
 
-static bool foldable(const hn_graph *g, const hn_node *n) {
+/* Results up to the limit are kept whatever they replace, larger ones where they are not much larger. */
+static bool foldable(const hn_pass *p, const hn_graph *g, const hn_node *n) {
   if (n->dead || hn_op_is(n->op, HN_OP_RANDOM | HN_OP_CONTROL)) return false;
   if (n->op == HN_DequantizeLinear) return false; /* the integer form is the one to keep and to compute with */
   size_t in_bytes = 0, out_bytes = 0;
@@ -24,7 +34,7 @@ static bool foldable(const hn_graph *g, const hn_node *n) {
     else if (!hn_dtype_bytes(v->dtype, (uint64_t)count, &bytes)) return false;
     if (!hn_add_size(out_bytes, bytes, &out_bytes)) return false;
   }
-  return out_bytes <= ALWAYS_BYTES || out_bytes / 2 <= in_bytes;
+  return out_bytes <= p->fold_limit || out_bytes / 2 <= in_bytes || is_weight(g, n);
 }
 
 /* HONE_OK and *done false: the node stays and shows its fault, if any, when it runs. */
@@ -70,7 +80,7 @@ static hone_status fold_graph(hn_pass *p, hn_graph *g) {
   hone_status st = HONE_OK;
   for (uint32_t i = 0; i < n && !st && p->eval; i++) {
     bool done = false;
-    if (foldable(g, hn_node_at(g, order[i]))) st = fold_node(p, g, order[i], &done);
+    if (foldable(p, g, hn_node_at(g, order[i]))) st = fold_node(p, g, order[i], &done);
     nodes += done;
   }
   hn_free(order);

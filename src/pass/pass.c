@@ -184,7 +184,7 @@ static hone_status run_named(hn_pass *p, hn_graph *g, const hone_optimize_option
 }
 
 hone_status hn_passes_run(hn_graph *g, const hone_optimize_options *o, hn_eval_fn eval, hn_report *report) {
-  hn_pass p = {.cx = g->cx, .eval = eval, .report = report};
+  hn_pass p = {.cx = g->cx, .eval = eval, .fold_limit = o->fold_limit, .report = report};
   if (o->level < 0 || o->level > 3)
     return hn_fail(g->cx, HONE_BAD_ARG, "optimization level %d; levels are 0 to 3", (int)o->level);
   if (o->print_after && strcmp(o->print_after, "all") != 0 && find_pass(o->print_after, strlen(o->print_after)) < 0)

@@ -27,6 +27,7 @@ typedef struct hn_pass {
   hone_context *cx;
   const char *name;
   hn_eval_fn eval;
+  uint64_t fold_limit; /* hone_optimize_options */
   hn_report *report;
   uint32_t changes; /* by this run of the pass */
 } hn_pass;

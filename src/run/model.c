@@ -199,18 +199,15 @@ static hone_status no_input(const hone_model *m, const char *name) {
   return st;
 }
 
-hone_status hone_model_set_input_shape(hone_model *m, const char *input, uint32_t rank, const int64_t *dims) {
-  hn_id id = HN_NONE;
-  for (size_t i = 0; i < m->g->inputs.n; i++)
-    if (hn_streq(hn_value_at(m->g, m->g->inputs.p[i])->name, input)) id = m->g->inputs.p[i];
-  if (id == HN_NONE) return no_input(m, input);
-  if (rank > HN_MAX_RANK) return hn_fail(m->cx, HONE_BAD_ARG, "input '%s': %u dimensions; at most %d", input, rank, HN_MAX_RANK);
-  for (uint32_t k = 0; k < rank; k++)
-    if (dims[k] < 0) return hn_fail(m->cx, HONE_BAD_ARG, "input '%s': dimension %u is negative", input, k);
-  hn_shape shape = hn_shape_of((int32_t)rank, dims);
-  hn_graph *g = hn_graph_clone(m->g); /* a failure leaves the model as it was */
-  if (!g) return hn_nomem(m->cx);
-  hone_status st = hn_bind_input(g, id, &shape);
+static hone_status find_input(const hone_model *m, const char *name, size_t *at) {
+  for (*at = 0; *at < m->g->inputs.n; ++*at)
+    if (hn_streq(hn_value_at(m->g, m->g->inputs.p[*at])->name, name)) return HONE_OK;
+  return no_input(m, name);
+}
+
+/* What was tried on a clone becomes the model, or on failure leaves it as it was. */
+static hone_status take_graph(hone_model *m, hn_graph *g, hone_status st) {
+  if (!st && g->oom) st = hn_nomem(m->cx);
   if (!st) st = hn_infer_again(g);
   if (st) {
     hn_graph_destroy(g);
@@ -220,6 +217,43 @@ hone_status hone_model_set_input_shape(hone_model *m, const char *input, uint32_
   m->g = g;
   hn_model_changed(m);
   return HONE_OK;
+}
+
+hone_status hone_model_set_input_shape(hone_model *m, const char *input, uint32_t rank, const int64_t *dims) {
+  size_t at;
+  HN_TRY(find_input(m, input, &at));
+  if (rank > HN_MAX_RANK) return hn_fail(m->cx, HONE_BAD_ARG, "input '%s': %u dimensions; at most %d", input, rank, HN_MAX_RANK);
+  for (uint32_t k = 0; k < rank; k++)
+    if (dims[k] < 0) return hn_fail(m->cx, HONE_BAD_ARG, "input '%s': dimension %u is negative", input, k);
+  hn_shape shape = hn_shape_of((int32_t)rank, dims);
+  hn_graph *g = hn_graph_clone(m->g);
+  return g ? take_graph(m, g, hn_bind_input(g, g->inputs.p[at], &shape)) : hn_nomem(m->cx);
+}
+
+hone_status hone_model_fix_input(hone_model *m, const char *input, const void *data, size_t bytes) {
+  size_t at;
+  HN_TRY(find_input(m, input, &at));
+  const hn_value *v = hn_value_at(m->g, m->g->inputs.p[at]);
+  hn_tensor *t;
+  if (!hn_shape_fixed(&v->shape) || !hone_dtype_size(v->dtype))
+    return hn_fail(m->cx, HONE_BAD_ARG, "input '%s' has no fixed shape and type, so it cannot be made a constant: set its shape first", input);
+  HN_TRY(hn_tensor_create(m->cx, v->dtype, v->shape.rank, v->shape.d, &t));
+  if (t->bytes != bytes) {
+    hone_status st = hn_fail(m->cx, HONE_BAD_ARG, "input '%s' has %zu bytes, not %zu", input, t->bytes, bytes);
+    hn_tensor_unref(t);
+    return st;
+  }
+  if (bytes) memcpy(t->data, data, bytes);
+  hn_graph *g = hn_graph_clone(m->g);
+  if (!g) {
+    hn_tensor_unref(t);
+    return hn_nomem(m->cx);
+  }
+  hn_id id = g->inputs.p[at];
+  hn_set_data(g, id, t);
+  hn_value_at(g, id)->is_input = false;
+  memmove(g->inputs.p + at, g->inputs.p + at + 1, sizeof *g->inputs.p * (--g->inputs.n - at));
+  return take_graph(m, g, HONE_OK);
 }
 
 hone_status hone_model_add_output(hone_model *m, const char *tensor) {

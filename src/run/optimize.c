@@ -6,7 +6,7 @@
 #include "run/model.h"
 
 void hone_optimize_options_init(hone_optimize_options *options) {
-  *options = (hone_optimize_options){.size = sizeof *options, .level = 2};
+  *options = (hone_optimize_options){.size = sizeof *options, .level = 2, .fold_limit = 1 << 20};
 }
 
 /* The caller's options may be of an older, smaller version: what it lacks keeps its default. */

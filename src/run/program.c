@@ -16,7 +16,7 @@
 #include "run/timeline.h"
 
 /* What fixed shapes make possible. */
-#define HN_SPECIALIZE_PASSES "fold-constants,dead"
+#define HN_SPECIALIZE_PASSES "fold-constants,inline-control,dead"
 
 /* A buffer for a tensor whose shape is known only when it is computed; kept and grown between runs. */
 typedef struct dynamic {
@@ -216,6 +216,25 @@ static hone_status call_nested(hn_exec *x, const hn_graph *sub, const hn_view *i
 
 /* ------------------------------------------------------------------------------------------ creation */
 
+/* Branches that are decided bring in more that can be folded, and that may decide others. */
+static hone_status apply_shapes(hn_graph *g) {
+  enum { MOST = 8 };
+  hone_optimize_options o;
+  hone_optimize_options_init(&o);
+  o.passes = HN_SPECIALIZE_PASSES;
+  o.fold_limit = UINT64_MAX; /* it would have to be computed in each run */
+  bool again = true;
+  hone_status st = HONE_OK;
+  for (int round = 0; round < MOST && again && !st; round++) {
+    hn_report r = {0};
+    st = hn_passes_run(g, &o, hn_eval_constant, &r);
+    again = false;
+    for (size_t i = 0; i < r.n; i++) again |= strcmp(r.p[i].pass, "inline-control") == 0;
+    hn_report_free(&r);
+  }
+  return st;
+}
+
 static hone_status specialize(hn_program *p, const hn_view *in) {
   hn_graph *g = p->g;
   for (size_t i = 0; i < g->inputs.n; i++) {
@@ -229,13 +248,7 @@ static hone_status specialize(hn_program *p, const hn_view *in) {
   }
   HN_TRY(hn_infer_again(g));
   if (p->options.reference) return HONE_OK;
-  hone_optimize_options oo;
-  hone_optimize_options_init(&oo);
-  oo.passes = HN_SPECIALIZE_PASSES;
-  oo.verify = false;
-  hn_report unread = {0};
-  hone_status st = hn_passes_run(g, &oo, hn_eval_constant, &unread);
-  hn_report_free(&unread);
+  hone_status st = apply_shapes(g);
   if (!st && !p->options.keep_all) st = hn_quant_absorb(g, hn_eval_constant);
   if (!st) st = hn_quant_widen(g, hn_isa_has_bf16());
   return st ? st : hn_quant_open_constants(g, hn_eval_constant);

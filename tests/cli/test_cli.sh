@@ -29,6 +29,12 @@ for level in 0 1 2 3; do check "optimize: level $level" "$hone" optimize "$model
 prints "optimize: chosen passes, graph after one" '# after dead' "$hone" optimize "$model" --passes=dead --print-after=dead -o "$work/p.hone"
 check "optimize: fixed shape" "$hone" optimize "$model" --shape=image=4x1x28x28 -o "$work/s.hone"
 prints "optimize: the shape is in the result" '4x1x28x28' "$hone" show "$work/s.hone"
+check "optimize: an input as a constant" "$hone" optimize "$model" --fix=image=0.5 -o "$work/fixed.hone"
+prints "optimize: a constant is no input" '^layers +0' "$hone" show "$work/fixed.hone"
+check "run: without inputs" "$hone" run "$work/fixed.hone"
+fails "fix: no number" 2 "neither a number" "$hone" show "$model" --fix=image=x
+fails "fix: unknown input" 2 'no input has this name' "$hone" show "$model" --fix=nose=1
+prints "run: a number for an input" '.' "$hone" run "$work/m.hone" --input=0.5
 prints "optimize: JSON" '"rules"|"report"|"passes"' "$hone" optimize "$model" -o "$work/j.hone" --json
 
 # tuning

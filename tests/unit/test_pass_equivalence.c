@@ -347,3 +347,86 @@ TEST(passes_keep_what_a_graph_computes) {
     hone_context_destroy(&cx);
   }
 }
+
+/* Branches and rounds put in place of If and Loop compute what the nodes did, which the reference kernels say. */
+TEST(inlined_control_flow_keeps_what_a_graph_computes) {
+  static const char text[] =
+      "graph \"g\" {\n"
+      "  input %x : f32[3]\n"
+      "  const %n : i64[] = {3}\n"
+      "  const %once : i64[] = {1}\n"
+      "  const %go : bool[] = {1}\n"
+      "  const %no : bool[] = {0}\n"
+      "  %y, %all, %firsts = Loop(%n, %go, %x, %x) {captures=1 body=graph \"b\" {\n"
+      "    input %i : i64[]\n"
+      "    input %c : bool[]\n"
+      "    input %a : f32[3]\n"
+      "    input %b : f32[3]\n"
+      "    %k = Cast(%i) {to=1} : f32[]\n"
+      "    %d = Mul(%a, %b) : f32[3]\n"
+      "    %e = Add(%d, %k) : f32[3]\n"
+      "    output \"c\" = %c\n"
+      "    output \"e\" = %e\n"
+      "    output \"d\" = %d\n"
+      "    output \"a\" = %a\n"
+      "  }} : f32[3], f32[3, 3], f32[3, 3]  # rounds\n"
+      "  %s, %t = Loop(%once, %go, %y) {captures=0 body=graph \"b\" {\n"
+      "    input %i : i64[]\n"
+      "    input %c : bool[]\n"
+      "    input %a : f32[3]\n"
+      "    const %limit : f32[] = {9}\n"
+      "    %m = ReduceMax(%a) {keepdims=0} : f32[]\n"
+      "    %on = Less(%m, %limit) : bool[]\n"
+      "    %e = If(%on, %a) {captures=1 then_branch=graph \"t\" {\n"
+      "      input %v : f32[3]\n"
+      "      %w = Neg(%v) : f32[3]\n"
+      "      output \"w\" = %w\n"
+      "    } else_branch=graph \"e\" {\n"
+      "      input %v : f32[3]\n"
+      "      output \"v\" = %v\n"
+      "    }} : f32[3]\n"
+      "    output \"c\" = %on\n"
+      "    output \"e\" = %e\n"
+      "    output \"m\" = %m\n"
+      "  }} : f32[3], f32[1]  # round\n"
+      "  %u = If(%no, %s, %x) {captures=2 then_branch=graph \"t\" {\n"
+      "    input %v : f32[3]\n"
+      "    input %w : f32[3]\n"
+      "    output \"w\" = %w\n"
+      "  } else_branch=graph \"e\" {\n"
+      "    input %v : f32[3]\n"
+      "    input %w : f32[3]\n"
+      "    %z = Sub(%w, %v) : f32[3]\n"
+      "    output \"z\" = %z\n"
+      "  }} : f32[3]  # branch\n"
+      "  output \"u\" = %u\n"
+      "  output \"all\" = %all\n"
+      "  output \"firsts\" = %firsts\n"
+      "  output \"t\" = %t\n"
+      "}\n";
+  hone_context *cx;
+  hn_graph *g = NULL;
+  float x[] = {0.5f, -1.25f, 2};
+  hn_view in = {.data = x, .dtype = HONE_DTYPE_F32, .rank = 1, .dims = {3}, .count = 3};
+  run want;
+  REQUIRE(!hone_context_create(&cx));
+  hone_status st = hn_graph_parse(cx, text, &g);
+  if (!st) st = hn_infer_graph(g);
+  if (!st) st = evaluate(g, &in, &want);
+  CHECK_MSG(!st, "%s", hone_context_error(cx));
+  if (!st) {
+    try_passes(g, &in, &want, "inline-control", 2, 0);
+    try_passes(g, &in, &want, NULL, 2, 0);
+    hone_optimize_options o;
+    hn_report report = {0};
+    hone_optimize_options_init(&o);
+    CHECK(!hn_passes_run(g, &o, hn_eval_constant, &report));
+    uint32_t left = 0; /* only the If whose condition depends on data stays */
+    for (size_t i = 0; i < g->nodes.n; i++) left += !g->nodes.p[i].dead && hn_op_is(g->nodes.p[i].op, HN_OP_CONTROL);
+    CHECK(left == 1);
+    hn_report_free(&report);
+    hn_program_destroy(want.p);
+  }
+  hn_graph_destroy(g);
+  hone_context_destroy(&cx);
+}

@@ -1,6 +1,9 @@
 # What `cmake --install` puts where: program, libraries, header, pkg-config file, CMake package, man page.
 include(CMakePackageConfigHelpers)
 install(TARGETS hone hone_shared hone_static RUNTIME LIBRARY ARCHIVE)
+if(TARGET hone_cuda)
+  install(TARGETS hone_cuda LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+endif()
 install(FILES include/hone.h TYPE INCLUDE)
 install(FILES docs/hone.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 configure_file(cmake/hone.pc.in hone.pc @ONLY)

@@ -32,9 +32,16 @@ typedef struct hn_device_kind {
   hone_status (*alloc)(hn_device *d, size_t bytes, void **out);
   void (*release)(hn_device *d, void *p); /* accepts NULL */
   hone_status (*copy)(hn_device *d, hn_lane_kind lane, void *to, const void *from, size_t bytes);
+  /* memory of the host from and to which copies go on while the host does other things; NULL: any */
+  hone_status (*host_alloc)(hn_device *d, size_t bytes, void **out);
+  void (*host_release)(hn_device *d, void *p); /* accepts NULL */
   /* its kernels, as hn_kernel_at() and hn_kernel_ref(), and the one that changes layouts */
   const hn_kernel *(*kernel_at)(uint32_t i);
   const hn_kernel *reorder;
+  /* what a kernel of its own leaves of a node's epilogue: the steps from t->fused on, on output 0 where it lies. NULL: a
+     kernel does all of it or is not used */
+  bool (*takes_epilogue)(const hn_task *t);
+  hone_status (*epilogue)(hn_exec *x);
   bool (*supports)(const hn_device *d, const hn_task *t); /* may it be asked for a kernel at all? NULL: yes */
   /* the order between lanes: after mark(), wait() makes a lane and await() the host wait until the work given to
      `lane` before is done. Events are numbered by the caller from 0. NULL: all is done when it returns */

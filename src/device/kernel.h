@@ -104,6 +104,7 @@ struct hn_exec {
   hn_view *in, *out;     /* out[i].data is set before run() only where the shape was planned */
   void *scratch;
   int threads;
+  int lane;              /* of the device it runs on: a hn_lane_kind */
   /* Makes sure output i is a buffer of this dtype and shape: checks against the plan, or allocates. */
   hone_status (*output)(hn_exec *x, uint32_t i, hn_dtype dtype, int32_t rank, const int64_t *dims);
   /* Runs nested graph `sub` on n views; results are owned by the executor until release_results(). */

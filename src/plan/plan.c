@@ -250,6 +250,8 @@ static hone_status try_kernel(const hn_kernel *k, hn_planned *s) {
   if (k->plan) HN_TRY(k->plan(t));
   else want_plain(t);
   if (t->fused == n->n_post) return HONE_OK;
+  if (t->on && t->on->kind->kernel_at)
+    return t->on->kind->takes_epilogue && t->on->kind->takes_epilogue(t) ? HONE_OK : HONE_UNSUPPORTED;
   hone_status st = hn_chain_create(t, HN_NONE, n->post + t->fused, n->n_post - t->fused, &s->tail);
   return st == HONE_UNSUPPORTED && !k->plan ? HONE_OK : st; /* after a reference the references can do it */
 }

@@ -45,6 +45,7 @@ struct hn_program {
   hn_plan *plan;
   hn_plan_options options;
   unsigned char *memory[HN_MAX_DEVICES];
+  hn_device *pinned_by;    /* whose memory of the host memory[HN_HOST] is; NULL: nobody's */
   hn_placement placement;  /* with of_node owned; n 0: all on the CPU */
   hn_id *fallbacks;        /* nodes that a device does not run, as far as it was asked */
   uint32_t n_fallbacks;
@@ -266,6 +267,7 @@ static hone_status prepare_steps(hn_program *p) {
     q->exec.in = hn_arena_alloc(a, sizeof(hn_view) * s->task.n_in);
     q->exec.out = hn_arena_alloc(a, sizeof(hn_view) * s->task.n_out);
     if (!q->exec.in || !q->exec.out) return hn_nomem(p->cx);
+    if (p->plan->schedule) q->exec.lane = (p->plan->schedule->lane[i] + HN_LANE_KINDS - 1) % HN_LANE_KINDS;
     if (s->scratch != HN_NONE) q->exec.scratch = p->memory[s->device] + p->plan->blocks.p[s->scratch].offset;
   }
   return HONE_OK;
@@ -299,7 +301,12 @@ static hone_status plan_placed(hn_program *p, const hn_place *place) {
 }
 
 static hone_status get_memory(hn_program *p) {
-  p->memory[HN_HOST] = hn_malloc_aligned(p->plan->arena_bytes);
+  for (uint32_t d = 1; d < p->placement.n && !p->pinned_by; d++)
+    if (p->placement.devices[d]->kind->host_alloc) p->pinned_by = p->placement.devices[d];
+  void *pinned = NULL;
+  if (p->pinned_by) HN_TRY(p->pinned_by->kind->host_alloc(p->pinned_by, p->plan->arena_bytes, &pinned));
+  if (p->pinned_by) p->memory[HN_HOST] = pinned;
+  else p->memory[HN_HOST] = hn_malloc_aligned(p->plan->arena_bytes);
   if (!p->memory[HN_HOST]) return hn_fail(p->cx, HONE_NOMEM, "out of memory: %zu bytes for activations", p->plan->arena_bytes);
   for (uint32_t d = 1; d < p->placement.n; d++) {
     hn_device *device = p->placement.devices[d];
@@ -376,7 +383,8 @@ void hn_program_destroy(hn_program *p) {
     release(p->dynamics[i].device, p->dynamics[i].view.data);
   hn_free(p->dynamics);
   hn_free(p->steps);
-  hn_free_aligned(p->memory[HN_HOST]);
+  if (p->pinned_by) p->pinned_by->kind->host_release(p->pinned_by, p->memory[HN_HOST]);
+  else hn_free_aligned(p->memory[HN_HOST]);
   for (uint32_t d = 1; d < p->placement.n; d++) p->placement.devices[d]->kind->release(p->placement.devices[d], p->memory[d]);
   hn_timeline_destroy(p->timeline);
   hn_free((void *)(uintptr_t)p->placement.of_node);
@@ -406,6 +414,8 @@ static hone_status run_step(prepared_step *s) {
   for (uint32_t i = 0; i < x->n_out; i++) x->out[i] = slot_view(s->program, planned->out[i]);
   HN_TRY(planned->task.kernel->run(x));
   const hn_node *n = planned->task.node;
+  const hn_device *d = planned->task.on;
+  if (n && d && d->kind->kernel_at) return planned->task.fused < n->n_post ? d->kind->epilogue(x) : HONE_OK;
   if (planned->tail) hn_chain_run(planned->tail, x);
   else if (n && planned->task.fused < n->n_post) return hn_apply_epilogue_ref(x);
   return HONE_OK;

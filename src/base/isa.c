@@ -16,6 +16,22 @@ hn_isa hn_isa_best(void) {
 #endif
 }
 
+hn_bytes hn_bytes_best(hn_isa isa) {
+#if defined(__x86_64__) || defined(__i386__)
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  bool avx_vnni = __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & 1U << 4);
+  if (isa == HN_ISA_AVX512 && __builtin_cpu_supports("avx512vnni")) return HN_BYTES_VNNI;
+  if (isa == HN_ISA_AVX2 && avx_vnni) return HN_BYTES_VNNI;
+#endif
+  (void)isa;
+  return HN_BYTES_PLAIN;
+}
+
+const char *hn_bytes_name(hn_isa isa, hn_bytes b) {
+  static const char *const names[HN_ISA_COUNT] = {"", "avx-vnni", "avx512-vnni"};
+  return b == HN_BYTES_VNNI && (unsigned)isa < HN_ISA_COUNT ? names[isa] : hn_isa_name(isa);
+}
+
 bool hn_isa_has_bf16(void) { return hn_isa_best() == HN_ISA_AVX512; }
 
 const char *hn_isa_name(hn_isa isa) {

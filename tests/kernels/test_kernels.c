@@ -129,8 +129,20 @@ static hn_id node(trial *t, const hn_id *in, uint32_t n, uint32_t n_out) { retur
 
 static const hn_op activations[] = {HN_Relu, HN_Clip, HN_Sigmoid, HN_HardSwish, HN_Tanh, HN_LeakyRelu, HN_Gelu, HN_Swish, HN_Elu, HN_Mish, HN_Abs};
 
+/* What integer kernels do at once: a tensor is added or none, then there is one function or none. */
+static void short_epilogue(trial *t, hn_id n, int32_t rank, const int64_t *dims) {
+  if (chance(3)) hn_add_post(t->g, n, HN_Add, input(t, rank, dims), false, 0, 0);
+  if (chance(3)) return;
+  hn_op op = activations[next() % (sizeof activations / sizeof *activations)];
+  hn_add_post(t->g, n, op, HN_NONE, false, op == HN_Clip ? -0.5f : op == HN_LeakyRelu ? 0.125f : op == HN_Gelu ? 0 : 1, op == HN_Clip ? 0.75f : 0);
+}
+
 /* Zero to three steps behind a node whose output has these dimensions. */
 static void epilogue(trial *t, hn_id n, int32_t rank, const int64_t *dims) {
+  if (t->quantized && chance(2)) {
+    short_epilogue(t, n, rank, dims);
+    return;
+  }
   for (int k = (int)between(0, 3); k > 0; k--) {
     if (chance(2)) {
       hn_op op = activations[next() % (sizeof activations / sizeof *activations)];
@@ -212,9 +224,9 @@ static bool make_conv(trial *t) {
     x[1] = w[1] = 16 * between(1, 3), w[0] = 16 * between(1, 3);
     for (int32_t i = 2; i < 4; i++) x[i] = between(5, 13), w[i] = 3;
   }
-  bool square = !transposed && !winograd && chance(4); /* depthwise, as our kernel for it asks for */
+  bool square = !transposed && !winograd && chance(t->quantized ? 2 : 4); /* depthwise, as our kernel for it asks for */
   if (square) {
-    spatial = 2, group = x[1] = w[0] = between(1, 40), co = w[1] = 1;
+    spatial = 2, group = x[1] = w[0] = t->quantized ? pick((const int64_t[]){8, 16, 32, 64, 72, 130}, 6) : between(1, 40), co = w[1] = 1;
     for (int32_t i = 2; i < 4; i++) x[i] = between(5, 23);
     w[2] = w[3] = chance(2) ? 3 : 5;
   }
@@ -622,7 +634,7 @@ static int compare(const trial *t, const hn_view *want, const hn_view *got, cons
 static int run_trial(trial *t, const hn_kernel *k, hn_cpu *cpu, hn_layout layout, int threads, uint32_t at) {
   hn_view in[MAX_INPUTS + 8] = {{0}}, want[4], got[4];
   char what[128];
-  snprintf(what, sizeof what, "%s (%s) from %s, %s, %d threads", k->name, hn_op_name(k->op), hn_layout_name(layout), hn_isa_name(cpu->isa), threads);
+  snprintf(what, sizeof what, "%s (%s) from %s, %s, %d threads", k->name, hn_op_name(k->op), hn_layout_name(layout), hn_bytes_name(cpu->isa, cpu->bytes), threads);
   for (size_t i = 0; i < t->g->inputs.n; i++) {
     const hn_value *v = hn_value_at(t->g, t->g->inputs.p[i]);
     in[i] = (hn_view){.dtype = HONE_DTYPE_F32, .rank = v->shape.rank, .count = 1};
@@ -651,7 +663,7 @@ static int run_trial(trial *t, const hn_kernel *k, hn_cpu *cpu, hn_layout layout
   return result;
 }
 
-static void test_kernel(const hn_kernel *k, hn_isa isa, hn_layout layout, int threads) {
+static void test_kernel(const hn_kernel *k, hn_isa isa, hn_bytes bytes, hn_layout layout, int threads) {
   const char *wanted = getenv("HONE_TEST_KERNEL"); /* one of them alone */
   hone_context *cx;
   hn_cpu *cpu = NULL;
@@ -659,6 +671,7 @@ static void test_kernel(const hn_kernel *k, hn_isa isa, hn_layout layout, int th
   if (wanted && strcmp(wanted, k->name)) return;
   REQUIRE(!hone_context_create(&cx));
   REQUIRE(!hn_cpu_create(cx, isa, &cpu));
+  cpu->bytes = bytes;
   cpu->thread_macs = 1; /* small cases use all threads too */
   for (uint32_t at = 0; at < CASES; at++) {
     seed = at * 7919u + (uint32_t)k->op * 104729u + (uint32_t)layout * 31u;
@@ -682,16 +695,18 @@ static void test_kernel(const hn_kernel *k, hn_isa isa, hn_layout layout, int th
 
 TEST(every_kernel_agrees_with_its_reference) {
   for (uint32_t i = 0; hn_kernel_at(i); i++)
-    for (int l = 0; l < HN_LAYOUT_COUNT; l++) test_kernel(hn_kernel_at(i), hn_isa_best(), (hn_layout)l, 1);
+    for (int l = 0; l < HN_LAYOUT_COUNT; l++) test_kernel(hn_kernel_at(i), hn_isa_best(), hn_bytes_best(hn_isa_best()), (hn_layout)l, 1);
 }
 
 TEST(every_instruction_set) {
-  for (int isa = 0; isa < (int)hn_isa_best(); isa++)
-    for (uint32_t i = 0; hn_kernel_at(i); i++) test_kernel(hn_kernel_at(i), (hn_isa)isa, HN_LAYOUT_PLAIN, 1);
+  for (int isa = 0; isa <= (int)hn_isa_best(); isa++)
+    for (int bytes = 0; bytes <= (int)hn_bytes_best((hn_isa)isa); bytes++)
+      for (uint32_t i = 0; hn_kernel_at(i); i++)
+        if (!bytes || strstr(hn_kernel_at(i)->name, "int8")) test_kernel(hn_kernel_at(i), (hn_isa)isa, (hn_bytes)bytes, HN_LAYOUT_PLAIN, 1);
 }
 
 TEST(several_threads) {
-  for (uint32_t i = 0; hn_kernel_at(i); i++) test_kernel(hn_kernel_at(i), hn_isa_best(), HN_LAYOUT_NHWC, 3);
+  for (uint32_t i = 0; hn_kernel_at(i); i++) test_kernel(hn_kernel_at(i), hn_isa_best(), hn_bytes_best(hn_isa_best()), HN_LAYOUT_NHWC, 3);
 }
 
 TEST(every_operator_has_inference_and_a_reference) {

@@ -8,6 +8,7 @@ hone_status hn_cpu_create(hone_context *cx, hn_isa isa, hn_cpu **out) {
   hn_cpu *c = hn_calloc(1, sizeof *c);
   if (!c) return hn_nomem(cx);
   c->isa = isa;
+  c->bytes = hn_bytes_best(isa);
   c->vec = hn_vec_for(isa);
   c->winograd_error = HN_WINOGRAD_ERROR;
   c->thread_macs = 200000;

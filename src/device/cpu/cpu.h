@@ -7,6 +7,7 @@
 /* What the kernels of one session share; they reach it as hn_task.device. */
 typedef struct hn_cpu {
   hn_isa isa;
+  hn_bytes bytes;              /* how it multiplies bytes; tests set less than the processor has */
   const struct hn_vec *vec;    /* arithmetic for it, vec/float_runs.h */
   struct dnnl_engine *engine;  /* oneDNN's, onednn/dnnl_util.h */
   struct dnnl_stream *stream;

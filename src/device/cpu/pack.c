@@ -9,7 +9,7 @@ static uint64_t key_of(const hn_task *t, size_t bytes, uint64_t form) {
   hn_str s = {0};
   hn_node_kind_text(t->node, &s);
   hn_str_printf(&s, " %s %s %s %u %zu %llx ", hn_kernels_id, t->kernel ? t->kernel->name : "",
-                t->device ? hn_isa_name(t->device->isa) : "", t->n_packs, bytes, (unsigned long long)form);
+                t->device ? hn_bytes_name(t->device->isa, t->device->bytes) : "", t->n_packs, bytes, (unsigned long long)form);
   hn_attrs_text(t->g, t->node, &s);
   for (uint32_t i = 0; i < t->n_in; i++) {
     const hn_arg *a = &t->in[i];

@@ -1,27 +1,85 @@
-/* int8_tile.h - the micro-kernel of exact integer products: a tile of 32-bit sums of products of 16-bit activations (8 bits
-   less their zero point) and 8-bit weights. Compiled for each instruction set from int8_tile_body.h. Sums of two products never saturate,
-   which is why it multiplies 16 bits, half as many at a time as VNNI does 8. */
+/* int8_tile.h - the micro-kernels of exact integer products: tiles of 32-bit sums of products of unsigned activations and signed
+   weights, four along the sum at a time ("quads"), and the way from the sums to the output. Compiled for each
+   instruction set from int8_tile_body.h. */
 #ifndef HN_INT8_TILE_H
 #define HN_INT8_TILE_H
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/isa.h"
 
+/* What becomes of a result, told in steps of the output. */
+typedef enum hn_int8_function {
+  HN_INT8_BOUNDS,    /* lo..hi */
+  HN_INT8_LEAKY,     /* what is below zero times a, then bounds */
+  HN_INT8_HARDSWISH, /* x, a real, times a x + b within 0..c, then bounds */
+  HN_INT8_CURVE,     /* x tells a place on the curve, 0..HN_INT8_PIECES; what it gives lies within bounds */
+  HN_INT8_FUNCTIONS
+} hn_int8_function;
+
+enum { HN_INT8_PIECES = 32 };
+typedef struct hn_int8_ending {
+  hn_int8_function function;
+  float lo, hi, a, b, c;
+  float curve[3][HN_INT8_PIECES]; /* value, slope and bend at the middle of each piece; a piece is 1 wide */
+  bool to_float, is_signed;       /* the output: floats, or bytes with this zero point */
+  int32_t zero;
+} hn_int8_ending;
+
+typedef enum hn_int8_residual { HN_INT8_NO_RESIDUAL, HN_INT8_RESIDUAL_U8, HN_INT8_RESIDUAL_I8, HN_INT8_RESIDUAL_F32 } hn_int8_residual;
+
+typedef struct hn_int8_mul {
+  const uint8_t *a;      /* rows of activations, lda apart */
+  int64_t lda;
+  const int8_t *w;       /* packed: quads of `cols` columns, four weights of a column together */
+  const int32_t *at;     /* where in a row the activations of each quad lie; NULL: at 4 times its number */
+  int64_t quads;
+  const int32_t *init;   /* what the sums of each column start from */
+  int32_t *sum;          /* rows of `cols` */
+} hn_int8_mul;
+
+typedef struct hn_int8_finish {
+  const int32_t *sum;    /* rows of `cols` */
+  const float *unit, *bias; /* by column, `cols` of each: the result is sum * unit + bias + residual * by */
+  hn_int8_residual residual;
+  const void *res;       /* as the output lies; may be the output */
+  float by;
+  int64_t n, ld;         /* columns that there are; elements between rows of the output */
+  void *out;
+  const hn_int8_ending *ending;
+} hn_int8_finish;
+
+/* A row of pixels of a depthwise convolution, channels last, `wide` channels at a time. Taps are taken by columns: the rows of
+   the window, in quads, filled up with any pixel under weights of zero. */
+enum { HN_INT8_PIXELS = 4, HN_INT8_SIDE = 5 }; /* largest */
+typedef struct hn_int8_depthwise {
+  const uint8_t *const *pixel; /* 4 * quads rows of (pixels - 1) * stride + side pointers */
+  int quads, side, stride;
+  const int8_t *w;       /* block of channels, quad, column, four vectors of quads of weights; as order() puts channels */
+  const int32_t *init;   /* by block, as order() puts channels */
+  const float *unit, *bias;
+  int64_t channels;      /* `wide` at least */
+  void *out;
+  const hn_int8_ending *ending;
+} hn_int8_depthwise;
+
 typedef struct hn_int8_tile {
-  int rows, cols; /* largest tile */
-  /* c[r * cols + j] = sum over k of a[r * lda + k] * b(k, j) for r < rows; pairs: half of k, rounded up. b is packed
-     pair by pair: two weights of column 0, two of column 1, ... */
-  void (*mul)(const int16_t *a, int64_t lda, const int8_t *b, int64_t pairs, int32_t *c, int rows);
+  int rows, cols;        /* largest tile */
+  int lanes;             /* half of cols: a narrower last panel costs half */
+  int wide, pixels;      /* of depthwise(): channels of a block, largest number of pixels */
+  bool saturates;        /* the sum of two products must fit 16 bits: quads where it may not are to be given in two */
+  void (*mul)(const hn_int8_mul *m, int rows, bool narrow);
+  void (*finish)(const hn_int8_finish *f, int rows);
+  void (*depthwise)(const hn_int8_depthwise *d, int pixels);
+  int (*order)(int i);   /* channel of a block that comes i-th */
   /* sum[i] += x[i] less zero times w[i] */
-  void (*add_products)(int32_t *sum, const void *x, int is_signed, int32_t zero, const int8_t *w, int64_t n);
-  /* d[i] = x[i] less zero */
-  void (*less_zero)(int16_t *d, const void *x, int is_signed, int32_t zero, int64_t n);
+  void (*add_products)(int32_t *sum, const uint8_t *x, int32_t zero, const int8_t *w, int64_t n);
 } hn_int8_tile;
 
-const hn_int8_tile *hn_int8_tile_for(hn_isa isa);
+const hn_int8_tile *hn_int8_tile_for(hn_isa isa, hn_bytes bytes);
 extern const hn_int8_tile hn_int8_tile_portable;
 #if defined(__x86_64__)
-extern const hn_int8_tile hn_int8_tile_avx2, hn_int8_tile_avx512;
+extern const hn_int8_tile hn_int8_tile_avx2, hn_int8_tile_avxvnni, hn_int8_tile_avx512, hn_int8_tile_avx512vnni;
 #endif
 #endif

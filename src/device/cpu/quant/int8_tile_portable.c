@@ -1,29 +1,83 @@
-/* int8_tile_portable.c - the micro-kernel for any processor, and the choice among the sets. */
+/* int8_tile_portable.c - the micro-kernels for any processor, and the choice among the sets. */
 #include "device/cpu/quant/int8_tile.h"
+
+#include <math.h>
 
 #define TILE hn_int8_tile_portable
 #define ROWS 4
-#define VECS 2
 #define LANES 4
-typedef struct four {
+#define PIXELS 1
+typedef struct ints {
   int32_t v[4];
-} four;
-#define VECTOR four
+} ints;
+typedef struct floats {
+  float v[4];
+} floats;
+#define EACH(type, expr)                     \
+  type r;                                    \
+  for (int i = 0; i < 4; i++) r.v[i] = expr; \
+  return r
 
-static inline four pairs_of(four sum, int32_t two, const int8_t *w) {
-  int16_t x[2];
-  __builtin_memcpy(x, &two, sizeof x);
-  for (int i = 0; i < 4; i++) sum.v[i] += x[0] * w[2 * i] + x[1] * w[2 * i + 1];
+static inline ints load_ints(const void *p) {
+  ints r;
+  __builtin_memcpy(&r, p, sizeof r);
+  return r;
+}
+static inline void store_ints(void *p, ints v) { __builtin_memcpy(p, &v, sizeof v); }
+static inline ints all_ints(int32_t v) { EACH(ints, v); }
+static inline floats load_floats(const float *p) { EACH(floats, p[i]); }
+static inline void store_floats(float *p, floats v) { __builtin_memcpy(p, &v, sizeof v); }
+static inline floats all_floats(float v) { EACH(floats, v); }
+static inline floats to_floats(ints v) { EACH(floats, (float)v.v[i]); }
+static inline ints to_ints(floats v) { EACH(ints, (int32_t)rintf(v.v[i])); }
+static inline floats fma_floats(floats a, floats b, floats c) { EACH(floats, a.v[i] * b.v[i] + c.v[i]); }
+static inline floats mul_floats(floats a, floats b) { EACH(floats, a.v[i] * b.v[i]); }
+static inline floats add_floats(floats a, floats b) { EACH(floats, a.v[i] + b.v[i]); }
+static inline floats sub_floats(floats a, floats b) { EACH(floats, a.v[i] - b.v[i]); }
+static inline floats between(floats lo, floats v, floats hi) { EACH(floats, v.v[i] < lo.v[i] ? lo.v[i] : v.v[i] > hi.v[i] ? hi.v[i] : v.v[i]); }
+static inline floats negative_part(floats v) { EACH(floats, v.v[i] < 0 ? v.v[i] : 0); }
+static inline floats from_u8(const uint8_t *p) { EACH(floats, (float)p[i]); }
+static inline floats from_i8(const int8_t *p) { EACH(floats, (float)p[i]); }
+static inline floats look_up(const float *table, floats at) {
+  ints k;
+  __builtin_memcpy(&k, &at, sizeof k);
+  EACH(floats, table[k.v[i] & (HN_INT8_PIECES - 1)]);
+}
+static inline ints pack_bytes(ints a, ints b, ints c, ints d, int32_t zero, bool is_signed) {
+  const ints *from[4] = {&a, &b, &c, &d};
+  int32_t low = is_signed ? -128 : 0;
+  uint8_t to[16];
+  ints r;
+  for (int i = 0; i < 16; i++) {
+    int32_t v = from[i / 4]->v[i % 4];
+    v = (v < -32768 ? -32768 : v > 32767 ? 32767 : v) + zero;
+    to[i] = (uint8_t)(v < low ? low : v > low + 255 ? low + 255 : v);
+  }
+  __builtin_memcpy(&r, to, sizeof r);
+  return r;
+}
+static inline ints in_order(ints v) { return v; }
+static inline ints add_quads(ints sum, ints x, ints w) {
+  uint8_t a[16];
+  int8_t b[16];
+  __builtin_memcpy(a, &x, sizeof a);
+  __builtin_memcpy(b, &w, sizeof b);
+  for (int i = 0; i < 16; i++) sum.v[i / 4] += a[i] * b[i];
   return sum;
 }
-#define PAIRS pairs_of
+#define add_any_quads add_quads
+static inline void interleave(ints x[4], const uint8_t *a, const uint8_t *b, const uint8_t *c, const uint8_t *d) {
+  uint8_t four[64];
+  for (int i = 0; i < 16; i++) four[4 * i] = a[i], four[4 * i + 1] = b[i], four[4 * i + 2] = c[i], four[4 * i + 3] = d[i];
+  __builtin_memcpy(x, four, sizeof four);
+}
 #include "device/cpu/quant/int8_tile_body.h"
 
-const hn_int8_tile *hn_int8_tile_for(hn_isa isa) {
+const hn_int8_tile *hn_int8_tile_for(hn_isa isa, hn_bytes bytes) {
 #if defined(__x86_64__)
-  if (isa == HN_ISA_AVX512) return &hn_int8_tile_avx512;
-  if (isa == HN_ISA_AVX2) return &hn_int8_tile_avx2;
+  if (isa == HN_ISA_AVX512) return bytes == HN_BYTES_VNNI ? &hn_int8_tile_avx512vnni : &hn_int8_tile_avx512;
+  if (isa == HN_ISA_AVX2) return bytes == HN_BYTES_VNNI ? &hn_int8_tile_avxvnni : &hn_int8_tile_avx2;
 #endif
-  (void)isa;
+  (void)isa, (void)bytes;
   return &hn_int8_tile_portable;
 }

@@ -1,24 +1,38 @@
-/* product_int8.c - convolution and matrix products of 8-bit integers with exact sums, for every processor: rows of activations are
-   gathered as 16-bit numbers less their zero point and multiplied with packed weights; depthwise convolution goes
-   pixel by pixel. Channels last. */
+/* product_int8.c - convolution and matrix products of 8-bit integers with exact sums, for every processor: blocks of rows of
+   activations, gathered where they do not lie so, meet packed weights panel by panel, and what comes out is scaled, activated
+   and rounded at once. Channels last. */
 #include <string.h>
 
 #include "base/parallel.h"
+#include "device/cpu/conv/conv.h"
+#include "device/cpu/quant/int8_ending.h"
 #include "device/cpu/quant/int8_tail.h"
-#include "device/cpu/quant/int8_tile.h"
 #include "op/infer.h"
+
+enum { TILES = 4 }; /* of rows in a block, for each panel of weights that is read */
+
+typedef struct panel {
+  int64_t start, quads; /* in the packed weights */
+} panel;
 
 typedef struct product {
   const hn_int8_tile *tile;
   int64_t rows, k, group, columns; /* of A; depth and columns of one group */
-  bool image, depthwise, transposed;
+  bool image, depthwise, transposed, direct; /* direct: rows lie as they are needed */
   int64_t in_h, in_w, in_c, out_h, out_w, kernel[2], stride[2], dilation[2], pad[2];
-  int is_signed;
+  uint8_t flip;                    /* signed activations are read as unsigned ones 128 higher */
   int32_t zero;
-  const int8_t *weights;           /* packed by groups and panels; depthwise: tap by tap */
-  const float *unit, *bias;        /* by output channel; bias may be NULL */
+  panel *panels;                   /* group by group */
+  int32_t *at;                     /* of each quad, where the tile saturates; else NULL */
+  const int8_t *weights;           /* by panels; depthwise: tap by tap */
+  const int32_t *init;             /* by panels' columns */
+  float *unit, *bias;              /* by panels' columns; depthwise: by channel */
+  hn_int8_way_out way;
+  int64_t block;                   /* rows */
+  int threads;
+  bool by_columns;
   size_t scratch;                  /* of a thread */
-  hn_int8_tail tail;               /* with an output of integers */
+  hn_int8_tail tail;               /* for steps that the ending does not know */
 } product;
 
 static bool constant_row(const hn_arg *a, int64_t n) { return a->constant && a->dtype == HONE_DTYPE_F32 && a->constant->count == n; }
@@ -33,9 +47,11 @@ static bool describe_conv(const hn_task *t, product *p) {
   p->in_c = x->dims[1];
   p->in_h = p->out_h = 1;
   for (int i = 0; i < 2; i++) p->kernel[i] = p->stride[i] = p->dilation[i] = 1, p->pad[i] = 0;
+  bool padded = false;
   for (int32_t i = 0; i < x->rank - 2; i++) {
     int k = i + 4 - x->rank;
     p->kernel[k] = g.kernel[i], p->stride[k] = g.stride[i], p->dilation[k] = g.dilation[i], p->pad[k] = g.pad_begin[i];
+    padded = padded || g.pad_begin[i] || g.pad_end[i];
   }
   if (x->rank == 4) p->in_h = x->dims[2], p->out_h = y->dims[2];
   p->in_w = x->dims[x->rank - 1];
@@ -44,6 +60,7 @@ static bool describe_conv(const hn_task *t, product *p) {
   p->k = w->dims[1] * p->kernel[0] * p->kernel[1];
   p->columns = w->dims[0] / p->group;
   p->depthwise = p->group == p->in_c && w->dims[0] == p->group && p->group > 1;
+  p->direct = p->kernel[0] * p->kernel[1] == 1 && p->stride[0] * p->stride[1] == 1 && !padded;
   return true;
 }
 
@@ -56,13 +73,16 @@ static bool describe_matmul(const hn_task *t, product *p) {
   p->group = p->rows = 1;
   p->in_c = p->k = x->dims[x->rank - 1];
   p->columns = w->dims[p->transposed ? 0 : 1];
+  p->direct = true;
   for (int32_t i = 0; i < x->rank - 1; i++) p->rows *= x->dims[i];
   return true;
 }
 
 static bool describe(const hn_task *t, product *p) {
-  *p = (product){.is_signed = t->in[0].dtype == HONE_DTYPE_I8, .zero = t->in[0].quant->zero};
+  bool is_signed = t->in[0].dtype == HONE_DTYPE_I8;
+  *p = (product){.flip = is_signed ? 128 : 0, .zero = t->in[0].quant->zero + (is_signed ? 128 : 0)};
   if (!(t->node->op == HN_Conv ? describe_conv(t, p) : describe_matmul(t, p))) return false;
+  p->direct = p->direct && !p->flip;
   return !bias_of(t) || constant_row(bias_of(t), p->group * p->columns);
 }
 
@@ -73,61 +93,124 @@ bool product_int8_supports(const hn_task *t) {
 
 /* ------------------------------------------------------------------------------------------- packing */
 
-/* Weight of a depth (kernel row, kernel column, channel) and a column of a group. */
+/* Weight of a depth (kernel row, kernel column, channel) and a column of a group; beyond either, none. */
 static int8_t weight(const product *p, const int8_t *w, int64_t g, int64_t k, int64_t c) {
+  if (k >= p->k || c >= p->columns) return 0;
   if (!p->image) return p->transposed ? w[c * p->k + k] : w[k * p->columns + c];
   int64_t taps = p->kernel[0] * p->kernel[1], per = p->k / taps;
   return w[((g * p->columns + c) * per + k % per) * taps + k / per];
 }
 
-static int64_t panels_of(const product *p) { return (p->columns + p->tile->cols - 1) / p->tile->cols; }
-static int64_t pairs_of(const product *p) { return (p->k + 1) / 2; }
+static int64_t panels_of(const product *p) { return hn_ceil_div(p->columns, p->tile->cols); }
+static int64_t quads_of(const product *p) { return hn_ceil_div(p->k, 4); }
 
-static void pack_weights(const product *p, const int8_t *w, int8_t *to) {
-  int64_t cols = p->tile->cols;
-  if (p->depthwise) {
-    for (int64_t k = 0; k < p->k; k++)
-      for (int64_t g = 0; g < p->group; g++) *to++ = weight(p, w, g, k, 0);
-    return;
-  }
-  for (int64_t g = 0; g < p->group; g++)
-    for (int64_t col = 0; col < panels_of(p) * cols; col += cols)
-      for (int64_t k = 0; k < 2 * pairs_of(p); k += 2)
-        for (int64_t c = col; c < col + cols; c++)
-          for (int64_t i = k; i < k + 2; i++) *to++ = i < p->k && c < p->columns ? weight(p, w, g, i, c) : 0;
+static bool over(int a, int b) { return (a > 0 ? a : 0) + (b > 0 ? b : 0) > 128 || (a < 0 ? a : 0) + (b < 0 ? b : 0) < -128; }
+
+/* May the sum of two neighbours' products in the quad of some column of the panel leave 16 bits? */
+static bool may_saturate(const product *p, const int8_t *w, int64_t g, int64_t first, int64_t k) {
+  for (int64_t c = first; c < first + p->tile->cols; c++)
+    if (over(weight(p, w, g, k, c), weight(p, w, g, k + 1, c)) || over(weight(p, w, g, k + 2, c), weight(p, w, g, k + 3, c))) return true;
+  return false;
 }
 
-static hone_status pack(hn_task *t, product *p) {
-  size_t bytes = p->depthwise ? (size_t)(p->k * p->group) : (size_t)(p->group * panels_of(p) * p->tile->cols * 2 * pairs_of(p));
-  size_t channels = (size_t)(p->group * p->columns);
-  void *weights, *numbers;
-  bool fill;
-  HN_TRY(hn_task_pack(t, bytes, 0, &weights, &fill));
-  if (fill) pack_weights(p, t->in[1].constant->data, weights);
-  HN_TRY(hn_task_pack(t, sizeof(float) * channels, 0, &numbers, &fill));
-  for (size_t c = 0; fill && c < channels; c++) ((float *)numbers)[c] = hn_int8_unit(t, (int64_t)c);
-  p->weights = weights;
-  p->unit = numbers;
-  t->in[1].unused = true;
-  if (!bias_of(t)) return HONE_OK;
-  p->bias = bias_of(t)->constant->data;
-  t->in[2].unused = true;
+/* Where each panel lies, and which quads are given in two. */
+static hone_status plan_panels(hn_task *t, product *p) {
+  const int8_t *w = t->in[1].constant->data;
+  int64_t n = p->group * panels_of(p), quads = 0;
+  p->panels = hn_calloc((size_t)n, sizeof *p->panels);
+  if (p->tile->saturates) p->at = hn_calloc((size_t)(2 * n * quads_of(p)), sizeof *p->at);
+  if (!p->panels || (p->tile->saturates && !p->at)) return hn_nomem(t->cx);
+  for (int64_t i = 0; i < n; i++) {
+    p->panels[i].start = quads;
+    for (int64_t q = 0; q < quads_of(p); q++) {
+      bool two = p->at && may_saturate(p, w, i / panels_of(p), i % panels_of(p) * p->tile->cols, 4 * q);
+      for (int e = 0; e < 1 + two; e++, quads++)
+        if (p->at) p->at[quads] = (int32_t)(4 * q);
+    }
+    p->panels[i].quads = quads - p->panels[i].start;
+  }
   return HONE_OK;
 }
+
+static void pack_panel(const product *p, const int8_t *w, int64_t i, int8_t *to, int32_t *init) {
+  const panel *l = &p->panels[i];
+  int64_t g = i / panels_of(p), first = i % panels_of(p) * p->tile->cols;
+  for (int64_t e = l->start; e < l->start + l->quads; e++) {
+    int64_t k = p->at ? p->at[e] : 4 * (e - l->start);
+    bool again = p->at && e > l->start && p->at[e - 1] == k, two = again || (p->at && e + 1 < l->start + l->quads && p->at[e + 1] == k);
+    for (int64_t c = 0; c < p->tile->cols; c++)
+      for (int64_t j = 0; j < 4; j++, to++) {
+        *to = two && (j & 1) != again ? 0 : weight(p, w, g, k + j, first + c);
+        init[c] -= p->zero * *to;
+      }
+  }
+}
+
+static hone_status pack_weights(hn_task *t, product *p) {
+  const int8_t *w = t->in[1].constant->data;
+  int64_t n = p->group * panels_of(p), cols = p->tile->cols;
+  void *weights, *init;
+  bool fill;
+  if (p->depthwise) {
+    HN_TRY(hn_task_pack(t, (size_t)(p->k * p->group), 0, &weights, &fill));
+    for (int64_t i = 0; fill && i < p->k * p->group; i++) ((int8_t *)weights)[i] = weight(p, w, i % p->group, i / p->group, 0);
+    p->weights = weights;
+    return HONE_OK;
+  }
+  HN_TRY(plan_panels(t, p));
+  HN_TRY(hn_task_pack(t, (size_t)((p->panels[n - 1].start + p->panels[n - 1].quads) * cols * 4), 0, &weights, &fill));
+  HN_TRY(hn_task_pack(t, sizeof(int32_t) * (size_t)(n * cols), 0, &init, &fill));
+  p->weights = weights;
+  p->init = init;
+  if (!fill) return HONE_OK;
+  memset(init, 0, sizeof(int32_t) * (size_t)(n * cols));
+  for (int64_t i = 0; i < n; i++) pack_panel(p, w, i, (int8_t *)weights + p->panels[i].start * cols * 4, (int32_t *)init + i * cols);
+  return HONE_OK;
+}
+
+/* Units and biases as the ending wants them. */
+static hone_status set_numbers(hn_task *t, product *p) {
+  int64_t per = p->depthwise ? 1 : panels_of(p) * p->tile->cols, n = p->group * per + p->tile->cols; /* some are read beyond the last */
+  const float *bias = bias_of(t) ? bias_of(t)->constant->data : NULL;
+  p->unit = hn_calloc((size_t)(2 * n), sizeof *p->unit);
+  if (!p->unit) return hn_nomem(t->cx);
+  p->bias = p->unit + n;
+  for (int64_t g = 0; g < p->group; g++)
+    for (int64_t c = 0; c < p->columns; c++) {
+      int64_t channel = g * p->columns + c;
+      p->unit[g * per + c] = hn_int8_way_out_unit(&p->way, (double)hn_int8_unit(t, channel));
+      p->bias[g * per + c] = hn_int8_way_out_bias(&p->way, bias ? (double)bias[channel] : 0);
+    }
+  t->in[1].unused = true;
+  if (bias) t->in[2].unused = true;
+  return HONE_OK;
+}
+
+static size_t whole_lines(size_t bytes) { return (bytes + 63) / 64 * 64; }
 
 hone_status product_int8_plan(hn_task *t) {
   product *p = hn_calloc(1, sizeof *p);
   t->state = p;
   if (!p) return hn_nomem(t->cx);
   if (!describe(t, p)) return HONE_UNSUPPORTED;
-  p->tile = hn_int8_tile_for(t->device->isa);
-  t->in[0].layout = t->out[0].layout = p->image ? HN_LAYOUT_NHWC : HN_LAYOUT_PLAIN;
-  HN_TRY(pack(t, p));
-  size_t gathered = p->depthwise ? 0 : sizeof(int16_t) * (size_t)(2 * pairs_of(p) * p->tile->rows);
-  size_t sums = sizeof(int32_t) * (size_t)(p->depthwise ? p->group : p->tile->rows * p->tile->cols);
-  p->scratch = (gathered + 63) / 64 * 64 + (sums + 63) / 64 * 64;
-  if (t->out[0].quant) HN_TRY(hn_int8_tail_plan(t, &p->tail));
-  t->scratch = p->tail.bytes + p->scratch * (size_t)(t->threads < 1 ? 1 : t->threads);
+  p->tile = hn_int8_tile_for(t->device->isa, t->device->bytes);
+  hn_layout l = p->image ? HN_LAYOUT_NHWC : HN_LAYOUT_PLAIN;
+  t->in[0].layout = t->out[0].layout = l;
+  HN_TRY(pack_weights(t, p));
+  bool whole = hn_int8_way_out_take(t, l, !p->depthwise, &p->way);
+  if (!whole) {
+    p->way = (hn_int8_way_out){.residual = HN_NONE, .by = 1, .ending = {.to_float = true, .lo = -__builtin_inff(), .hi = __builtin_inff()}};
+    HN_TRY(hn_int8_tail_plan(t, &p->tail));
+  }
+  HN_TRY(set_numbers(t, p));
+  int rows = p->tile->rows;
+  p->block = p->depthwise ? 1 : hn_smaller(TILES * rows, hn_round_up(p->rows, rows));
+  p->threads = hn_conv_threads(t, p->rows * p->k * p->columns * p->group / 4);
+  p->by_columns = !p->depthwise && p->rows < 2 * rows * p->threads && p->group * panels_of(p) >= p->threads;
+  size_t gathered = p->depthwise ? (size_t)p->group : (size_t)(4 * quads_of(p) * p->block);
+  size_t sums = sizeof(int32_t) * (size_t)(p->depthwise ? hn_round_up(p->group, p->tile->cols) : p->block * p->tile->cols);
+  p->scratch = whole_lines(gathered) + whole_lines(sums);
+  t->scratch = p->tail.bytes + p->scratch * (size_t)p->threads;
   return HONE_OK;
 }
 
@@ -135,11 +218,19 @@ hone_status product_int8_plan(hn_task *t) {
 
 typedef struct product_run {
   const product *p;
-  const uint8_t *x;
-  float *y;
+  const hn_exec *x;
+  void *y;
   unsigned char *scratch;
-  int64_t each; /* rows of a thread; its scratch is that of its number */
 } product_run;
+
+static void copy_flipped(uint8_t *to, const uint8_t *from, int64_t n, uint8_t flip) {
+  for (int64_t i = 0; i < n; i++) to[i] = from[i] ^ flip;
+}
+
+static void copy_bytes(const product *p, uint8_t *to, const uint8_t *from, int64_t n) {
+  if (p->flip) copy_flipped(to, from, n, p->flip);
+  else memcpy(to, from, (size_t)n);
+}
 
 /* The pixel under a tap of an output pixel; NULL: padding. */
 static const uint8_t *pixel(const product_run *r, int64_t row, int64_t ky, int64_t kx) {
@@ -147,90 +238,120 @@ static const uint8_t *pixel(const product_run *r, int64_t row, int64_t ky, int64
   int64_t n = row / (p->out_h * p->out_w), at = row % (p->out_h * p->out_w);
   int64_t y = at / p->out_w * p->stride[0] - p->pad[0] + ky * p->dilation[0], x = at % p->out_w * p->stride[1] - p->pad[1] + kx * p->dilation[1];
   if (y < 0 || y >= p->in_h || x < 0 || x >= p->in_w) return NULL;
-  return r->x + ((n * p->in_h + y) * p->in_w + x) * p->in_c;
+  return (const uint8_t *)r->x->in[0].data + ((n * p->in_h + y) * p->in_w + x) * p->in_c;
 }
 
-static void gather(const product_run *r, int64_t row, int64_t g, int16_t *to) {
+static void gather(const product_run *r, int64_t row, int64_t g, uint8_t *to) {
   const product *p = r->p;
+  uint8_t *end = to + 4 * quads_of(p);
   if (!p->image) {
-    p->tile->less_zero(to, r->x + row * p->k, p->is_signed, p->zero, p->k);
+    copy_bytes(p, to, (const uint8_t *)r->x->in[0].data + row * p->k, p->k);
+    to += p->k;
   } else {
     int64_t per = p->in_c / p->group;
-    for (int64_t ky = 0; ky < p->kernel[0]; ky++)
+    bool together = p->dilation[1] == 1 && p->group == 1; /* a row of the window lies in one */
+    for (int64_t ky = 0; ky < p->kernel[0]; ky++) {
+      if (together && pixel(r, row, ky, 0) && pixel(r, row, ky, p->kernel[1] - 1)) {
+        copy_bytes(p, to, pixel(r, row, ky, 0), per * p->kernel[1]);
+        to += per * p->kernel[1];
+        continue;
+      }
       for (int64_t kx = 0; kx < p->kernel[1]; kx++, to += per) {
         const uint8_t *from = pixel(r, row, ky, kx);
-        if (from) p->tile->less_zero(to, from + g * per, p->is_signed, p->zero, per);
-        else memset(to, 0, sizeof *to * (size_t)per);
-      }
-    to -= p->k;
-  }
-  if (p->k & 1) to[p->k] = 0;
-}
-
-static void write_sums(const product *p, const int32_t *sum, int64_t first, int64_t n, float *to) {
-  for (int64_t c = 0; c < n; c++) {
-    float v = (float)sum[c] * p->unit[first + c];
-    to[c] = p->bias ? v + p->bias[first + c] : v;
-  }
-}
-
-static void run_tiles(const product_run *r, int64_t begin, int64_t end, unsigned char *scratch) {
-  const product *p = r->p;
-  int64_t depth = 2 * pairs_of(p), cols = p->tile->cols, channels = p->group * p->columns;
-  int16_t *a = (int16_t *)(void *)scratch;
-  int32_t *sum = (int32_t *)(void *)(scratch + (sizeof(int16_t) * (size_t)(depth * p->tile->rows) + 63) / 64 * 64);
-  for (int64_t row = begin; row < end; row += p->tile->rows) {
-    int rows = (int)(end - row < p->tile->rows ? end - row : p->tile->rows);
-    for (int64_t g = 0; g < p->group; g++) {
-      for (int i = 0; i < rows; i++) gather(r, row + i, g, a + i * depth);
-      for (int64_t panel = 0; panel < panels_of(p); panel++) {
-        int64_t first = panel * cols, n = p->columns - first < cols ? p->columns - first : cols;
-        p->tile->mul(a, depth, p->weights + (g * panels_of(p) + panel) * cols * depth, depth / 2, sum, rows);
-        for (int i = 0; i < rows; i++)
-          write_sums(p, sum + i * cols, g * p->columns + first, n, r->y + (row + i) * channels + g * p->columns + first);
+        if (from) copy_bytes(p, to, from + g * per, per);
+        else memset(to, p->zero, (size_t)per);
       }
     }
   }
+  memset(to, 0, (size_t)(end - to));
 }
 
-static void run_depthwise(const product_run *r, int64_t begin, int64_t end, int32_t *sum) {
+/* The panels of a group that lie in from..to of all, for a block of rows. */
+static void run_panels(const product_run *r, int64_t row, int rows, int64_t from, int64_t to, unsigned char *scratch) {
   const product *p = r->p;
+  const hn_int8_way_out *w = &p->way;
+  int64_t cols = p->tile->cols, channels = p->group * p->columns, depth = 4 * quads_of(p), gathered = -1;
+  uint8_t *a = scratch;
+  int32_t *sum = (int32_t *)(void *)(scratch + whole_lines((size_t)(depth * p->block)));
+  /* a quad at the end of the last row would reach past the tensor */
+  bool direct = p->direct && (p->k == depth || row + rows < p->rows);
+  size_t size = w->ending.to_float ? sizeof(float) : 1, res_size = w->residual_type == HN_INT8_RESIDUAL_F32 ? sizeof(float) : 1;
+  hn_int8_mul m = {.a = a, .lda = depth, .sum = sum};
+  if (direct) m.a = (const uint8_t *)r->x->in[0].data + row * p->k, m.lda = p->k;
+  for (int64_t i = from; i < to; i++) {
+    int64_t g = i / panels_of(p), first = i % panels_of(p) * cols, n = hn_smaller(p->columns - first, cols), at = row * channels + g * p->columns + first;
+    for (int k = 0; k < rows && !direct && gathered != g; k++) gather(r, row + k, g, a + k * depth);
+    gathered = g;
+    m.w = p->weights + p->panels[i].start * cols * 4;
+    m.at = p->at ? p->at + p->panels[i].start : NULL;
+    m.quads = p->panels[i].quads;
+    m.init = p->init + i * cols;
+    p->tile->mul(&m, rows, n <= p->tile->lanes);
+    hn_int8_finish f = {.sum = sum, .unit = p->unit + i * cols, .bias = p->bias + i * cols, .n = n, .ld = channels,
+                        .out = (unsigned char *)r->y + (size_t)at * size, .ending = &w->ending};
+    if (w->residual != HN_NONE) {
+      f.residual = w->residual_type;
+      f.res = (const unsigned char *)r->x->in[w->residual].data + (size_t)at * res_size;
+      f.by = (float)(w->residual_scale * w->by);
+    }
+    p->tile->finish(&f, rows);
+  }
+}
+
+static void run_depthwise(const product_run *r, int64_t begin, int64_t end, unsigned char *scratch) {
+  const product *p = r->p;
+  int32_t *sum = (int32_t *)(void *)(scratch + whole_lines((size_t)p->group));
+  size_t size = p->way.ending.to_float ? sizeof(float) : 1;
   for (int64_t row = begin; row < end; row++) {
     memset(sum, 0, sizeof *sum * (size_t)p->group);
     for (int64_t ky = 0; ky < p->kernel[0]; ky++)
       for (int64_t kx = 0; kx < p->kernel[1]; kx++) {
         const uint8_t *from = pixel(r, row, ky, kx);
-        if (from) p->tile->add_products(sum, from, p->is_signed, p->zero, p->weights + (ky * p->kernel[1] + kx) * p->group, p->group);
+        if (!from) continue;
+        if (p->flip) copy_flipped(scratch, from, p->group, p->flip), from = scratch;
+        p->tile->add_products(sum, from, p->zero, p->weights + (ky * p->kernel[1] + kx) * p->group, p->group);
       }
-    write_sums(p, sum, 0, p->group, r->y + row * p->group);
+    for (int64_t c = 0; c < p->group; c += p->tile->cols) {
+      int64_t n = hn_smaller(p->group - c, p->tile->cols);
+      hn_int8_finish f = {.sum = sum + c, .unit = p->unit + c, .bias = p->bias + c, .n = n, .ld = p->group,
+                          .out = (unsigned char *)r->y + (size_t)(row * p->group + c) * size, .ending = &p->way.ending};
+      p->tile->finish(&f, 1);
+    }
   }
 }
 
 static void run_share(void *arg, int64_t begin, int64_t end) {
   const product_run *r = arg;
+  const product *p = r->p;
+  int64_t panels = p->depthwise ? 1 : p->group * panels_of(p), all = p->by_columns ? panels : p->rows;
   for (int64_t k = begin; k < end; k++) {
-    int64_t from = k * r->each, to = from + r->each < r->p->rows ? from + r->each : r->p->rows;
-    unsigned char *scratch = r->scratch + (size_t)k * r->p->scratch;
-    if (from >= to) continue;
-    if (r->p->depthwise) run_depthwise(r, from, to, (int32_t *)(void *)scratch);
-    else run_tiles(r, from, to, scratch);
+    int64_t from = all * k / p->threads, to = all * (k + 1) / p->threads;
+    unsigned char *scratch = r->scratch + (size_t)k * p->scratch;
+    if (p->depthwise) run_depthwise(r, from, to, scratch);
+    else if (p->by_columns)
+      for (int64_t row = 0; row < p->rows; row += p->block) run_panels(r, row, (int)hn_smaller(p->block, p->rows - row), from, to, scratch);
+    else
+      for (int64_t row = from; row < to; row += p->block) run_panels(r, row, (int)hn_smaller(p->block, to - row), 0, panels, scratch);
   }
 }
 
 hone_status product_int8_run(hn_exec *x) {
   const product *p = x->task->state;
-  int64_t threads = x->task->threads < 1 ? 1 : x->task->threads;
-  unsigned char *scratch = x->scratch;
-  float *y = p->tail.chain ? x->scratch : x->out[0].data;
-  product_run r = {p, x->in[0].data, y, scratch + p->tail.bytes, (p->rows + threads - 1) / threads};
-  hn_parallel_for((int)threads, threads, 1, run_share, &r);
+  void *y = p->tail.chain ? x->scratch : x->out[0].data;
+  product_run r = {p, x, y, (unsigned char *)x->scratch + p->tail.bytes};
+  hn_parallel_for(p->threads, p->threads, 1, run_share, &r);
   if (p->tail.chain) hn_int8_tail_run(&p->tail, x, y);
   return HONE_OK;
 }
 
 void product_int8_destroy(hn_task *t) {
   product *p = t->state;
-  if (p) hn_int8_tail_free(&p->tail);
+  if (p) {
+    hn_int8_tail_free(&p->tail);
+    hn_free(p->panels);
+    hn_free(p->at);
+    hn_free(p->unit);
+  }
   hn_free(p);
   t->state = NULL;
 }

@@ -1,0 +1,220 @@
+#include "device/cpu/quant/int8_ending.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "device/cpu/quant/int8_tail.h"
+#include "op/scalar.h"
+
+typedef struct chain {
+  const hn_step *steps;
+  uint32_t n;
+  double scale;      /* of a step of the output */
+  double low, high;  /* the output's limits in steps, less the zero point */
+  double least, most; /* what the steps may be given, as reals */
+} chain;
+
+static bool is_8bit(hn_dtype t) { return t == HONE_DTYPE_U8 || t == HONE_DTYPE_I8; }
+static bool is_bound(const hn_step *s) { return s->op == HN_Relu || s->op == HN_Clip; }
+
+static double limited(double v, double low, double high) { return v < low ? low : v > high ? high : v; }
+
+/* What the output is for a result x, in steps, before it is limited. */
+static double value(const chain *c, double x) {
+  for (uint32_t i = 0; i < c->n; i++) x = hn_scalar_unary(c->steps[i].op, x, (double)c->steps[i].alpha, (double)c->steps[i].beta);
+  return x / c->scale;
+}
+
+static double output(const chain *c, double x) { return limited(value(c, x), c->low, c->high); }
+
+/* Narrows the limits by the bounds among steps from `i` on; false if there is another step. */
+static bool take_bounds(const chain *c, uint32_t i, hn_int8_ending *e) {
+  double low = c->low, high = c->high;
+  for (; i < c->n; i++) {
+    if (!is_bound(&c->steps[i])) return false;
+    double a = c->steps[i].op == HN_Relu ? 0 : (double)c->steps[i].alpha / c->scale;
+    double b = c->steps[i].op == HN_Relu ? INFINITY : (double)c->steps[i].beta / c->scale;
+    low = limited(low, a, b);
+    high = limited(high, a, b);
+  }
+  e->lo = (float)low;
+  e->hi = (float)high;
+  return true;
+}
+
+/* ---- the range of results */
+
+static int32_t channel_axis(const hn_node *n) { return n->op == HN_Conv || (n->op == HN_Gemm && hn_attr_i(n, "transB", 0)) ? 0 : 1; }
+
+/* Whatever the activations: the extremes over all channels. */
+static hone_status find_reach(const hn_task *t, chain *c) {
+  const hn_arg *x = &t->in[0], *w = &t->in[1];
+  int32_t axis = channel_axis(t->node);
+  int64_t n = w->dims[axis], inner = 1, first = (x->dtype == HONE_DTYPE_I8 ? -128 : 0) - x->quant->zero;
+  const hn_tensor *bias = t->node->n_main > 2 && t->in[2].present ? t->in[2].constant : NULL;
+  int64_t *low = hn_calloc((size_t)(2 * n), sizeof *low), *high = low + n;
+  if (!low) return hn_nomem(t->cx);
+  for (int32_t i = axis + 1; i < w->rank; i++) inner *= w->dims[i];
+  for (int64_t i = 0; i < w->constant->count; i++) {
+    int64_t v = ((const int8_t *)w->constant->data)[i], at = i / inner % n;
+    low[at] += v * (v < 0 ? first + 255 : first);
+    high[at] += v * (v < 0 ? first : first + 255);
+  }
+  c->least = INFINITY, c->most = -INFINITY;
+  for (int64_t i = 0; i < n; i++) {
+    double unit = (double)hn_int8_unit(t, i), b = bias ? hn_tensor_f(bias, bias->count > 1 ? (size_t)i : 0) : 0;
+    c->least = fmin(c->least, (double)low[i] * unit + b);
+    c->most = fmax(c->most, (double)high[i] * unit + b);
+  }
+  hn_free(low);
+  return HONE_OK;
+}
+
+/* What is added beside. */
+static void widen_reach(const hn_arg *a, chain *c) {
+  bool bytes = is_8bit(a->dtype) && a->quant && !a->quant->scales;
+  double low = bytes ? ((a->dtype == HONE_DTYPE_I8 ? -128 : 0) - a->quant->zero) * (double)a->quant->scale : -INFINITY;
+  c->least += low;
+  c->most += bytes ? low + 255 * (double)a->quant->scale : INFINITY;
+}
+
+/* ---- any smooth function, piece by piece */
+
+/* From where on, going from 0 to `far`, the output is as good as it is there. */
+static double settled(const chain *c, double far) {
+  double last = output(c, far), from = far;
+  for (int i = 1; i < 400 && fabs(output(c, from) - last) <= 1 / 64.0; i++) from = far * pow(0.955, i);
+  return from / 0.955;
+}
+
+/* A quadratic through three points of each piece; d is told from the middle of the piece, which is 1 wide. */
+static void fit_piece(const chain *c, double begin, double width, int i, hn_int8_ending *e) {
+  const double at = 0.4330127; /* where the error is spread evenly */
+  double y[3];
+  for (int k = 0; k < 3; k++) y[k] = value(c, begin + (i + 0.5 + (k - 1) * at) * width);
+  e->curve[0][i] = (float)y[1];
+  e->curve[1][i] = (float)((y[2] - y[0]) / (2 * at));
+  e->curve[2][i] = (float)((y[2] + y[0] - 2 * y[1]) / (2 * at * at));
+}
+
+static bool fits(const chain *c, double begin, double width, const hn_int8_ending *e) {
+  enum { SAMPLES = 16 };
+  const double allowed = 0.1; /* of a step */
+  for (int i = 0; i < HN_INT8_PIECES * SAMPLES; i++) {
+    double t = (i + 0.5) / SAMPLES - 0.5;
+    int k = (int)rint(t) < HN_INT8_PIECES ? (int)rint(t) : HN_INT8_PIECES - 1;
+    double d = t - k, y = ((double)e->curve[2][k] * d + (double)e->curve[1][k]) * d + (double)e->curve[0][k];
+    if (!(fabs(limited(y, c->low, c->high) - output(c, begin + (t + 0.5) * width)) <= allowed)) return false;
+  }
+  return true;
+}
+
+/* Steps that floats do exactly: a curve, however near, would take a tie the other way. */
+static bool exact(const chain *c) {
+  for (uint32_t i = 0; i < c->n; i++)
+    if (!is_bound(&c->steps[i]) && c->steps[i].op != HN_Abs && c->steps[i].op != HN_Neg && c->steps[i].op != HN_LeakyRelu) return false;
+  return true;
+}
+
+static bool curve(const chain *c, hn_int8_way_out *w) {
+  const double far = 1e5;
+  double begin = limited(settled(c, -far), c->least, c->most), end = limited(settled(c, far), c->least, c->most);
+  double width = (end - begin) / HN_INT8_PIECES;
+  hn_int8_ending *e = &w->ending;
+  if (exact(c) || !(width > 0) || !isfinite(width)) return false;
+  e->function = HN_INT8_CURVE;
+  for (int i = 0; i < HN_INT8_PIECES; i++) fit_piece(c, begin, width, i, e);
+  e->lo = -0.49f;
+  e->hi = HN_INT8_PIECES - 0.51f;
+  w->by = 1 / width;
+  w->shift = -begin / width - 0.5;
+  return fits(c, begin, width, e);
+}
+
+/* ---- the function of unary steps */
+
+static bool only_bounds(const chain *c) {
+  for (uint32_t i = 0; i < c->n; i++)
+    if (!is_bound(&c->steps[i])) return false;
+  return true;
+}
+
+static bool function_of(const chain *c, hn_int8_way_out *w) {
+  hn_int8_ending *e = &w->ending;
+  const hn_step *s = c->steps;
+  w->by = 1 / c->scale;
+  w->shift = 0;
+  e->function = HN_INT8_BOUNDS;
+  if (take_bounds(c, 0, e)) return true; /* it narrows the limits meanwhile; what follows starts over */
+  if (!take_bounds(c, 1, e)) return curve(c, w);
+  switch (s->op) {
+    case HN_LeakyRelu:
+      e->function = HN_INT8_LEAKY;
+      e->a = s->alpha - 1;
+      return true;
+    case HN_HardSigmoid:
+      e->lo = (float)limited((double)e->lo, 0, 1 / c->scale);
+      e->hi = (float)limited((double)e->hi, 0, 1 / c->scale);
+      w->by = (double)s->alpha / c->scale;
+      w->shift = (double)s->beta / c->scale;
+      return true;
+    case HN_HardSwish:
+      e->function = HN_INT8_HARDSWISH;
+      w->by = 1;
+      e->a = (float)(1 / (6 * c->scale));
+      e->b = (float)(0.5 / c->scale);
+      e->c = (float)(1 / c->scale);
+      return true;
+    default: return curve(c, w);
+  }
+}
+
+static bool take_residual(hn_task *t, hn_layout l, hn_int8_way_out *w) {
+  const hn_step *s = &t->node->post[0];
+  if (!t->node->n_post || s->op != HN_Add || s->operand == HN_NONE) return false;
+  hn_arg *a = &t->in[s->operand];
+  const hn_arg *o = &t->out[0];
+  bool bytes = is_8bit(a->dtype) && a->quant && !a->quant->scales;
+  if (!a->present || a->dynamic || (!bytes && a->dtype != HONE_DTYPE_F32) || a->rank != o->rank ||
+      memcmp(a->dims, o->dims, sizeof *a->dims * (size_t)a->rank))
+    return false;
+  w->residual = s->operand;
+  w->residual_type = !bytes ? HN_INT8_RESIDUAL_F32 : a->dtype == HONE_DTYPE_I8 ? HN_INT8_RESIDUAL_I8 : HN_INT8_RESIDUAL_U8;
+  w->residual_scale = bytes ? (double)a->quant->scale : 1;
+  w->residual_zero = bytes ? a->quant->zero : 0;
+  a->layout = l;
+  if (a->may_overwrite && a->dtype == o->dtype) t->inplace = (int)s->operand;
+  return true;
+}
+
+bool hn_int8_way_out_take(hn_task *t, hn_layout l, bool residual, hn_int8_way_out *w) {
+  const hn_quant *q = t->out[0].quant;
+  const hn_node *n = t->node;
+  bool is_signed = t->out[0].dtype == HONE_DTYPE_I8;
+  *w = (hn_int8_way_out){.residual = HN_NONE, .by = 1, .ending = {.to_float = !q, .is_signed = is_signed, .zero = q ? q->zero : 0}};
+  chain c = {.scale = q ? (double)q->scale : 1, .low = -INFINITY, .high = INFINITY};
+  if (q) {
+    c.low = (is_signed ? -128 : 0) - q->zero;
+    c.high = c.low + 255;
+  }
+  uint32_t first = n->n_post && n->post[0].operand != HN_NONE, taken = first;
+  while (taken < n->n_post && n->post[taken].operand == HN_NONE) taken++;
+  c.steps = n->post + first;
+  c.n = taken - first;
+  if (!q)
+    for (c.n = 0; first + c.n < taken && is_bound(&c.steps[c.n]);) c.n++;
+  if (q && taken < n->n_post) return false;
+  if (!only_bounds(&c)) {
+    if (find_reach(t, &c)) return false;
+    if (first) widen_reach(&t->in[n->post[0].operand], &c);
+  }
+  if (!function_of(&c, w)) return false;
+  if (first && !(residual && take_residual(t, l, w))) {
+    if (q) return false;
+    c.n = 0; /* what comes behind the operand waits, too */
+    t->fused = 0;
+    return function_of(&c, w);
+  }
+  t->fused = first + c.n;
+  return true;
+}

@@ -1,0 +1,59 @@
+/* int8_lanes_avx512.h - the arithmetic that int8_tile_body.h is written in, for vectors of 512 bits. */
+#include <immintrin.h>
+#define ROWS 12
+#define LANES 16
+#define PIXELS 4
+typedef __m512i ints;
+typedef __m512 floats;
+
+static inline ints load_ints(const void *p) { return _mm512_loadu_si512(p); }
+static inline void store_ints(void *p, ints v) { _mm512_storeu_si512(p, v); }
+static inline ints all_ints(int32_t v) { return _mm512_set1_epi32(v); }
+static inline floats load_floats(const float *p) { return _mm512_loadu_ps(p); }
+static inline void store_floats(float *p, floats v) { _mm512_storeu_ps(p, v); }
+static inline floats all_floats(float v) { return _mm512_set1_ps(v); }
+static inline floats to_floats(ints v) { return _mm512_cvtepi32_ps(v); }
+static inline ints to_ints(floats v) { return _mm512_cvtps_epi32(v); }
+static inline floats fma_floats(floats a, floats b, floats c) { return _mm512_fmadd_ps(a, b, c); }
+static inline floats mul_floats(floats a, floats b) { return _mm512_mul_ps(a, b); }
+static inline floats add_floats(floats a, floats b) { return _mm512_add_ps(a, b); }
+static inline floats sub_floats(floats a, floats b) { return _mm512_sub_ps(a, b); }
+static inline floats between(floats lo, floats v, floats hi) { return _mm512_min_ps(hi, _mm512_max_ps(lo, v)); }
+static inline floats negative_part(floats v) { return _mm512_min_ps(v, _mm512_setzero_ps()); }
+static inline floats from_u8(const uint8_t *p) { return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p))); }
+static inline floats from_i8(const int8_t *p) { return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p))); }
+/* Entries of a table of 32; `at` plus a power of two, of whose bits the last five count */
+static inline floats look_up(const float *table, floats at) {
+  return _mm512_permutex2var_ps(_mm512_loadu_ps(table), _mm512_castps_si512(at), _mm512_loadu_ps(table + 16));
+}
+/* To bytes, with the zero point, within each quarter of the vectors */
+static inline ints pack_bytes(ints a, ints b, ints c, ints d, int32_t zero, bool is_signed) {
+  ints z = _mm512_set1_epi16((int16_t)zero);
+  ints x = _mm512_adds_epi16(_mm512_packs_epi32(a, b), z), y = _mm512_adds_epi16(_mm512_packs_epi32(c, d), z);
+  return is_signed ? _mm512_packs_epi16(x, y) : _mm512_packus_epi16(x, y);
+}
+static inline ints in_order(ints v) {
+  return _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), v);
+}
+/* Bytes of four rows next to each other, within quarters: x[0..3] hold the channels in order() */
+static inline void interleave(ints x[4], const uint8_t *a, const uint8_t *b, const uint8_t *c, const uint8_t *d) {
+  ints va = load_ints(a), vb = load_ints(b), vc = load_ints(c), vd = load_ints(d);
+  ints ab = _mm512_unpacklo_epi8(va, vb), AB = _mm512_unpackhi_epi8(va, vb);
+  ints cd = _mm512_unpacklo_epi8(vc, vd), CD = _mm512_unpackhi_epi8(vc, vd);
+  x[0] = _mm512_unpacklo_epi16(ab, cd), x[1] = _mm512_unpackhi_epi16(ab, cd);
+  x[2] = _mm512_unpacklo_epi16(AB, CD), x[3] = _mm512_unpackhi_epi16(AB, CD);
+}
+#ifdef __AVX512VNNI__
+static inline ints add_quads(ints sum, ints x, ints w) { return _mm512_dpbusd_epi32(sum, x, w); }
+#define add_any_quads add_quads
+#else
+#define SATURATES
+static inline ints add_quads(ints sum, ints x, ints w) {
+  return _mm512_add_epi32(sum, _mm512_madd_epi16(_mm512_maddubs_epi16(x, w), _mm512_set1_epi16(1)));
+}
+/* whatever the weights: no two products meet in 16 bits */
+static inline ints add_any_quads(ints sum, ints x, ints w) {
+  ints even = _mm512_and_si512(w, _mm512_set1_epi16(0xff)), odd = _mm512_andnot_si512(_mm512_set1_epi16(0xff), w);
+  return add_quads(add_quads(sum, x, even), x, odd);
+}
+#endif

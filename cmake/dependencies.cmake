@@ -12,7 +12,18 @@ find_library(DNNL_LIBRARY dnnl REQUIRED)
 add_library(hone_dependencies INTERFACE)
 target_include_directories(hone_dependencies SYSTEM INTERFACE ${DNNL_INCLUDE})
 target_link_libraries(hone_dependencies INTERFACE OpenMP::OpenMP_C PkgConfig::PROTOBUF_C ${DNNL_LIBRARY}
-  PkgConfig::HDF5 PkgConfig::LIBZIP PkgConfig::JANSSON m)
+  PkgConfig::JANSSON m ${CMAKE_DL_LIBS})
+
+# Opened by name when a file needs them, see src/base/library.h: the name by which programs find a library.
+function(hone_opened_library define library)
+  find_library(${define} ${library} PATHS ${ARGN} NO_CACHE REQUIRED)
+  execute_process(COMMAND ${CMAKE_READELF} -d ${${define}} OUTPUT_VARIABLE dynamic COMMAND_ERROR_IS_FATAL ANY)
+  string(REGEX MATCH "SONAME[^[]*\\[([^]]+)\\]" found "${dynamic}")
+  target_compile_definitions(hone_dependencies INTERFACE ${define}="${CMAKE_MATCH_1}")
+endfunction()
+hone_opened_library(HN_HDF5_LIBRARY hdf5 ${HDF5_LIBRARY_DIRS})
+hone_opened_library(HN_ZIP_LIBRARY zip ${LIBZIP_LIBRARY_DIRS})
+target_include_directories(hone_dependencies SYSTEM INTERFACE ${HDF5_INCLUDE_DIRS} ${LIBZIP_INCLUDE_DIRS})
 
 # The command-line program alone reads images and writes JSON.
 find_package(JPEG REQUIRED)

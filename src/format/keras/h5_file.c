@@ -1,10 +1,10 @@
 #include "format/keras/h5_file.h"
 
-#include <hdf5.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/alloc.h"
+#include "format/keras/h5_calls.h"
 
 enum { MAX_TEXTS = 1 << 20, MOST_PACKED = 1100 }; /* deflate makes at most 1032 bytes of one */
 #define MAX_TEXT ((size_t)1 << 30)
@@ -72,6 +72,7 @@ static hid_t open_image(hn_h5 *f) {
 }
 
 hone_status hn_h5_open(hone_context *cx, const char *path, const void *data, size_t size, hn_h5 **out) {
+  HN_TRY(hn_library_need(cx, &h5_library));
   hn_h5 *f = hn_calloc(1, sizeof *f);
   if (!f) return hn_nomem(cx);
   quiet q = hush();

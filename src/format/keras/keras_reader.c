@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <zip.h>
 
 #include "format/keras/keras.h"
+#include "format/keras/zip_calls.h"
 
 #define MAX_JSON ((size_t)256 << 20)
 #define SMALL_ENTRY ((uint64_t)64 << 20)
@@ -123,6 +123,7 @@ static zip_t *open_zip(const void *data, size_t size) {
 
 bool hn_keras_zip_probe(const hn_source *s) {
   if (s->directory || s->size < 4 || memcmp(s->data, "PK\x03\x04", 4) != 0) return false;
+  if (hn_library_need(NULL, &zip_library)) return true; /* reading it will say what is missing */
   zip_t *z = open_zip(s->data, s->size);
   bool found = z && zip_name_locate(z, "config.json", 0) >= 0 &&
                (zip_name_locate(z, "model.weights.h5", 0) >= 0 || zip_name_locate(z, "metadata.json", 0) >= 0);
@@ -171,6 +172,7 @@ hone_status hn_keras_zip_read(hone_context *cx, const hn_source *s, hn_graph **o
   json_t *config = NULL, *about = NULL;
   char *weights = NULL;
   size_t n = 0;
+  HN_TRY(hn_library_need(cx, &zip_library));
   hone_status st = begin(cx, &k);
   zip_t *z = st ? NULL : open_zip(s->data, s->size);
   if (!st && !z) st = hn_fail(cx, HONE_BAD_FORMAT, "not a readable archive: it is truncated or damaged");

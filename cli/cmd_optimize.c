@@ -8,6 +8,7 @@
 #include "progress.h"
 #include "trt_options.h"
 #include "account.h"
+#include "conversion.h"
 
 typedef struct optimize_options {
   common_options common;
@@ -351,12 +352,50 @@ static int check_call(const optimize_options *o) {
   return CLI_OK;
 }
 
+/* An option that says something of one model, where a SavedModel may be several. */
+static const char *single_option(const optimize_options *o) {
+  if (o->quant.precision != HONE_PRECISION_F32 || !o->trt.calibration) return "a lower precision";
+  if (o->feed.inputs.n) return "--input";
+  if (!o->trt.dynamic) return "--no-dynamic";
+  return o->print_after ? "--print-after" : NULL;
+}
+
+/* From a SavedModel to one, no part of which was chosen. */
+static bool saved_to_saved(const cli *c, const optimize_options *o) {
+  const char *format = o->output ? format_of(o) : NULL;
+  const choice_options *choice = &o->feed.choice;
+  char *graph = cli_format("%s/saved_model.pb", c->args[0]);
+  bool saved = file_size(graph) > 0 && format && strcmp(format, "savedmodel") == 0;
+  free(graph);
+  return saved && !choice->signature && !choice->inputs && !choice->outputs;
+}
+
+static int convert(cli *c, bool *done) {
+  const optimize_options *o = c->options;
+  if (!saved_to_saved(c, o)) return CLI_OK;
+  conversion_options k = {.path = c->args[0], .output = o->output, .feed = &o->feed, .image = &o->image, .session = &o->session, .level = &o->level,
+                          .trt = &o->trt, .alone = single_option(o), .verify = o->verify, .check_graph = o->check_graph, .json = o->common.json,
+                          .runs = o->runs, .tolerance = o->tolerance};
+  return convert_saved_model(c, &k, done);
+}
+
+static bool places_automatically(const optimize_options *o) {
+  for (size_t i = 0; i < o->session.place.n; i++)
+    if (strcmp(o->session.place.p[i], "auto") == 0) return true;
+  return false;
+}
+
 static int run_optimize(cli *c) {
   optimize_options *o = c->options;
   hone_model *before = NULL, *after = NULL;
   outcome r = {0};
-  int code = o->output ? trt_apply(&o->trt, is_engine(o), &o->quant) : CLI_OK;
+  bool placed = places_automatically(o);
+  if (placed && o->trt.segment > 0) o->session.min_segment = o->trt.segment;
+  int code = o->output ? trt_apply(&o->trt, is_engine(o), placed || saved_to_saved(c, o), &o->quant) : CLI_OK;
+  bool done = false;
   if (!code) code = check_call(o);
+  if (!code) code = convert(c, &done);
+  if (code || done) return code;
   if (!code) code = model_open(c, c->args[0], &o->feed, &before);
   if (code) return code;
   code = trt_fix_shapes(c, &o->trt, &o->feed, before);
@@ -368,6 +407,7 @@ static int run_optimize(cli *c) {
   hone_status st = hone_model_check(before, NULL, NULL); /* damaged weights are not carried on */
   if (!st) st = hone_model_clone(before, &after);
   if (st) code = cli_fail_hone(c->cx, st);
+  if (!code) code = trt_keep_plans(c, &o->trt, after);
   if (!code) code = optimize(c, after, &r);
   if (!code) code = quantize(c, after, &r);
   if (!code) code = tune(c, after, &r);

@@ -12,8 +12,10 @@ const arg_option trt_option_rows[] = {
      "Write no engine whose run needs more working memory than this.", 0, 9007199254740992.0},
     {"dynamic", 0, ARG_FLAG, offsetof(trt_options, dynamic), "", "Keep dimensions open that the model leaves open (default).", 0, 0},
     {"no-dynamic", 0, ARG_CLEAR, offsetof(trt_options, dynamic), "", "Fix them: the first to --batch (default 1), others by --shape.", 0, 0},
-    {"minimum-segment-size", 0, ARG_INT, offsetof(trt_options, segment), "N", "Refused: an engine takes the whole graph.", 0, 9007199254740992.0},
-    {"maximum-cached-engines", 0, ARG_INT, offsetof(trt_options, cached), "N", "Refused: a matter of the session that runs the engine.", 0, 9007199254740992.0},
+    {"minimum-segment-size", 0, ARG_INT, offsetof(trt_options, segment), "N", 
+     "From a SavedModel to one, or with --place=auto: fewer connected nodes stay as they are (default 1).", 1, 9007199254740992.0},
+    {"maximum-cached-engines", 0, ARG_INT, offsetof(trt_options, cached), "N", 
+     "How many plans, for the input shapes used last, a session of the engine keeps (default 4).", 1, 1024},
     {0}};
 
 static const struct {
@@ -21,13 +23,11 @@ static const struct {
   hone_precision precision;
 } modes[] = {{"FP32", HONE_PRECISION_F32}, {"FP16", HONE_PRECISION_F16}, {"BF16", HONE_PRECISION_BF16}, {"INT8", HONE_PRECISION_INT8}};
 
-int trt_apply(const trt_options *o, bool engine, quant_options *quant) {
-  if (o->segment >= 0)
-    return cli_usage("--minimum-segment-size: an engine takes the whole graph, there are no segments to leave out; the report says which "
-                     "layers run on reference kernels");
-  if (o->cached >= 0)
-    return cli_usage("--maximum-cached-engines: one engine serves all shapes; how many plans a running session keeps is said when it is "
-                     "made (shape_plans of hone_session_options)");
+int trt_apply(const trt_options *o, bool engine, bool cut, quant_options *quant) {
+  if (o->segment >= 0 && !cut)
+    return cli_usage("--minimum-segment-size: there are segments only from a SavedModel to one (-o OUT/), or with --place=auto; anything else is taken as a "
+                     "whole, and the report says which layers run on reference kernels");
+  if (o->cached >= 0 && !engine) return cli_usage("--maximum-cached-engines: plans are kept by sessions of an engine; write one, -o OUT.hone");
   if (o->workspace >= 0 && !engine) return cli_usage("--max-workspace-size: only an engine's memory is planned; write one, -o OUT.hone");
   int mode = quant->precision;
   if (o->precision_mode) mode = -1;
@@ -38,6 +38,13 @@ int trt_apply(const trt_options *o, bool engine, quant_options *quant) {
   if (!o->calibration && mode != HONE_PRECISION_INT8) return cli_usage("--no-use-calibration is for --precision-mode=INT8");
   quant->precision = o->calibration ? mode : HONE_PRECISION_F32; /* what has its own ranges is lowered already */
   return CLI_OK;
+}
+
+int trt_keep_plans(cli *c, const trt_options *o, hone_model *m) {
+  char text[32];
+  snprintf(text, sizeof text, "%lld", (long long)o->cached);
+  hone_status st = o->cached < 0 ? HONE_OK : hone_model_set_metadata(m, HONE_META_SHAPE_PLANS, text);
+  return st ? cli_fail_hone(c->cx, st) : CLI_OK;
 }
 
 int trt_own_ranges(cli *c, const trt_options *o, hone_model *m) {

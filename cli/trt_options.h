@@ -13,8 +13,10 @@ typedef struct trt_options {
 #define TRT_OPTIONS_DEFAULT {.workspace = -1, .segment = -1, .cached = -1, .calibration = true, .dynamic = true}
 extern const arg_option trt_option_rows[];
 
-/* Refuses what cannot mean anything; sets the precision. engine: an engine is written. */
-int trt_apply(const trt_options *o, bool engine, quant_options *quant);
+/* Refuses what cannot mean anything; sets the precision. engine: an engine is written; cut: the graph may be taken in segments. */
+int trt_apply(const trt_options *o, bool engine, bool cut, quant_options *quant);
+/* --maximum-cached-engines goes into the engine. */
+int trt_keep_plans(cli *c, const trt_options *o, hone_model *m);
 /* --no-use-calibration: the model must have ranges of its own. */
 int trt_own_ranges(cli *c, const trt_options *o, hone_model *m);
 /* --no-dynamic: open first dimensions become the batch; any other that is open is an error. */

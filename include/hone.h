@@ -204,6 +204,44 @@ HONE_API void hone_catalog_destroy(hone_catalog **catalog);
 /** The `index`-th row; false past the end. */
 HONE_API bool hone_catalog_row_at(const hone_catalog *catalog, uint32_t index, hone_catalog_row *row);
 
+/** A SavedModel to be written again with all its MetaGraphs and signatures. What hone takes of its graphs are segments,
+    models of their own between the tensors that they share with the rest; what it leaves stays TensorFlow's operators. */
+typedef struct hone_conversion hone_conversion;
+
+typedef struct hone_conversion_options {
+  uint32_t size;
+  const char *tag_set;          /**< only this MetaGraph; NULL: all */
+  int32_t minimum_segment_size; /**< connected nodes (constants not counted) that are worth taking; default 1 */
+} hone_conversion_options;
+HONE_API void hone_conversion_options_init(hone_conversion_options *options);
+
+/** `nodes`: TensorFlow's that the segment stands for, those of functions included. Texts live as long as the conversion. */
+typedef struct hone_segment_info {
+  const char *tag_set;
+  uint32_t nodes;
+} hone_segment_info;
+
+/** A node that stays as it is, and why. */
+typedef struct hone_left_node {
+  const char *tag_set, *name, *op, *why;
+} hone_left_node;
+
+/** Reads a SavedModel and cuts its graphs. `options` may be NULL. Errors: IO, BAD_FORMAT, BAD_GRAPH, BAD_ARG (no SavedModel; no
+    such tag set), NOMEM. */
+HONE_API hone_status hone_conversion_open(hone_context *context, const char *path, const hone_conversion_options *options,
+                                          hone_conversion **conversion);
+HONE_API void hone_conversion_destroy(hone_conversion **conversion);
+/** One MetaGraph with one signature, nothing left of it: hone_model_load() reads the same, whole. */
+HONE_API bool hone_conversion_is_plain(const hone_conversion *conversion);
+HONE_API uint32_t hone_conversion_segment_count(const hone_conversion *conversion);
+/** The `index`-th segment, the conversion's own, to be optimized or quantized in place; `info` may be NULL. NULL past the end. */
+HONE_API hone_model *hone_conversion_segment(hone_conversion *conversion, uint32_t index, hone_segment_info *info);
+/** The `index`-th node that is left for a reason; false past the end. */
+HONE_API bool hone_conversion_left_at(const hone_conversion *conversion, uint32_t index, hone_left_node *row);
+/** Writes the SavedModel: the segments as they now are, the rest as it was, with checkpoint and assets where the rest needs
+    them. A segment that TensorFlow's operators cannot spell as it now is fails with UNSUPPORTED. Errors: IO, NOMEM. */
+HONE_API hone_status hone_conversion_save(hone_conversion *conversion, const char *path);
+
 /** An independent copy. Weights are shared and immutable. */
 HONE_API hone_status hone_model_clone(const hone_model *model, hone_model **copy);
 
@@ -230,6 +268,10 @@ HONE_API hone_status hone_model_output_info(const hone_model *model, uint32_t in
 /** Metadata by key: "format", "producer", "producer_version", "domain", "model_version", "ir_version", "opset"
     ("ai.onnx 17, com.microsoft 1"), "graph", "doc", and the file's own metadata properties. NULL if absent. */
 HONE_API const char *hone_model_metadata(const hone_model *model, const char *key);
+/** Sets a metadata property; formats that have a place for it write it. */
+HONE_API hone_status hone_model_set_metadata(hone_model *model, const char *key, const char *value);
+/** How many plans sessions of the model keep where hone_session_options.shape_plans is 0. */
+#define HONE_META_SHAPE_PLANS "hone.shape_plans"
 /** The `index`-th metadata pair; false past the end. */
 HONE_API bool hone_model_metadata_at(const hone_model *model, uint32_t index, const char **key, const char **value);
 
@@ -330,7 +372,8 @@ typedef struct hone_session_options {
                              in a layer, measured on random data when its weights are prepared; above it other kernels
                              run the layer. Default 1e-4; 0: never use it. Lavin & Gray, 2015 */
   int32_t shape_plans;  /**< plans kept for the input shapes used last, so that shapes that alternate are not planned again;
-                             each has its activations' memory, packed weights are shared; default 4 */
+                             each has its activations' memory, packed weights are shared; 0 (default): what the
+                             model says (HONE_META_SHAPE_PLANS), or else 4 */
   hone_context *context; /**< the session belongs to this context; NULL: to the model's. Sessions of one model in contexts of
                              their own may be created and run by as many threads at once, and share its weights, as long as
                              nobody changes or destroys the model while they are created */

@@ -178,6 +178,11 @@ hone_status hone_model_output_info(const hone_model *m, uint32_t i, hone_tensor_
 
 const char *hone_model_metadata(const hone_model *m, const char *key) { return hn_meta_get(m->g, key); }
 
+hone_status hone_model_set_metadata(hone_model *m, const char *key, const char *value) {
+  hn_meta_set(m->g, key, value);
+  return m->g->oom ? hn_nomem(m->cx) : HONE_OK;
+}
+
 bool hone_model_metadata_at(const hone_model *m, uint32_t i, const char **key, const char **value) {
   if (i >= m->g->meta.n) return false;
   *key = m->g->meta.p[i].key;

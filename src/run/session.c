@@ -1,4 +1,5 @@
 /* session.c - the public face of programs. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/parallel.h"
@@ -30,8 +31,17 @@ struct hone_session {
   hn_arena *strings;      /* of step_info */
 };
 
+enum { MOST_SHAPE_PLANS = 1024, SHAPE_PLANS = 4 };
+
+/* What the options say, or else the model. */
+static uint32_t shape_plans(const hone_model *model, const hone_session_options *o) {
+  const char *said = hn_meta_get(model->g, HONE_META_SHAPE_PLANS);
+  long n = o->shape_plans ? o->shape_plans : said ? strtol(said, NULL, 10) : SHAPE_PLANS;
+  return n < 1 || n > MOST_SHAPE_PLANS ? SHAPE_PLANS : (uint32_t)n;
+}
+
 void hone_session_options_init(hone_session_options *options) {
-  *options = (hone_session_options){.size = sizeof *options, .winograd_error = HN_WINOGRAD_ERROR, .shape_plans = 4};
+  *options = (hone_session_options){.size = sizeof *options, .winograd_error = HN_WINOGRAD_ERROR};
 }
 
 static hone_status read_options(hone_context *cx, const hone_session_options *given, hone_session_options *o) {
@@ -43,8 +53,8 @@ static hone_status read_options(hone_context *cx, const hone_session_options *gi
   o->size = sizeof *o;
   if (o->threads < 0 || o->threads > 1024)
     return hn_fail(cx, HONE_BAD_ARG, "%d threads; choose 1 to 1024, or 0 for all processors", o->threads);
-  if (o->shape_plans < 1 || o->shape_plans > 1024)
-    return hn_fail(cx, HONE_BAD_ARG, "plans for %d shapes; choose 1 to 1024", o->shape_plans);
+  if (o->shape_plans < 0 || o->shape_plans > MOST_SHAPE_PLANS)
+    return hn_fail(cx, HONE_BAD_ARG, "plans for %d shapes; choose 1 to %d, or 0 for what the model says", o->shape_plans, MOST_SHAPE_PLANS);
   if (!(o->winograd_error >= 0)) return hn_fail(cx, HONE_BAD_ARG, "winograd_error must not be negative");
   return HONE_OK;
 }
@@ -81,7 +91,7 @@ static hone_status create(hone_context *cx, const hone_model *model, const hone_
   s->cx = cx;
   s->g = hn_graph_clone_for(model->g, cx);
   s->strings = hn_arena_create();
-  s->max_kept = (uint32_t)o->shape_plans;
+  s->max_kept = shape_plans(model, o);
   s->kept = hn_calloc(s->max_kept, sizeof(hn_program *));
   s->inputs = hn_calloc(model->g->inputs.n, sizeof *s->inputs);
   s->outputs = hn_calloc(model->g->outputs.n, sizeof *s->outputs);

@@ -37,6 +37,20 @@ fails "fix: unknown input" 2 'no input has this name' "$hone" show "$model" --fi
 prints "run: a number for an input" '.' "$hone" run "$work/m.hone" --input=0.5
 prints "optimize: JSON" '"rules"|"report"|"passes"' "$hone" optimize "$model" -o "$work/j.hone" --json
 
+# a SavedModel with several signatures, a table, a counter and a second MetaGraph
+saved=$source/tests/data/signatures
+prints "signatures: what is taken and what stays" 'AssignAdd +1 +first .up. +it updates a variable' "$hone" optimize "$saved" -o "$work/signatures/"
+check "signatures: the checkpoint goes along" test -s "$work/signatures/variables/variables.index"
+"$hone" show "$saved" --all | grep -v "^$saved" >"$work/shown"
+"$hone" show "$work/signatures" --all | sed "s|^$work/signatures|$saved|" | grep -v "^$saved" >"$work/shown2"
+check "signatures: shown as before" sh -c "grep -E 'MetaGraph|signature_def|puts|dtype|shape:|name:|Method' '$work/shown' >'$work/a'; grep -E 'MetaGraph|signature_def|puts|dtype|shape:|name:|Method' '$work/shown2' >'$work/b'; test -s '$work/a' && cmp '$work/a' '$work/b'"
+prints "signatures: a minimum size" 'its segment has 2 nodes, fewer than 3' "$hone" optimize "$saved" -o "$work/signatures3/" --minimum-segment-size=3
+prints "signatures: JSON" '"why": "it updates a variable"' "$hone" optimize "$saved" -o "$work/signatures4/" --json
+fails "signatures: the folder is taken" 1 'variables of another SavedModel' "$hone" optimize "$saved" -o "$work/signatures/"
+fails "signatures: one is needed" 2 'choose a signature' "$hone" optimize "$saved" -o "$work/signatures5/" --precision=bf16
+check "signatures: one alone" "$hone" optimize "$saved" -o "$work/signatures6/" --signature-def=probabilities
+prints "signatures: it alone" 'probabilities' "$hone" show "$work/signatures6" --all
+
 # tuning
 prints "optimize: what runs on fast kernels" '[0-9]+ of [0-9]+ layers run on fast kernels, in [0-9]+ segment' "$hone" optimize "$model" --tune=off -o "$work/m.hone"
 check "optimize: SavedModel" "$hone" optimize "$model" -o "$work/saved/"
@@ -49,8 +63,10 @@ fails "optimize: name without a format" 2 'the name must end in' "$hone" optimiz
 prints "trt: precision mode" 'quantized' "$hone" optimize "$model" -o "$work/z.hone" --precision-mode=INT8 --calibrate=random --tune=off
 check "trt: FP16" "$hone" optimize "$model" -o "$work/z.hone" --precision-mode=FP16 --tune=off
 fails "trt: FP8" 2 'FP32, FP16, BF16 or INT8' "$hone" optimize "$model" -o "$work/z.hone" --precision-mode=FP8
-fails "trt: segments" 2 'whole graph' "$hone" optimize "$model" -o "$work/z.hone" --minimum-segment-size=3
-fails "trt: cached engines" 2 'all shapes' "$hone" optimize "$model" -o "$work/z.hone" --maximum-cached-engines=2
+fails "trt: segments" 2 'there are segments only' "$hone" optimize "$model" -o "$work/z.hone" --minimum-segment-size=3
+check "trt: cached engines" "$hone" optimize "$model" -o "$work/z.hone" --maximum-cached-engines=2
+prints "trt: cached engines are kept" 'hone.shape_plans *2' "$hone" show "$work/z.hone" --all
+fails "trt: cached engines of no engine" 2 'sessions of an engine' "$hone" optimize "$model" -o "$work/z.onnx" --maximum-cached-engines=2
 fails "trt: own ranges" 1 'no ranges of its own' "$hone" optimize "$model" -o "$work/z.hone" --precision-mode=INT8 --no-use-calibration
 fails "trt: little memory" 1 'max-workspace-size' "$hone" optimize "$model" -o "$work/y.hone" --max-workspace-size=100 --tune=off
 check "trt: nothing was written" test ! -e "$work/y.hone"

@@ -62,9 +62,11 @@ TEST(shapes_that_alternate_are_planned_once) {
   alternate(cx, m, 4, (const int[]){1, 3, 1, 3, 3, 1, 2, 1, 3}, 9, 3, 3);
   alternate(cx, m, 1, (const int[]){1, 3, 1, 1}, 4, 1, 3);
   alternate(cx, m, 2, (const int[]){1, 2, 1, 3, 1, 2}, 6, 2, 4); /* 3 takes the place of 2, which was used least lately */
+  CHECK(!hone_model_set_metadata(m, HONE_META_SHAPE_PLANS, "2"));
+  alternate(cx, m, 0, (const int[]){1, 2, 1, 3, 1, 2}, 6, 2, 4); /* as the model says */
   hone_session_options_init(&o);
-  o.shape_plans = 0;
-  CHECK(hone_session_create(m, &o, &s) == HONE_BAD_ARG && strstr(hone_context_error(cx), "plans for 0"));
+  o.shape_plans = -1;
+  CHECK(hone_session_create(m, &o, &s) == HONE_BAD_ARG && strstr(hone_context_error(cx), "plans for -1"));
   hone_model_destroy(&m);
   hone_context_destroy(&cx);
 }

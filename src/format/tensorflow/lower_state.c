@@ -105,6 +105,7 @@ void hn_tf_lower_parse_example(tf_lower *x) {
   const tf_attr *keys = single ? hn_tf_attr(x->s, x->n, "dense_keys") : NULL;
   uint32_t n_sparse = (uint32_t)hn_tf_attr_i(x, second || single ? "num_sparse" : "Nsparse", 0);
   size_t n = types && types->value_case == TENSORFLOW__ATTR_VALUE__VALUE_LIST ? types->list->n_type : 0;
+  if (x->s->im->parsers_stay) hn_tf_fail(x, HONE_UNSUPPORTED, "it parses serialized examples");
   if (x->s->nest->outer) hn_tf_fail(x, HONE_UNSUPPORTED, "examples are parsed within a loop or condition");
   if (!shapes || shapes->value_case != TENSORFLOW__ATTR_VALUE__VALUE_LIST || shapes->list->n_shape < n)
     hn_tf_fail(x, HONE_UNSUPPORTED, "the shapes of its features are not given");

@@ -175,7 +175,21 @@ const char *tg2(tg *t, const char *op, hn_dtype type, const char *a, const char 
 
 /* ---- constants */
 
-static const char *write_const(tg *t, const hn_tensor *v, const char *name) {
+/* An equal constant that is written already. */
+static const char *same_const(tg *t, const hn_tensor *v, uint64_t digest) {
+  for (size_t i = 0; i < t->consts.n; i++) {
+    const hn_tensor *c = t->consts.p[i].data;
+    if (t->consts.p[i].digest != digest || c->dtype != v->dtype || c->rank != v->rank || c->bytes != v->bytes) continue;
+    if (memcmp(c->dims, v->dims, (size_t)v->rank * sizeof *v->dims) == 0 && memcmp(c->data, v->data, v->bytes) == 0) return t->consts.p[i].tensor;
+  }
+  return NULL;
+}
+
+static const char *write_const(tg *t, const hn_tensor *v, const char *wanted) {
+  enum { LARGE = 256 };
+  uint64_t digest = v->bytes < LARGE ? 0 : hn_digest(v->data, v->bytes, 0);
+  const char *same = v->bytes < LARGE ? NULL : same_const(t, v, digest), *name = same || !wanted ? NULL : tg_free_name(t, wanted);
+  if (same) return same;
   tg_node *n = tg_add(t, "Const", name);
   Tensorflow__AttrValue *a = attr(t, n, "value");
   Tensorflow__TensorProto *p = a ? take(t, sizeof *p) : NULL;
@@ -188,7 +202,9 @@ static const char *write_const(tg *t, const hn_tensor *v, const char *name) {
   p->tensor_content = (ProtobufCBinaryData){v->bytes, v->data};
   a->value_case = TENSORFLOW__ATTR_VALUE__VALUE_TENSOR;
   a->tensor = p;
-  return tg_out(t, n, 0);
+  const char *out = tg_out(t, n, 0);
+  if (v->bytes >= LARGE && !hn_push(&t->consts, ((tg_constant){digest, v, out})) && !t->st) t->st = hn_nomem(t->cx);
+  return out;
 }
 
 const char *tg_const(tg *t, hn_tensor *v) {
@@ -279,7 +295,7 @@ const char *tg_plain(tg *t, hn_id v) {
   const hn_value *value = hn_value_at(t->g, v);
   int64_t perm[HN_MAX_RANK];
   if (p->plain) return p->plain;
-  if (value->data) return p->plain = write_const(t, value->data, tg_free_name(t, value->name));
+  if (value->data) return p->plain = write_const(t, value->data, value->name ? value->name : "");
   if (!p->last) {
     tg_refuse(t, "its input '%s' is never computed", value->name);
     return NULL;

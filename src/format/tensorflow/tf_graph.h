@@ -4,6 +4,7 @@
    a Transpose is written only where the form that is wanted is not there. */
 #ifndef HN_TF_GRAPH_H
 #define HN_TF_GRAPH_H
+#include "base/file.h"
 #include "base/vec.h"
 #include "format/tensorflow/tensor_tf.h"
 #include "op/infer.h"
@@ -14,6 +15,12 @@ typedef struct tg_value {
   const char *plain, *last; /* tensors; NULL: not written yet */
 } tg_value;
 
+typedef struct tg_constant {
+  uint64_t digest;
+  const hn_tensor *data;
+  const char *tensor;
+} tg_constant;
+
 typedef struct tg {
   hone_context *cx;
   const hn_graph *g;
@@ -22,6 +29,7 @@ typedef struct tg {
   hn_map used;      /* names of nodes */
   HN_VEC(tg_node *) nodes;
   HN_VEC(hn_tensor *) own; /* constants made here */
+  HN_VEC(tg_constant) consts; /* large ones that are written: an equal one is not written again */
   const hn_node *at; /* the node being spelled */
   hone_status st;   /* the first failure sticks */
 } tg;
@@ -68,6 +76,24 @@ static inline const hn_shape *tg_shape_of(const tg *t, hn_id v) { return &hn_val
 void tg_refuse(tg *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* A name TensorFlow takes, not used yet. */
 const char *tg_free_name(tg *t, const char *wanted);
+
+/* ---- whole graphs */
+enum { TG_MOST_OUTPUTS = 64, TG_PRODUCER = 1087 }; /* the GraphDef version of TensorFlow 2.10: what has every operator that is written */
+typedef struct tg_port { /* an input or output of a graph */
+  const char *key, *tensor; /* "x:0" */
+  hn_id value;
+  const char *node;         /* of the tensor, and which of its outputs */
+  uint32_t index;
+} tg_port;
+hone_status tg_split_port(tg *t, tg_port *p); /* node and index from tensor; a name without a number is output 0 */
+/* Adds g's nodes between the tensors of its ports. placeholders: its inputs are made, else they are there. g must live as
+   long as t. Errors: UNSUPPORTED (all operators without a spelling at once). */
+hone_status tg_write(tg *t, const hn_graph *g, const tg_port *in, const tg_port *out, bool placeholders);
+/* The same where the names of g's inputs and outputs are the tensors'; the inputs are there. */
+hone_status tg_write_segment(tg *t, const hn_graph *g);
+void tg_close(tg *t); /* its arena is the caller's */
+/* UNSUPPORTED: more than 2 GiB. IO. */
+hone_status tg_put(hone_context *cx, const char *path, const ProtobufCMessage *m);
 
 /* ---- spelling (tf_spell.def) */
 typedef void (*tg_spell)(tg *t, const hn_node *n, const char *op);

@@ -359,6 +359,7 @@ typedef struct missing {
 typedef struct checker {
   tf_import *im;
   HN_VEC(missing) missing;
+  const char *trouble; /* an operator that is missing; stays noted with the functions that need it */
   int depth;
 } checker;
 
@@ -367,7 +368,10 @@ static hone_status check_body(checker *c, tf_body *b, const tf_ref *roots, size_
 static hone_status check_function(checker *c, const tf_node *n, const char *name) {
   tf_body *f = hn_tf_function(c->im, name);
   if (!f) return hn_fail(c->im->cx, HONE_BAD_GRAPH, "node '%s' (%s): there is no function '%s' in the library", n->name, n->op, name);
-  if (f->state == 2) return HONE_OK;
+  if (f->state == 2) {
+    c->trouble = c->trouble ? c->trouble : f->trouble;
+    return HONE_OK;
+  }
   if (f->state == 1 || ++c->depth > MAX_CALLS)
     return hn_fail(c->im->cx, HONE_UNSUPPORTED, "function '%s' calls itself, which is not supported", name);
   f->state = 1;
@@ -377,8 +381,12 @@ static hone_status check_function(checker *c, const tf_node *n, const char *name
     tf_ref r;
     if (hn_tf_find_ref(c->im, f, f->function->ret[i]->value, &r) && !hn_push(&roots, r)) st = hn_nomem(c->im->cx);
   }
+  const char *before = c->trouble;
+  c->trouble = NULL;
   if (!st) st = check_body(c, f, roots.p, roots.n, NULL);
   hn_vec_free(&roots);
+  f->trouble = c->trouble;
+  c->trouble = before ? before : c->trouble;
   f->state = 2;
   c->depth--;
   return st;
@@ -388,6 +396,7 @@ static hone_status check_node(checker *c, const tf_node *n) {
   const char *segment = NULL;
   if (!hn_tf_row(n->op)) {
     if (hn_tf_function(c->im, n->op)) return check_function(c, n, n->op);
+    c->trouble = c->trouble ? c->trouble : n->op;
     for (size_t i = 0; i < c->missing.n; i++)
       if (strcmp(c->missing.p[i].op, n->op) == 0) {
         c->missing.p[i].count++;
@@ -425,6 +434,14 @@ static hone_status check_body(checker *c, tf_body *b, const tf_ref *roots, size_
   }
   hn_free(seen);
   hn_vec_free(&stack);
+  return st;
+}
+
+hone_status hn_tf_missing(tf_import *im, const tf_node *n, const char **op) {
+  checker c = {.im = im};
+  hone_status st = check_node(&c, n);
+  *op = c.trouble;
+  hn_vec_free(&c.missing);
   return st;
 }
 
@@ -515,19 +532,52 @@ static hone_status check(tf_import *im, const tf_ref *in, size_t n_in, const tf_
   return st;
 }
 
-static hone_status import(tf_import *im, const tf_port *in, size_t n_in, const tf_port *out, size_t n_out, hn_graph **result) {
+static hone_status open_library(tf_import *im) {
   const Tensorflow__FunctionDefLibrary *lib = im->graph->library;
   size_t n_functions = lib ? lib->n_function : 0;
   im->library = hn_arena_alloc(im->arena, sizeof *im->library * (n_functions + 1));
-  tf_ref *refs = hn_arena_alloc(im->arena, sizeof *refs * (n_in + n_out + 1));
-  if (!im->library || !refs) return hn_nomem(im->cx);
+  if (!im->library) return hn_nomem(im->cx);
   HN_TRY(open_body(im, &im->main, "", im->graph->node, im->graph->n_node, NULL));
   for (size_t i = 0; i < n_functions; i++) {
     const Tensorflow__FunctionDef *f = lib->function[i];
     const char *name = f->signature ? f->signature->name : "";
+    im->n_library++;
     HN_TRY(open_body(im, &im->library[i], name, f->node_def, f->n_node_def, f));
     if (!hn_map_put(&im->functions, name, (uint32_t)i)) return hn_nomem(im->cx);
   }
+  return HONE_OK;
+}
+
+hone_status hn_tf_import_open(hone_context *cx, const Tensorflow__GraphDef *graph, tf_variable_fn variable_of, void *user, tf_import *im) {
+  *im = (tf_import){.cx = cx, .graph = graph, .variable_of = variable_of, .variable_user = user, .arena = hn_arena_create()};
+  hone_status st = im->arena ? open_library(im) : hn_nomem(cx);
+  if (st) hn_tf_import_close(im);
+  return st;
+}
+
+void hn_tf_import_close(tf_import *im) {
+  for (size_t i = 0; i < im->variables.n; i++) hn_tensor_unref(im->variables.p[i].data);
+  hn_map_free(&im->main.index);
+  for (size_t i = 0; i < im->n_library; i++) hn_map_free(&im->library[i].index);
+  hn_map_free(&im->functions);
+  hn_vec_free(&im->variables);
+  hn_vec_free(&im->lists);
+  hn_vec_free(&im->features);
+  hn_vec_free(&im->segments);
+  hn_arena_destroy(im->arena);
+  *im = (tf_import){0};
+}
+
+static void note_segments(const tf_import *im, hn_graph *g) {
+  hn_str s = {0};
+  for (size_t i = 0; i < im->segments.n; i++) hn_str_printf(&s, "%s%s", i ? ", " : "", im->segments.p[i]);
+  if (s.n) hn_meta_set(g, "tf.trt_segments", s.p);
+  hn_str_free(&s);
+}
+
+static hone_status read_whole(tf_import *im, const tf_port *in, size_t n_in, const tf_port *out, size_t n_out, hn_graph **result) {
+  tf_ref *refs = hn_arena_alloc(im->arena, sizeof *refs * (n_in + n_out + 1));
+  if (!refs) return hn_nomem(im->cx);
   for (size_t i = 0; i < n_in; i++) HN_TRY(find_port(im, "input", &in[i], &refs[i]));
   for (size_t i = 0; i < n_out; i++) HN_TRY(find_port(im, "output", &out[i], &refs[n_in + i]));
   HN_TRY(check(im, refs, n_in, refs + n_in, n_out));
@@ -548,33 +598,22 @@ static hone_status import(tf_import *im, const tf_port *in, size_t n_in, const t
   return hn_fail(im->cx, HONE_UNSUPPORTED, "the shapes of the lists of tensors in the graph's loops cannot be found");
 }
 
-static void note_segments(const tf_import *im, hn_graph *g) {
-  hn_str s = {0};
-  for (size_t i = 0; i < im->segments.n; i++) hn_str_printf(&s, "%s%s", i ? ", " : "", im->segments.p[i]);
-  if (s.n) hn_meta_set(g, "tf.trt_segments", s.p);
-  hn_str_free(&s);
+hone_status hn_tf_import_between(tf_import *im, const tf_port *in, size_t n_in, const tf_port *out, size_t n_out, hn_graph **result) {
+  hn_graph *g = NULL;
+  HN_TRY(read_whole(im, in, n_in, out, n_out, &g));
+  note_segments(im, g);
+  hn_remove_dead(g);
+  hone_status st = hn_graph_verify(g);
+  if (st) hn_graph_destroy(g);
+  else *result = g;
+  return st;
 }
 
 hone_status hn_tf_import(hone_context *cx, const Tensorflow__GraphDef *graph, const tf_port *in, size_t n_in,
                          const tf_port *out, size_t n_out, tf_variable_fn variable_of, void *user, hn_graph **result) {
-  tf_import im = {.cx = cx, .graph = graph, .variable_of = variable_of, .variable_user = user, .arena = hn_arena_create()};
-  hn_graph *g = NULL;
-  hone_status st = im.arena ? import(&im, in, n_in, out, n_out, &g) : hn_nomem(cx);
-  for (size_t i = 0; i < im.variables.n; i++) hn_tensor_unref(im.variables.p[i].data);
-  hn_map_free(&im.main.index);
-  for (size_t i = 0; im.library && graph->library && i < graph->library->n_function; i++) hn_map_free(&im.library[i].index);
-  hn_map_free(&im.functions);
-  hn_vec_free(&im.variables);
-  hn_vec_free(&im.lists);
-  hn_vec_free(&im.features);
-  if (!st) {
-    note_segments(&im, g);
-    hn_remove_dead(g);
-    st = hn_graph_verify(g);
-  }
-  hn_vec_free(&im.segments);
-  hn_arena_destroy(im.arena);
-  if (st) hn_graph_destroy(g);
-  else *result = g;
+  tf_import im;
+  HN_TRY(hn_tf_import_open(cx, graph, variable_of, user, &im));
+  hone_status st = hn_tf_import_between(&im, in, n_in, out, n_out, result);
+  hn_tf_import_close(&im);
   return st;
 }

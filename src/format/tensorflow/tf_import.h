@@ -65,6 +65,7 @@ typedef struct tf_body {
   bool framed;
   tf_branch **branches; /* by Merge node: what it decides between, once it was met */
   int state;            /* of the check for what is supported: 1 on the way, 2 done */
+  const char *trouble;  /* an operator it needs that is not supported; NULL: none, or not checked yet */
   bool searched;        /* by the check for updates of variables */
 } tf_body;
 
@@ -113,16 +114,18 @@ struct tf_import {
   tf_body main;
   hn_map functions; /* name -> library */
   tf_body *library;
+  size_t n_library;
   tf_variable_fn variable_of;
   void *variable_user;
   HN_VEC(tf_variable) variables;
   HN_VEC(tf_feature) features;
   HN_VEC(tf_list) lists; /* kept over readings */
+  bool parsers_stay;     /* parsers of tf.Example are not cut off: they cannot be read */
   bool again;            /* something was learnt of a list: read anew */
   HN_VEC(const char *) segments; /* functions of TRTEngineOps that were read */
 };
 
-/* ---- import.c */
+/* ---- tf_import.c */
 typedef struct tf_port { /* a tensor to feed or fetch */
   const char *key;    /* the name it shall have */
   const char *tensor; /* "x:0" */
@@ -133,6 +136,12 @@ typedef struct tf_port { /* a tensor to feed or fetch */
 /* The graph between inputs and outputs; everything is freed or in *out. variable_of NULL: there is no checkpoint. */
 hone_status hn_tf_import(hone_context *cx, const Tensorflow__GraphDef *graph, const tf_port *in, size_t n_in,
                          const tf_port *out, size_t n_out, tf_variable_fn variable_of, void *user, hn_graph **result);
+/* The same in parts: a graph is opened once and read between different tensors. After an error of open it is closed. */
+hone_status hn_tf_import_open(hone_context *cx, const Tensorflow__GraphDef *graph, tf_variable_fn variable_of, void *user, tf_import *im);
+hone_status hn_tf_import_between(tf_import *im, const tf_port *in, size_t n_in, const tf_port *out, size_t n_out, hn_graph **result);
+void hn_tf_import_close(tf_import *im);
+/* An operator that the node, or a function that it names, needs and that is not supported; NULL: none. BAD_GRAPH. */
+hone_status hn_tf_missing(tf_import *im, const tf_node *n, const char **op);
 /* Splits "name", "name:port" or "^name"; the name is in the arena. */
 bool hn_tf_split_tensor(hn_arena *a, const char *text, const char **name, uint32_t *port);
 
@@ -165,6 +174,8 @@ void hn_tf_scope_close(tf_scope *s);
   "hone runs models without state: variables keep the values of the checkpoint. Choose a signature or --outputs that only read them"
 /* Refuses updates of variables that run with the outputs by control inputs alone. `fed`: by node of the graph. */
 hone_status hn_tf_check_state(tf_import *im, const tf_ref *out, size_t n_out, const uint8_t *fed);
+
+bool hn_tf_updates(const char *op); /* the operator changes a variable */
 
 /* ---- control_v1.c: loops and conditions of Switch, Merge, Enter, Exit */
 hone_status hn_tf_region_needs(tf_scope *s, uint32_t node, tf_refs *out, bool *is_region);

@@ -55,11 +55,15 @@ static hone_status initializes(const search *s, const tf_body *b, const tf_node 
   return st;
 }
 
+bool hn_tf_updates(const char *op) {
+  const tf_row *row = hn_tf_row(op);
+  return row && row->lower == hn_tf_lower_update;
+}
+
 static hone_status judge(const search *s, const tf_body *b, const tf_node *n) {
-  const tf_row *row = hn_tf_row(n->op);
   const char *slash = *b->name ? "/" : "", *variable = hn_tf_data_inputs(n) ? n->input[0] : "";
   bool initial;
-  if (!row || row->lower != hn_tf_lower_update) return HONE_OK;
+  if (!hn_tf_updates(n->op)) return HONE_OK;
   HN_TRY(initializes(s, b, n, &initial));
   if (!initial)
     return hn_fail(s->im->cx, HONE_UNSUPPORTED, "node '%s%s%s' (%s): it updates the variable '%s' whenever the outputs are computed; " HN_TF_STATELESS,
@@ -96,6 +100,7 @@ hone_status hn_tf_check_state(tf_import *im, const tf_ref *out, size_t n_out, co
   search s = {.im = im, .fed = fed};
   indices data = {0}, control = {0};
   hone_status st = HONE_OK;
+  for (size_t i = 0; i < im->n_library; i++) im->library[i].searched = false;
   for (size_t i = 0; i < n_out && !st; i++)
     if (!fed[out[i].node] && !hn_push(&data, out[i].node)) st = hn_nomem(im->cx);
   if (!st) st = search_body(&s, &im->main, &data, &control);

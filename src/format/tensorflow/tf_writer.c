@@ -10,33 +10,14 @@
 #include "format/lower.h"
 #include "format/tensorflow/tf_graph.h"
 
-enum { PRODUCER = 1087 }; /* the GraphDef version of TensorFlow 2.10: what has every operator that is written */
-#define MOST_BYTES ((size_t)INT32_MAX)
-
-typedef struct port {
-  const char *key, *tensor; /* "x:0" */
-  hn_id value;
-  const char *node;         /* of the tensor, and which of its outputs */
-  uint32_t index;
-} port;
 
 typedef struct writer {
   tg t;
   const hn_graph *g;
-  port *in, *out;
+  tg_port *in, *out;
 } writer;
 
 /* ---- names that the world knows */
-
-/* "name:1" -> the node and which output; a name without a number is output 0. */
-static void split_tensor(writer *w, port *p) {
-  const char *colon = strrchr(p->tensor, ':');
-  p->node = p->tensor;
-  if (!colon || strspn(colon + 1, "0123456789") != strlen(colon + 1) || !colon[1]) return;
-  p->node = hn_arena_strndup(w->t.arena, p->tensor, (size_t)(colon - p->tensor));
-  p->index = (uint32_t)strtoul(colon + 1, NULL, 10);
-  if (!p->node || p->index > 63) w->t.st = p->node ? hn_fail(w->t.cx, HONE_UNSUPPORTED, "tensor '%s' is one of too many", p->tensor) : hn_nomem(w->t.cx);
-}
 
 /* "x:0" is called after its node. */
 static const char *without_port(writer *w, const char *key) {
@@ -45,12 +26,12 @@ static const char *without_port(writer *w, const char *key) {
 }
 
 /* The tensor the model had under this key, or one named after it. */
-static void name_port(writer *w, port *p, const char *what, const char *key, hn_id value) {
+static void name_port(writer *w, tg_port *p, const char *what, const char *key, hn_id value) {
   char meta[600];
   snprintf(meta, sizeof meta, "tf.%s.%.500s", what, key);
-  *p = (port){.key = key, .tensor = hn_meta_get(w->g, meta), .value = value};
+  *p = (tg_port){.key = key, .tensor = hn_meta_get(w->g, meta), .value = value};
   if (p->tensor) {
-    split_tensor(w, p);
+    w->t.st = tg_split_port(&w->t, p);
   } else if ((p->node = tg_free_name(&w->t, without_port(w, key)))) {
     p->tensor = hn_arena_printf(w->t.arena, "%s:0", p->node);
     return;
@@ -78,84 +59,10 @@ static hone_status name_ports(writer *w) {
   return w->t.st;
 }
 
-/* ---- the graph */
-
-static void write_inputs(writer *w) {
-  for (size_t i = 0; i < w->g->inputs.n; i++) {
-    const port *p = &w->in[i];
-    const hn_value *v = hn_value_at(w->g, p->value);
-    if (p->index) w->t.st = hn_fail(w->t.cx, HONE_UNSUPPORTED, "input '%s' is the tensor '%s', which no placeholder has", p->key, p->tensor);
-    tg_node *n = tg_add(&w->t, "Placeholder", p->node);
-    tg_type(&w->t, n, "dtype", v->dtype);
-    tg_shape(&w->t, n, "shape", &v->shape);
-    tg_set_plain(&w->t, p->value, tg_out(&w->t, n, 0));
-  }
-}
-
-static hone_status write_nodes(writer *w) {
-  hn_id *order;
-  uint32_t n;
-  hn_str refused = {0};
-  hone_status st = HONE_OK;
-  HN_TRY(hn_graph_order(w->g, &order, &n));
-  for (uint32_t i = 0; i < n; i++) { /* what cannot be said is said first, all at once */
-    const hn_node *node = hn_node_at(w->g, order[i]);
-    const char *op;
-    if (!tg_spelling(node->op, &op)) hn_str_printf(&refused, "%s%s (node '%s')", refused.n ? ", " : "", hn_op_name(node->op), node->name);
-  }
-  if (refused.n) st = hn_fail(w->t.cx, HONE_UNSUPPORTED, "operators that have no spelling in TensorFlow's: %s", refused.p ? refused.p : "");
-  hn_str_free(&refused);
-  for (uint32_t i = 0; i < n && !st; i++) {
-    const char *op;
-    w->t.at = hn_node_at(w->g, order[i]);
-    tg_spelling(w->t.at->op, &op)(&w->t, w->t.at, op);
-    st = w->t.st;
-  }
-  w->t.at = NULL;
-  hn_free(order);
-  return st;
-}
-
-/* An output's node has the name it had, and as many outputs. */
-static void write_outputs(writer *w) {
-  tg *t = &w->t;
-  hn_map done = {0};
-  uint32_t seen;
-  for (size_t i = 0; i < w->g->outputs.n && !t->st; i++) {
-    const port *p = &w->out[i];
-    uint32_t count = 1;
-    if (hn_map_get(&done, p->node, &seen)) continue;
-    for (size_t k = 0; k < w->g->outputs.n; k++)
-      if (strcmp(w->out[k].node, p->node) == 0 && w->out[k].index >= count) count = w->out[k].index + 1;
-    bool is_input = false;
-    for (size_t k = 0; k < w->g->inputs.n; k++) is_input = is_input || strcmp(w->in[k].node, p->node) == 0;
-    if (is_input || !hn_map_put(&done, p->node, 1)) continue; /* a tensor that goes in and comes out */
-    const char *from[64];
-    hn_dtype types[64];
-    for (uint32_t c = 0; c < count; c++) { /* gaps are filled with what is at hand */
-      hn_id v = p->value;
-      for (size_t k = 0; k < w->g->outputs.n; k++)
-        if (strcmp(w->out[k].node, p->node) == 0 && w->out[k].index == c) v = w->out[k].value;
-      from[c] = tg_plain(t, v);
-      types[c] = tg_dtype(t, v);
-    }
-    tg_node *n = tg_add(t, count > 1 ? "IdentityN" : "Identity", p->node);
-    if (count > 1) tg_types(t, n, "T", types, count);
-    else tg_type(t, n, "T", types[0]);
-    for (uint32_t c = 0; c < count; c++) tg_input(t, n, from[c]);
-  }
-  hn_map_free(&done);
-}
-
 static hone_status spell(writer *w, const hn_graph *g) {
   w->g = w->t.g = g;
-  w->t.values = hn_arena_alloc(w->t.arena, sizeof *w->t.values * (g->values.n + 1));
-  if (!w->t.values) return hn_nomem(w->t.cx);
   HN_TRY(name_ports(w));
-  write_inputs(w);
-  if (!w->t.st) w->t.st = write_nodes(w);
-  if (!w->t.st) write_outputs(w);
-  return w->t.st;
+  return tg_write(&w->t, g, w->in, w->out, true);
 }
 
 /* ---- messages */
@@ -163,7 +70,7 @@ static hone_status spell(writer *w, const hn_graph *g) {
 static int32_t producer_of(const hn_graph *g) {
   const char *v = hn_meta_get(g, "tf.graph_version");
   long n = v ? strtol(v, NULL, 10) : 0;
-  return n > PRODUCER && n < 100000 ? (int32_t)n : PRODUCER;
+  return n > TG_PRODUCER && n < 100000 ? (int32_t)n : TG_PRODUCER;
 }
 
 static void graph_message(writer *w, Tensorflow__GraphDef *g, Tensorflow__VersionDef *v) {
@@ -175,7 +82,7 @@ static void graph_message(writer *w, Tensorflow__GraphDef *g, Tensorflow__Versio
   g->node = w->t.nodes.p;
 }
 
-static Tensorflow__TensorInfoEntry *port_message(writer *w, const port *p) {
+static Tensorflow__TensorInfoEntry *port_message(writer *w, const tg_port *p) {
   Tensorflow__TensorInfoEntry *e = hn_arena_alloc(w->t.arena, sizeof *e);
   Tensorflow__TensorInfo *i = hn_arena_alloc(w->t.arena, sizeof *i);
   const hn_value *v = hn_value_at(w->g, p->value);
@@ -216,21 +123,6 @@ static hone_status tags_message(writer *w, Tensorflow__MetaGraphDef__MetaInfoDef
   return HONE_OK;
 }
 
-static hone_status put(writer *w, const char *path, const ProtobufCMessage *m) {
-  size_t size = protobuf_c_message_get_packed_size(m);
-  hn_writer *file = NULL;
-  if (size > MOST_BYTES) return hn_fail(w->t.cx, HONE_UNSUPPORTED, "%s: the model has %zu bytes; what TensorFlow reads ends at 2 GiB: write .onnx or .hone", path, size);
-  uint8_t *bytes = hn_malloc(size ? size : 1);
-  if (!bytes) return hn_fail(w->t.cx, HONE_NOMEM, "out of memory: %zu bytes for %s", size, path);
-  protobuf_c_message_pack(m, bytes);
-  hone_status st = hn_writer_open(w->t.cx, path, &file);
-  if (!st) st = hn_writer_put(file, bytes, size);
-  if (!st) st = hn_writer_commit(&file);
-  hn_writer_abort(&file);
-  hn_free(bytes);
-  return st;
-}
-
 static hone_status write_saved_model(writer *w, const char *path) {
   Tensorflow__GraphDef graph;
   Tensorflow__VersionDef version;
@@ -258,14 +150,14 @@ static hone_status write_saved_model(writer *w, const char *path) {
   model.saved_model_schema_version = 1;
   model.n_meta_graphs = 1;
   model.meta_graphs = metas;
-  return put(w, path, &model.base);
+  return tg_put(w->t.cx, path, &model.base);
 }
 
 static hone_status write_graph_def(writer *w, const char *path) {
   Tensorflow__GraphDef graph;
   Tensorflow__VersionDef version;
   graph_message(w, &graph, &version);
-  return put(w, path, &graph.base);
+  return tg_put(w->t.cx, path, &graph.base);
 }
 
 static hone_status write_with(const hn_graph *g, const char *path, hone_status (*message)(writer *, const char *)) {
@@ -274,10 +166,7 @@ static hone_status write_with(const hn_graph *g, const char *path, hone_status (
   hone_status st = own && w.t.arena ? hn_lower(own) : hn_nomem(g->cx);
   if (!st) st = spell(&w, own);
   if (!st) st = message(&w, path);
-  for (size_t i = 0; i < w.t.own.n; i++) hn_tensor_unref(w.t.own.p[i]);
-  hn_vec_free(&w.t.own);
-  hn_vec_free(&w.t.nodes);
-  hn_map_free(&w.t.used);
+  tg_close(&w.t);
   hn_arena_destroy(w.t.arena);
   hn_graph_destroy(own);
   return st;

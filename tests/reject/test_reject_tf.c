@@ -43,6 +43,29 @@ TEST(tf_updates_that_only_control_inputs_reach) {
   refused(g, HONE_UNSUPPORTED, "'f/up' (AssignSubVariableOp): it updates the variable 'v'");
 }
 
+/* A step of training: refused, with what it does; in a branch that is never taken it does not matter. */
+TEST(tf_training_is_named_unless_it_never_runs) {
+  Tensorflow__GraphDef *g = tf_graph(X "y PartitionedCall x f=n:f\n");
+  tf_function(g, "f", "u", "r=i", "v VarHandleOp - dtype=t:1 shape=S:1\nlr Const - value=F:1\nup ResourceApplyGradientDescent v,lr,u\nall NoOp ^up\ni Relu u,^all\n");
+  refused(g, HONE_UNSUPPORTED, "'f/up' (ResourceApplyGradientDescent): it updates the variable 'v'");
+  g = tf_graph(X "y PartitionedCall x f=n:g\n"); /* by the data of a call that is only run */
+  tf_function(g, "g", "u", "r=i", "c PartitionedCall u f=n:f\ni Relu u,^c\n");
+  tf_function(g, "f", "u", "r=up", "v VarHandleOp - dtype=t:1 shape=S:1\nup AssignAdd v,u\n");
+  refused(g, HONE_UNSUPPORTED, "'f/up' (AssignAdd): it updates the variable 'v'");
+  for (int taken = 0; taken < 2; taken++) {
+    hone_context *cx;
+    hone_model *m = NULL;
+    g = tf_graph(taken ? X "p Const - value=I:1\ny If p,x then_branch=n:learn else_branch=n:same\n" : X "p Const - value=I:0\ny If p,x then_branch=n:learn else_branch=n:same\n");
+    tf_function(g, "learn", "u", "r=i", "v VarHandleOp - dtype=t:1 shape=S:1\nup AssignAddVariableOp v,u\ni Relu u,^up\n");
+    tf_function(g, "same", "u", "r=u", "");
+    if (taken) refused(g, HONE_UNSUPPORTED, "'learn/up' (AssignAddVariableOp)");
+    REQUIRE(!hone_context_create(&cx));
+    if (!taken) CHECK_MSG(!tf_load(cx, g, &m), "%s", hone_context_error(cx));
+    hone_model_destroy(&m);
+    hone_context_destroy(&cx);
+  }
+}
+
 TEST(tf_functions_in_a_circle) {
   Tensorflow__GraphDef *g = tf_graph(X "y PartitionedCall x f=n:a\n");
   tf_function(g, "a", "v", "r=c:output:0", "c PartitionedCall v f=n:b\n");

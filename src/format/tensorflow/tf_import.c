@@ -332,6 +332,7 @@ hone_status hn_tf_call(tf_scope *s, tf_nest *nest, tf_body *f, const tf_node *ca
   if (!def->signature || n_args < f->n_args || n_out > def->signature->n_output_arg)
     return hn_fail(im->cx, HONE_BAD_GRAPH, "function '%s' takes %u arguments and gives %zu; the call '%s' gives %u and takes %u", f->name,
                    f->n_args, def->signature ? def->signature->n_output_arg : 0, name, n_args, n_out);
+  f->read = true;
   const char *prefix = *name ? hn_arena_printf(im->arena, "%s/", name) : "";
   tf_scope body = {.im = im, .nest = nest, .body = f, .call = call, .prefix = prefix ? prefix : "", .depth = s->depth + 1};
   hone_status st = hn_tf_scope_open(&body);
@@ -526,7 +527,6 @@ static hone_status check(tf_import *im, const tf_ref *in, size_t n_in, const tf_
   for (size_t i = 0; i < n_in && !st; i++) cut[in[i].node] = 1;
   if (!st) st = check_body(&c, &im->main, out, n_out, cut);
   if (!st && c.missing.n) st = report_missing(&c);
-  if (!st) st = hn_tf_check_state(im, out, n_out, cut);
   hn_vec_free(&c.missing);
   hn_free(cut);
   return st;
@@ -581,12 +581,14 @@ static hone_status read_whole(tf_import *im, const tf_port *in, size_t n_in, con
   for (size_t i = 0; i < n_in; i++) HN_TRY(find_port(im, "input", &in[i], &refs[i]));
   for (size_t i = 0; i < n_out; i++) HN_TRY(find_port(im, "output", &out[i], &refs[n_in + i]));
   HN_TRY(check(im, refs, n_in, refs + n_in, n_out));
+  for (size_t i = 0; i < im->n_library; i++) im->library[i].read = false;
   for (int round = 0; round < MAX_READINGS; round++) {
     im->again = false;
     im->segments.n = 0;
     im->features.n = 0;
     if (!(im->g = hn_graph_create(im->cx, ""))) return hn_nomem(im->cx);
     hone_status st = read_once(im, in, refs, n_in, out, refs + n_in, n_out);
+    if (!st && !im->again) st = hn_tf_check_state(im, refs, n_in, refs + n_in, n_out);
     if (!st && !im->again) {
       *result = im->g;
       return HONE_OK;

@@ -66,6 +66,7 @@ typedef struct tf_body {
   tf_branch **branches; /* by Merge node: what it decides between, once it was met */
   int state;            /* of the check for what is supported: 1 on the way, 2 done */
   const char *trouble;  /* an operator it needs that is not supported; NULL: none, or not checked yet */
+  bool read;            /* its outputs were lowered, in this reading */
   bool searched;        /* by the check for updates of variables */
 } tf_body;
 
@@ -172,8 +173,9 @@ void hn_tf_scope_close(tf_scope *s);
 /* ---- tf_state.c */
 #define HN_TF_STATELESS                                                                                                \
   "hone runs models without state: variables keep the values of the checkpoint. Choose a signature or --outputs that only read them"
-/* Refuses updates of variables that run with the outputs by control inputs alone. `fed`: by node of the graph. */
-hone_status hn_tf_check_state(tf_import *im, const tf_ref *out, size_t n_out, const uint8_t *fed);
+/* Once the outputs are read: refuses updates of variables that run with them by control inputs alone. Branches that are never
+   taken were not read, and do not count. */
+hone_status hn_tf_check_state(tf_import *im, const tf_ref *in, size_t n_in, const tf_ref *out, size_t n_out);
 
 bool hn_tf_updates(const char *op); /* the operator changes a variable */
 

@@ -14,9 +14,9 @@ typedef struct search {
 
 typedef HN_VEC(uint32_t) indices;
 
-static hone_status add_body(search *s, const char *name) {
+static hone_status add_body(search *s, const char *name, bool if_read) {
   tf_body *f = hn_tf_function(s->im, name);
-  if (!f || f->searched) return HONE_OK;
+  if (!f || f->searched || (if_read && !f->read)) return HONE_OK;
   f->searched = true;
   return hn_push(&s->bodies, f) ? HONE_OK : hn_nomem(s->im->cx);
 }
@@ -73,8 +73,10 @@ static hone_status judge(const search *s, const tf_body *b, const tf_node *n) {
   return HONE_OK;
 }
 
-/* First all that data reaches, which is lowered and judged there; then the rest that control inputs run. */
+/* First all that data reaches: where the body was read it was lowered and judged there, and a function that its nodes name and
+   that was not read is a branch never taken. Then the rest that control inputs run. */
 static hone_status search_body(search *s, const tf_body *b, indices *data, indices *control) {
+  bool lowered = !b->function || b->read;
   uint8_t *seen = hn_calloc((size_t)b->n + 1, 1);
   hone_status st = seen ? HONE_OK : hn_nomem(s->im->cx);
   while (!st && (data->n || control->n)) {
@@ -83,11 +85,12 @@ static hone_status search_body(search *s, const tf_body *b, indices *data, indic
     if (at >= b->n || seen[at]) continue;
     seen[at] = 1;
     const tf_node *n = b->nodes[at];
-    if (!by_data) st = judge(s, b, n);
-    if (!st) st = add_body(s, n->op);
+    bool known = by_data && lowered;
+    if (!known) st = judge(s, b, n);
+    if (!st) st = add_body(s, n->op, known);
     for (size_t i = 0; i < n->n_attr && !st; i++) {
       const tf_attr *a = n->attr[i]->value;
-      if (a && a->value_case == TENSORFLOW__ATTR_VALUE__VALUE_FUNC && a->func) st = add_body(s, a->func->name);
+      if (a && a->value_case == TENSORFLOW__ATTR_VALUE__VALUE_FUNC && a->func) st = add_body(s, a->func->name, known);
     }
     for (size_t i = 0; i < n->n_input && !st; i++)
       st = add_node(s, b, n->input[i], by_data && *n->input[i] != '^' ? data : control);
@@ -96,24 +99,33 @@ static hone_status search_body(search *s, const tf_body *b, indices *data, indic
   return st;
 }
 
-hone_status hn_tf_check_state(tf_import *im, const tf_ref *out, size_t n_out, const uint8_t *fed) {
-  search s = {.im = im, .fed = fed};
+static hone_status search_all(search *s, const tf_ref *out, size_t n_out) {
   indices data = {0}, control = {0};
   hone_status st = HONE_OK;
-  for (size_t i = 0; i < im->n_library; i++) im->library[i].searched = false;
   for (size_t i = 0; i < n_out && !st; i++)
-    if (!fed[out[i].node] && !hn_push(&data, out[i].node)) st = hn_nomem(im->cx);
-  if (!st) st = search_body(&s, &im->main, &data, &control);
-  while (!st && s.bodies.n) {
-    const tf_body *b = s.bodies.p[--s.bodies.n];
+    if (!s->fed[out[i].node] && !hn_push(&data, out[i].node)) st = hn_nomem(s->im->cx);
+  if (!st) st = search_body(s, &s->im->main, &data, &control);
+  while (!st && s->bodies.n) {
+    const tf_body *b = s->bodies.p[--s->bodies.n];
     const Tensorflow__FunctionDef *f = b->function;
     data.n = control.n = 0;
-    for (size_t i = 0; i < f->n_ret && !st; i++) st = add_node(&s, b, f->ret[i]->value, &data);
-    for (size_t i = 0; i < f->n_control_ret && !st; i++) st = add_node(&s, b, f->control_ret[i]->value, &control);
-    if (!st) st = search_body(&s, b, &data, &control);
+    for (size_t i = 0; i < f->n_ret && !st; i++) st = add_node(s, b, f->ret[i]->value, &data);
+    for (size_t i = 0; i < f->n_control_ret && !st; i++) st = add_node(s, b, f->control_ret[i]->value, &control);
+    if (!st) st = search_body(s, b, &data, &control);
   }
-  hn_vec_free(&s.bodies);
   hn_vec_free(&data);
   hn_vec_free(&control);
+  return st;
+}
+
+hone_status hn_tf_check_state(tf_import *im, const tf_ref *in, size_t n_in, const tf_ref *out, size_t n_out) {
+  uint8_t *fed = hn_calloc((size_t)im->main.n + 1, 1);
+  search s = {.im = im, .fed = fed};
+  if (!fed) return hn_nomem(im->cx);
+  for (size_t i = 0; i < n_in; i++) fed[in[i].node] = 1;
+  for (size_t i = 0; i < im->n_library; i++) im->library[i].searched = false;
+  hone_status st = search_all(&s, out, n_out);
+  hn_vec_free(&s.bodies);
+  hn_free(fed);
   return st;
 }

@@ -364,9 +364,12 @@ static const char *single_option(const optimize_options *o) {
 static bool saved_to_saved(const cli *c, const optimize_options *o) {
   const char *format = o->output ? format_of(o) : NULL;
   const choice_options *choice = &o->feed.choice;
-  char *graph = cli_format("%s/saved_model.pb", c->args[0]);
-  bool saved = file_size(graph) > 0 && format && strcmp(format, "savedmodel") == 0;
-  free(graph);
+  bool saved = false;
+  for (int text = 0; text < 2; text++) {
+    char *graph = cli_format("%s/saved_model.pb%s", c->args[0], text ? "txt" : "");
+    saved = saved || (file_size(graph) > 0 && format && strcmp(format, "savedmodel") == 0);
+    free(graph);
+  }
   return saved && !choice->signature && !choice->inputs && !choice->outputs;
 }
 

@@ -202,3 +202,43 @@ TEST(tf_examples_are_left_to_the_caller) { /* the features that are read become 
   }
   MEANS(g, dims, x2, want);
 }
+
+/* As tf.io.write_graph prints it, with what the text format allows besides. */
+static const char as_text[] =
+    "# a comment\nnode {\n  name: \"x\"\n  op: \"Placeholder\"\n  attr {\n    key: \"dtype\"\n    value {\n      type: DT_FLOAT\n    }\n  }\n"
+    "  attr {\n    key: \"shape\"\n    value {\n      shape {\n        dim {\n          size: -1\n        }\n      }\n    }\n  }\n}\n"
+    "node {\n  name: \"c\"\n  op: 'Const'\n  attr { key: \"dtype\" value { type: 1 } }\n  attr <\n    key: \"value\"; value: {\n      tensor {\n        dtype: DT_FLOAT\n"
+    "        tensor_shape {\n          dim {\n            size: 2\n          }\n        }\n        tensor_content: \"\\000\\000\\200?\" \"\\0\\0\\x40\\100\"\n      }\n    },\n  >\n}\n"
+    "node { name: \"l\" op: \"LeakyRelu\" input: [\"x\"] attr { key: \"alpha\" value { f: 5e-1f } } experimental_debug_info { original_node_names: \"l\" } }\n"
+    "node {\n  name: \"y\"\n  op: \"Mul\"\n  input: \"l\"\n  input: \"c\"\n  attr {\n    key: \"_future\"\n    value {\n      b: true\n    }\n  }\n}\nversions {\n  producer: 0x2a\n}\n";
+
+TEST(tf_text_is_read) {
+  static const float want[2] = {1, -4.5f};
+  hone_context *cx;
+  hone_model *m = NULL;
+  REQUIRE(!hone_context_create(&cx));
+  hone_status st = hone_model_load_memory(cx, as_text, sizeof as_text - 1, &m);
+  CHECK_MSG(!st, "%s", hone_context_error(cx));
+  if (m) run(cx, m, 1, two, x2, want, 2, false);
+  if (m) CHECK_STR(hone_model_metadata(m, "tf.graph_version"), "42");
+  hone_model_destroy(&m);
+  static const char head[] = "node { name: \"x\" op: \"Relu\" ";
+  static const struct { const char *tail, *error; } faults[] = {
+    {"", "line 1: a message does not end"}, {"\n input \"x\" }", "line 2: ':' is expected"}, {"input: \"x }\n", "a string does not end"}, {"input: \"\\q\" }", "no such escape"},
+    {"attr { key: \"a\" value { i: seven } } }", "a number is expected"}, {"attr: 3 }", "a message in braces"}, {"input: [\"x\" \"y\" \"z\"; ] }", "',' or ']'"}, {"unknown [ 3 } }", "':' is expected"}};
+  for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
+    char text[256];
+    snprintf(text, sizeof text, "%s%s", head, faults[i].tail);
+    CHECK(hone_model_load_memory(cx, text, strlen(text), &m) == HONE_BAD_FORMAT);
+    CHECK_MSG(strstr(hone_context_error(cx), faults[i].error), "\"%s\" does not say \"%s\"", hone_context_error(cx), faults[i].error);
+  }
+  static char deep[4096];
+  for (int kind = 0; kind < 2; kind++) { /* recursion ends */
+    strcpy(deep, head);
+    for (int i = 0; i < 400; i++) strcat(deep, kind ? "attr{value{" + (i > 0) * 5 : "u{");
+    CHECK(hone_model_load_memory(cx, deep, strlen(deep), &m) == HONE_BAD_FORMAT);
+  }
+  for (size_t n = 0; n < sizeof as_text - 1; n++) /* cut anywhere */
+    if (!hone_model_load_memory(cx, as_text, n, &m)) hone_model_destroy(&m);
+  hone_context_destroy(&cx);
+}

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "format/wire/nesting.h"
+#include "format/wire/textproto.h"
 
 enum { MAX_NESTING = 200 };
 
@@ -64,6 +65,21 @@ static bool looks_like_saved_model(const unsigned char *p, size_t n) {
   return n > 2 && (p[0] == 0x08 || p[0] == 0x12) && find_field(p, n, 2, &meta, &size) && looks_like_meta(meta, size);
 }
 
+/* Text: what it is says its first field. NULL: nothing of TensorFlow's. */
+static const ProtobufCMessageDescriptor *text_kind(const char *p, size_t n) {
+  static const struct {
+    const char *field;
+    const ProtobufCMessageDescriptor *d;
+  } kinds[] = {{"saved_model_schema_version", &tensorflow__saved_model__descriptor}, {"meta_graphs", &tensorflow__saved_model__descriptor},
+               {"node", &tensorflow__graph_def__descriptor}, {"versions", &tensorflow__graph_def__descriptor}, {"library", &tensorflow__graph_def__descriptor},
+               {"meta_info_def", &tensorflow__meta_graph_def__descriptor}, {"graph_def", &tensorflow__meta_graph_def__descriptor}};
+  char name[32];
+  if (!n || memchr(p, 0, n < 512 ? n : 512) || !hn_textproto_first(p, n, name, sizeof name)) return NULL;
+  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+    if (strcmp(name, kinds[i].field) == 0) return kinds[i].d;
+  return NULL;
+}
+
 static char *join(hn_arena *a, const char *folder, const char *name) { return hn_arena_printf(a, "%s/%s", folder, name); }
 
 static bool has_file(const char *folder, const char *name) {
@@ -84,7 +100,7 @@ static char *newest_version(hn_arena *a, const char *folder) {
     unsigned long long v = strtoull(e->d_name, &end, 10);
     if (e->d_name[0] < '0' || e->d_name[0] > '9' || *end || (newest && v < most)) continue;
     char *path = join(a, folder, e->d_name);
-    if (!path || !has_file(path, "saved_model.pb")) continue;
+    if (!path || (!has_file(path, "saved_model.pb") && !has_file(path, "saved_model.pbtxt"))) continue;
     newest = path;
     most = v;
   }
@@ -93,7 +109,8 @@ static char *newest_version(hn_arena *a, const char *folder) {
 }
 
 bool hn_tf_probe(const hn_source *s) {
-  if (!s->directory) return looks_like_saved_model(s->data, s->size) || looks_like_graph(s->data, s->size) || looks_like_meta(s->data, s->size);
+  if (!s->directory)
+    return looks_like_saved_model(s->data, s->size) || looks_like_graph(s->data, s->size) || looks_like_meta(s->data, s->size) || text_kind(s->data, s->size);
   if (has_file(s->path, "saved_model.pb") || has_file(s->path, "saved_model.pbtxt") || has_file(s->path, "checkpoint") ||
       has_file(s->path, "variables/variables.index"))
     return true;
@@ -105,7 +122,7 @@ bool hn_tf_probe(const hn_source *s) {
 
 /* --------------------------------------------------------------------------------------------- opening */
 
-static hone_status unpack(tf_container *c, const char *path, const void *data, size_t size) {
+static hone_status unpack_wire(tf_container *c, const char *path, const void *data, size_t size) {
   const ProtobufCMessageDescriptor *d = looks_like_saved_model(data, size) ? &tensorflow__saved_model__descriptor
                                         : looks_like_graph(data, size)     ? &tensorflow__graph_def__descriptor
                                         : looks_like_meta(data, size)      ? &tensorflow__meta_graph_def__descriptor
@@ -126,6 +143,19 @@ static hone_status unpack(tf_container *c, const char *path, const void *data, s
     c->kind = "TensorFlow GraphDef";
   }
   return HONE_OK;
+}
+
+static bool looks_like_any(const void *data, size_t size) { return looks_like_saved_model(data, size) || looks_like_graph(data, size) || looks_like_meta(data, size); }
+
+static hone_status unpack(tf_container *c, const char *path, const void *data, size_t size) {
+  const ProtobufCMessageDescriptor *d = looks_like_any(data, size) ? NULL : text_kind(data, size);
+  uint8_t *bytes;
+  size_t n;
+  if (!d) return unpack_wire(c, path, data, size);
+  HN_TRY(hn_textproto_encode(c->cx, path, d, data, size, &bytes, &n));
+  hone_status st = unpack_wire(c, path, bytes, n);
+  hn_free(bytes);
+  return st;
 }
 
 static hone_status unpack_file(tf_container *c, const char *path) {
@@ -156,17 +186,17 @@ static hone_status newest_checkpoint(tf_container *c, const char *folder) {
 }
 
 static hone_status open_folder(tf_container *c, const char *folder) {
-  if (!has_file(folder, "saved_model.pb")) {
+  if (!has_file(folder, "saved_model.pb") && !has_file(folder, "saved_model.pbtxt")) {
     char *newest = newest_version(c->arena, folder);
     if (newest) folder = newest;
   }
   c->folder = hn_arena_strdup(c->arena, folder);
-  if (has_file(folder, "saved_model.pb")) {
+  const char *graph = has_file(folder, "saved_model.pb") ? "saved_model.pb" : has_file(folder, "saved_model.pbtxt") ? "saved_model.pbtxt" : NULL;
+  if (graph) {
     c->checkpoint = join(c->arena, folder, "variables/variables");
-    HN_TRY(unpack_file(c, join(c->arena, folder, "saved_model.pb")));
-    return c->model ? HONE_OK : hn_fail(c->cx, HONE_BAD_FORMAT, "%s/saved_model.pb: it is not a SavedModel but a %s", folder, c->kind);
+    HN_TRY(unpack_file(c, join(c->arena, folder, graph)));
+    return c->model ? HONE_OK : hn_fail(c->cx, HONE_BAD_FORMAT, "%s/%s: it is not a SavedModel but a %s", folder, graph, c->kind);
   }
-  if (has_file(folder, "saved_model.pbtxt")) return hn_fail(c->cx, HONE_UNSUPPORTED, "%s: the SavedModel is text (saved_model.pbtxt); only saved_model.pb is read", folder);
   if (has_file(folder, "variables/variables.index"))
     return hn_fail(c->cx, HONE_BAD_FORMAT, "%s: there are variables but no saved_model.pb: the SavedModel is not complete", folder);
   HN_TRY(newest_checkpoint(c, folder));

@@ -66,6 +66,10 @@ TEST(tf_training_is_named_unless_it_never_runs) {
   }
 }
 
+TEST(tf_conditions_in_a_circle) { /* found by fuzz_tf: the stack ended first */
+  refused(tf_graph(X "a Merge x,b\nb Merge a,c\nc Merge b,a\ny Relu a\n"), HONE_BAD_GRAPH, "in a circle");
+}
+
 TEST(tf_functions_in_a_circle) {
   Tensorflow__GraphDef *g = tf_graph(X "y PartitionedCall x f=n:a\n");
   tf_function(g, "a", "v", "r=c:output:0", "c PartitionedCall v f=n:b\n");

@@ -391,12 +391,8 @@ static hone_status find_predicate(tf_scope *s, const tf_node *n, tf_branch *c) {
   return HONE_OK;
 }
 
-static hone_status look_at_merge(tf_scope *s, uint32_t node, tf_branch **out) {
+static hone_status see_merge(tf_scope *s, uint32_t node, tf_branch **out) {
   tf_body *b = s->body;
-  if (b->branches[node]) {
-    *out = b->branches[node];
-    return HONE_OK;
-  }
   const tf_node *n = b->nodes[node];
   tf_branch *c = hn_arena_alloc(s->im->arena, sizeof *c);
   if (!c) return hn_nomem(s->im->cx);
@@ -420,6 +416,19 @@ static hone_status look_at_merge(tf_scope *s, uint32_t node, tf_branch **out) {
   PUSH(s, &c->boundary, c->predicate);
   *out = b->branches[node] = c;
   return HONE_OK;
+}
+
+/* What a condition consists of is found through those that it holds. */
+static hone_status look_at_merge(tf_scope *s, uint32_t node, tf_branch **out) {
+  enum { MAX_DEPTH = 128 };
+  tf_body *b = s->body;
+  if ((*out = b->branches[node])) return HONE_OK;
+  if (b->depth >= MAX_DEPTH)
+    return hn_tf_node_error(s, b->nodes[node], HONE_BAD_GRAPH, "conditions depend on one another more than %d deep, or in a circle", MAX_DEPTH);
+  b->depth++;
+  hone_status st = see_merge(s, node, out);
+  b->depth--;
+  return st;
 }
 
 static hone_status evaluate_side(tf_scope *s, tf_branch *c, int k, tf_nest *nest, tf_value *out) {

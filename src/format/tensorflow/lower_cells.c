@@ -61,7 +61,16 @@ void hn_tf_lower_lstm_cell(tf_lower *x) {
   for (uint32_t k = 0; k < 7; k++) hn_tf_out(x, k, out[k]);
 }
 
-/* seq_len_max, x [time, batch, in], cs_prev, h_prev, w, wci, wcf, wco, b: every step written out. */
+/* Is step t before the longest sequence's end? Constant where that is. */
+static hn_id before_end(tf_lower *x, hn_id end, int64_t t) {
+  const int64_t *p;
+  uint32_t n;
+  if (hn_tf_ints(x, end, &p, &n) && n == 1) return hn_tf_const_i(x, HONE_DTYPE_BOOL, t < p[0]);
+  return op2(x, HN_Greater, end, hn_tf_const_i(x, HONE_DTYPE_I64, t));
+}
+
+/* seq_len_max, x [time, batch, in], cs_prev, h_prev, w, wci, wcf, wco, b: every step written out; those past the longest
+   sequence give zeros. */
 void hn_tf_lower_block_lstm(tf_lower *x) {
   enum { MOST_STEPS = 1024 };
   bool second = x->n->op[sizeof "BlockLSTM" - 1] != 0;
@@ -72,7 +81,10 @@ void hn_tf_lower_block_lstm(tf_lower *x) {
   if (!x->m.st && (s.rank != 3 || !hn_dim_fixed(s.d[0]) || s.d[0] < 1 || s.d[0] > MOST_STEPS))
     hn_tf_fail(x, HONE_UNSUPPORTED, "the number of its steps must be fixed, and at most %d", MOST_STEPS);
   if (x->m.st) return;
-  uint32_t steps = (uint32_t)s.d[0];
+  uint32_t steps = (uint32_t)s.d[0], n;
+  const int64_t *known;
+  hn_id end = hn_tf_i64(x, hn_tf_in(x, 0));
+  bool whole = hn_tf_ints(x, end, &known, &n) && n == 1 && known[0] >= steps;
   hn_id *all = hn_arena_alloc(x->s->im->arena, sizeof *all * 7 * steps);
   if (!all) x->m.st = hn_nomem(x->s->im->cx);
   for (uint32_t t = 0; t < steps && !x->m.st; t++) {
@@ -80,7 +92,8 @@ void hn_tf_lower_block_lstm(tf_lower *x) {
     lstm_step(x, &p, hn_tf_gather(x, v, hn_tf_const_i(x, HONE_DTYPE_I64, t), 0), cs, h, out);
     cs = out[1];
     h = out[6];
-    for (uint32_t k = 0; k < 7; k++) all[k * steps + t] = hn_tf_unsqueeze(x, out[k], 0);
+    hn_id runs = whole ? HN_NONE : before_end(x, end, t);
+    for (uint32_t k = 0; k < 7; k++) all[k * steps + t] = hn_tf_unsqueeze(x, whole ? out[k] : hn_tf_where(x, runs, out[k], num(x, out[k], 0)), 0);
   }
   for (uint32_t k = 0; k < 7 && !x->m.st; k++) hn_tf_out(x, k, hn_tf_concat(x, all + k * steps, steps, 0));
 }

@@ -24,30 +24,61 @@ void hn_tf_lower_resize(tf_lower *x) {
   hn_tf_out(x, 0, hn_tf_to_last(x, hn_make_done(&x->m, node)));
 }
 
-/* Positions along one axis of the crops, 0 to 1 over the image: [n, size]. */
-static hn_id crop_positions(tf_lower *x, hn_id boxes, int64_t side, int64_t size) {
+/* ---- crops */
+
+static hn_id number(tf_lower *x, double v) { return hn_make_scalar(&x->m, HONE_DTYPE_F32, v); }
+
+typedef struct axis { /* of the image, along height or width */
+  hn_id size, last;       /* pixels, and the last one's position as a float */
+  hn_id at, low, high, t; /* of each crop and pixel of it, [n, size]: position, the pixels around it, how far it is from low */
+} axis;
+
+/* A pixel before or behind the image is moved to its edge: what is computed there does not count. */
+static hn_id pixel(tf_lower *x, const axis *a, hn_op rounding, hn_id at) {
+  hn_id p = hn_make1(&x->m, rounding, at);
+  p = hn_make_done(&x->m, hn_make_node(&x->m, HN_Clip, (hn_id[]){p, number(x, 0), a->last}, 3, 1));
+  return hn_tf_i64(x, p);
+}
+
+static axis crop_axis(tf_lower *x, hn_id image, hn_id boxes, int64_t side, int64_t size, bool nearest) {
   hn_maker *m = &x->m;
+  axis a = {.size = hn_make_reshape(m, hn_tf_shape_op(x, image, side + 1, side + 2), (const int64_t[]){0}, 0)};
   hn_id low = hn_make_slice(m, boxes, 1, side, side + 1, 1), high = hn_make_slice(m, boxes, 1, side + 2, side + 3, 1);
-  if (size == 1) return op2(x, HN_Mul, op2(x, HN_Add, low, high), hn_make_scalar(m, HONE_DTYPE_F32, 0.5));
   hn_tensor *t;
+  a.last = op2(x, HN_Sub, hn_make_cast(m, a.size, HONE_DTYPE_F32), number(x, 1));
   if (!m->st) m->st = hn_tensor_create(x->s->im->cx, HONE_DTYPE_F32, 2, (const int64_t[]){1, size}, &t);
-  if (m->st) return HN_NONE;
-  for (int64_t i = 0; i < size; i++) hn_store_f64(HONE_DTYPE_F32, t->data, (size_t)i, (double)i / (double)(size - 1));
-  return op2(x, HN_Add, low, op2(x, HN_Mul, op2(x, HN_Sub, high, low), hn_make_constant(m, t)));
+  if (m->st) return a;
+  for (int64_t i = 0; i < size; i++) hn_store_f64(HONE_DTYPE_F32, t->data, (size_t)i, (double)i);
+  hn_id steps = hn_make_constant(m, t);
+  if (size == 1) {
+    a.at = op2(x, HN_Mul, op2(x, HN_Mul, number(x, 0.5), op2(x, HN_Add, low, high)), a.last);
+  } else {
+    hn_id step = op2(x, HN_Div, op2(x, HN_Mul, op2(x, HN_Sub, high, low), a.last), number(x, (double)(size - 1)));
+    a.at = op2(x, HN_Add, op2(x, HN_Mul, low, a.last), op2(x, HN_Mul, steps, step));
+  }
+  a.low = nearest ? pixel(x, &a, HN_Floor, op2(x, HN_Add, a.at, number(x, 0.5))) : pixel(x, &a, HN_Floor, a.at);
+  if (nearest) return a;
+  a.high = pixel(x, &a, HN_Ceil, a.at);
+  a.t = op2(x, HN_Sub, a.at, hn_make1(m, HN_Floor, a.at));
+  return a;
 }
 
-static hn_id within(tf_lower *x, hn_id p) {
-  hn_maker *m = &x->m;
-  return op2(x, HN_And, op2(x, HN_GreaterOrEqual, p, hn_make_scalar(m, HONE_DTYPE_F32, 0)),
-             op2(x, HN_LessOrEqual, p, hn_make_scalar(m, HONE_DTYPE_F32, 1)));
+/* [n, size] along height or width of [n, h, w] or, for what has channels, [n, h, w, 1]. */
+static hn_id spread(tf_lower *x, hn_id v, int side, bool channels) {
+  int64_t where[2] = {side ? 1 : 2, 3};
+  return op2(x, HN_Unsqueeze, v, hn_make_ints(&x->m, where, channels ? 2 : 1));
 }
 
-/* [n, size] to [n, h, w, 1], along h or w, from -1 to 1. */
-static hn_id grid_part(tf_lower *x, hn_id p, int64_t axis, hn_id shape) {
-  hn_maker *m = &x->m;
-  hn_id wide = op2(x, HN_Sub, op2(x, HN_Mul, p, hn_make_scalar(m, HONE_DTYPE_F32, 2)), hn_make_scalar(m, HONE_DTYPE_F32, 1));
-  wide = op2(x, HN_Unsqueeze, wide, hn_make_ints(m, (const int64_t[]){axis, 3}, 2));
-  return op2(x, HN_Expand, wide, shape);
+static hn_id pixels(tf_lower *x, hn_id rows, hn_id first, hn_id width, hn_id y, hn_id c) {
+  hn_id line = op2(x, HN_Mul, op2(x, HN_Add, first, spread(x, y, 0, false)), width);
+  return hn_tf_gather(x, rows, op2(x, HN_Add, line, spread(x, c, 1, false)), 0);
+}
+
+static hn_id between(tf_lower *x, hn_id a, hn_id b, hn_id t) { return op2(x, HN_Add, a, op2(x, HN_Mul, op2(x, HN_Sub, b, a), t)); }
+
+static hn_id inside(tf_lower *x, const axis *a, int side) {
+  hn_id in = op2(x, HN_And, op2(x, HN_GreaterOrEqual, a->at, number(x, 0)), op2(x, HN_LessOrEqual, a->at, a->last));
+  return spread(x, in, side, true);
 }
 
 void hn_tf_lower_crop_and_resize(tf_lower *x) {
@@ -55,21 +86,20 @@ void hn_tf_lower_crop_and_resize(tf_lower *x) {
   uint32_t n;
   hn_maker *m = &x->m;
   bool nearest = strcmp(hn_tf_attr_s(x, "method", "bilinear"), "nearest") == 0;
-  hn_id image = hn_tf_to_first(x, hn_make_cast(m, hn_tf_in(x, 0), HONE_DTYPE_F32)), boxes = hn_tf_in(x, 1), which = hn_tf_in(x, 2);
-  if (!hn_tf_ints(x, hn_tf_in(x, 3), &size, &n) || n != 2 || size[0] < 1 || size[1] < 1) hn_tf_fail(x, HONE_UNSUPPORTED, "its crop size is not constant");
+  hn_id image = hn_make_cast(m, hn_tf_in(x, 0), HONE_DTYPE_F32), boxes = hn_tf_in(x, 1), which = in64(x, 2);
+  if (!hn_tf_ints(x, hn_tf_in(x, 3), &size, &n) || n != 2 || size[0] < 1 || size[1] < 1 || size[0] > 65536 || size[1] > 65536)
+    hn_tf_fail(x, HONE_UNSUPPORTED, "its crop size is not constant, or not from 1 to 65536");
   if (m->st) return;
-  hn_id y = crop_positions(x, boxes, 0, size[0]), c = crop_positions(x, boxes, 1, size[1]);
-  hn_id shape = hn_tf_concat(x, (hn_id[]){hn_tf_shape_op(x, boxes, 0, 1), hn_make_ints(m, (const int64_t[]){size[0], size[1], 1}, 3)}, 2, 0);
-  hn_id grid = hn_tf_concat(x, (hn_id[]){grid_part(x, c, 1, shape), grid_part(x, y, 2, shape)}, 2, 3);
-  hn_id node = hn_make_node(m, HN_GridSample, (hn_id[]){hn_tf_gather(x, image, which, 0), grid}, 2, 1);
-  if (m->st) return;
-  hn_set_i(m->g, node, "align_corners", 1);
-  hn_set_s(m->g, node, "padding_mode", "border");
-  hn_set_s(m->g, node, "mode", nearest ? "nearest" : "linear");
-  hn_id crops = hn_tf_to_last(x, hn_make_done(m, node));
-  hn_id seen = op2(x, HN_And, op2(x, HN_Unsqueeze, within(x, y), hn_make_ints(m, (const int64_t[]){2, 3}, 2)),
-                   op2(x, HN_Unsqueeze, within(x, c), hn_make_ints(m, (const int64_t[]){1, 3}, 2)));
-  hn_tf_out(x, 0, hn_tf_where(x, seen, crops, hn_make_scalar(m, HONE_DTYPE_F32, hn_tf_attr_f(x, "extrapolation_value", 0))));
+  axis h = crop_axis(x, image, boxes, 0, size[0], nearest), w = crop_axis(x, image, boxes, 1, size[1], nearest);
+  hn_id channels = hn_tf_shape_op(x, image, 3, 4), rows = op2(x, HN_Reshape, image, hn_tf_concat(x, (hn_id[]){hn_make_ints(m, (const int64_t[]){-1}, 1), channels}, 2, 0));
+  hn_id first = op2(x, HN_Unsqueeze, op2(x, HN_Mul, which, h.size), hn_make_ints(m, (const int64_t[]){1, 2}, 2));
+  hn_id crops = pixels(x, rows, first, w.size, h.low, w.low);
+  if (!nearest) {
+    hn_id right = spread(x, w.t, 1, true), top = between(x, crops, pixels(x, rows, first, w.size, h.low, w.high), right);
+    hn_id bottom = between(x, pixels(x, rows, first, w.size, h.high, w.low), pixels(x, rows, first, w.size, h.high, w.high), right);
+    crops = between(x, top, bottom, spread(x, h.t, 0, true));
+  }
+  hn_tf_out(x, 0, hn_tf_where(x, op2(x, HN_And, inside(x, &h, 0), inside(x, &w, 1)), crops, number(x, hn_tf_attr_f(x, "extrapolation_value", 0))));
 }
 
 /* ---- boxes */

@@ -151,6 +151,16 @@ void hn_tf_lower_scatter_nd(tf_lower *x) {
   hn_tf_out(x, 0, scatter(x, zeros, index, updates, "add"));
 }
 
+/* Indices of rank 0, 1 or 2; one value may stand for all. */
+void hn_tf_lower_sparse_to_dense(tf_lower *x) {
+  hn_id index = in64(x, 0), shape = in64(x, 1), values = hn_tf_in(x, 2), dense = hn_make2(&x->m, HN_Expand, hn_tf_in(x, 3), shape);
+  int32_t rank = hn_tf_rank(x, index, "the indices"), of = hn_tf_rank(x, values, "the values");
+  if (rank == 0) index = hn_make_reshape(&x->m, index, (const int64_t[]){1, 1}, 2);
+  if (rank == 1) index = hn_tf_unsqueeze(x, index, 1);
+  if (of == 0) values = hn_make2(&x->m, HN_Expand, values, hn_tf_shape_op(x, index, 0, 1));
+  hn_tf_out(x, 0, scatter(x, dense, index, values, NULL));
+}
+
 void hn_tf_lower_tensor_scatter(tf_lower *x) {
   const char *op = x->n->op + strlen("TensorScatter");
   const char *reduction = strcmp(op, "Add") == 0 ? "add" : strcmp(op, "Max") == 0 ? "max" : strcmp(op, "Min") == 0 ? "min" : NULL;
@@ -159,15 +169,16 @@ void hn_tf_lower_tensor_scatter(tf_lower *x) {
 
 /* Diagonals from `lower` below to `upper` above the main one are kept; below zero: all. */
 void hn_tf_lower_matrix_band_part(tf_lower *x) {
-  hn_id v = hn_tf_in(x, 0), low = in64(x, 1), up = in64(x, 2);
+  hn_id v = hn_tf_in(x, 0);
   const int64_t *p;
   uint32_t n;
-  for (int upper = 0; upper < 2; upper++) {
-    hn_id limit = upper ? low : up; /* the upper triangle from -lower on, the lower one up to upper */
-    if (hn_tf_ints(x, limit, &p, &n) && n == 1 && p[0] < 0) continue;
-    hn_id k = upper ? hn_make1(&x->m, HN_Neg, limit) : limit;
-    if (hn_tf_ints(x, limit, &p, &n) && n == 1) k = hn_tf_const_i(x, HONE_DTYPE_I64, upper ? -p[0] : p[0]);
-    else hn_tf_fail(x, HONE_UNSUPPORTED, "the number of diagonals is not constant");
+  for (uint32_t upper = 0; upper < 2; upper++) { /* the upper triangle from -lower on, the lower one up to upper */
+    if (!hn_tf_ints(x, hn_tf_in(x, 2 - upper), &p, &n) || n != 1) {
+      hn_tf_fail(x, HONE_UNSUPPORTED, "the number of diagonals is not constant");
+      return;
+    }
+    if (p[0] < 0) continue;
+    hn_id k = hn_tf_const_i(x, HONE_DTYPE_I64, upper ? -p[0] : p[0]);
     hn_id node = hn_make_node(&x->m, HN_Trilu, (hn_id[]){v, k}, 2, 1);
     if (!x->m.st) hn_set_i(x->m.g, node, "upper", upper);
     v = hn_make_done(&x->m, node);

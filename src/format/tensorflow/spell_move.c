@@ -152,7 +152,35 @@ static bool known_vector(tg *t, const hn_node *n, uint32_t i, const hn_tensor **
   return *c != NULL;
 }
 
+/* Bounds that are computed: of the first dimensions, in order. */
+static void computed_slice(tg *t, const hn_node *n, const char *op) {
+  hn_dtype type = tg_dtype(t, n->in[1]);
+  const hn_shape *s = tg_shape_of(t, n->in[1]);
+  const hn_tensor *axes;
+  known_vector(t, n, 3, &axes);
+  bool first = s->rank == 1 && hn_dim_fixed(s->d[0]) && s->d[0] <= HN_MAX_RANK;
+  for (int64_t i = 0; axes && first && i < axes->count; i++) first = hn_tensor_i(axes, (size_t)i) == i;
+  if (!first) tg_refuse(t, "computed bounds of other than the first dimensions have no spelling in TensorFlow");
+  if (t->st) return;
+  const char *in[4] = {tg_plain(t, n->in[0]), tg_plain(t, n->in[1]), tg_plain(t, n->in[2]), hn_in(n, 4) == HN_NONE ? NULL : tg_plain(t, n->in[4])};
+  if (!in[3]) {
+    hn_tensor *ones = NULL;
+    if (!t->st) t->st = hn_tensor_create(t->cx, type, 1, s->d, &ones);
+    for (int64_t i = 0; ones && i < s->d[0]; i++) hn_store_i64(type, ones->data, (size_t)i, 1);
+    in[3] = tg_const(t, ones);
+  }
+  tg_node *node = tg_add(t, op, NULL);
+  for (int i = 0; i < 4; i++) tg_input(t, node, in[i]);
+  tg_type(t, node, "T", tg_dtype(t, n->in[0]));
+  tg_type(t, node, "Index", type);
+  tg_set_plain(t, n->out[0], tg_out(t, node, 0));
+}
+
 void tg_spell_slice(tg *t, const hn_node *n, const char *op) {
+  if (!hn_const(t->g, hn_in(n, 1)) || !hn_const(t->g, hn_in(n, 2))) {
+    computed_slice(t, n, op);
+    return;
+  }
   int32_t rank = tg_shape_of(t, n->in[0])->rank;
   bool last = rank > 2 && tg_prefers_last(t, n->in[0]);
   int64_t from[HN_MAX_RANK] = {0}, to[HN_MAX_RANK] = {0}, by[HN_MAX_RANK], open_from = 0, open_to = 0;
@@ -190,7 +218,31 @@ void tg_spell_slice(tg *t, const hn_node *n, const char *op) {
   else tg_set_plain(t, n->out[0], tg_out(t, node, 0));
 }
 
+/* Edges that are computed: all that come before, then all that come behind, as pairs. */
+static void computed_pad(tg *t, const hn_node *n, const char *op) {
+  int32_t rank = tg_shape_of(t, n->in[0])->rank;
+  hn_dtype type = tg_dtype(t, n->in[1]);
+  const char *mode = hn_attr_s(n, "mode", "constant");
+  bool mirror = strcmp(mode, "reflect") == 0;
+  if (rank < 1 || hn_in(n, 3) != HN_NONE || (!mirror && strcmp(mode, "constant") != 0)) tg_refuse(t, "its computed edges have no spelling in TensorFlow");
+  hn_shape two = hn_shape_of(2, (int64_t[]){2, rank});
+  const char *x = tg_plain(t, n->in[0]), *value = !mirror && hn_in(n, 2) != HN_NONE ? tg_plain(t, n->in[2]) : NULL;
+  const char *pairs = tg_transpose(t, type, tg_reshape(t, type, tg_plain(t, n->in[1]), &two, NULL), (int64_t[]){1, 0}, 2);
+  tg_node *node = tg_add(t, mirror ? "MirrorPad" : value ? op : "Pad", NULL);
+  tg_input(t, node, x);
+  tg_input(t, node, pairs);
+  if (value) tg_input(t, node, value);
+  if (mirror) tg_text(t, node, "mode", "REFLECT");
+  tg_type(t, node, "T", tg_dtype(t, n->in[0]));
+  tg_type(t, node, "Tpaddings", type);
+  tg_set_plain(t, n->out[0], tg_out(t, node, 0));
+}
+
 void tg_spell_pad(tg *t, const hn_node *n, const char *op) {
+  if (hn_in(n, 1) != HN_NONE && !hn_const(t->g, n->in[1])) {
+    computed_pad(t, n, op);
+    return;
+  }
   int32_t rank = tg_shape_of(t, n->in[0])->rank;
   bool last = rank > 2 && tg_prefers_last(t, n->in[0]);
   const char *mode = hn_attr_s(n, "mode", "constant");
@@ -278,24 +330,38 @@ static const char *counted_from_0(tg *t, hn_id v, int64_t size) {
   return tg2(t, "FloorMod", type, x, tg_scalar(t, type, (double)size));
 }
 
+static void gather(tg *t, const hn_node *n, const char *x, const char *index, const char *axis, int64_t batch) {
+  tg_node *node = tg_add(t, "GatherV2", NULL);
+  tg_input(t, node, x);
+  tg_input(t, node, index);
+  tg_input(t, node, axis);
+  tg_type(t, node, "Tparams", tg_dtype(t, n->in[0]));
+  tg_type(t, node, "Tindices", tg_dtype(t, n->in[1]));
+  tg_type(t, node, "Taxis", HONE_DTYPE_I32);
+  tg_int(t, node, "batch_dims", batch);
+  tg_set_plain(t, n->out[0], tg_out(t, node, 0));
+}
+
 void tg_spell_gather(tg *t, const hn_node *n, const char *op) {
   int32_t axis;
   const hn_shape *s = tg_shape_of(t, n->in[0]);
   if (!axis_of(t, n, 0, &axis)) return;
   const char *x = tg_plain(t, n->in[0]), *i = counted_from_0(t, n->in[1], hn_dim_fixed(s->d[axis]) ? s->d[axis] : -1), *where = tg_number(t, axis);
-  tg_node *node = tg_add(t, op, NULL);
-  tg_input(t, node, x);
-  tg_input(t, node, i);
-  tg_input(t, node, where);
-  tg_type(t, node, "Tparams", tg_dtype(t, n->in[0]));
-  tg_type(t, node, "Tindices", tg_dtype(t, n->in[1]));
-  tg_type(t, node, "Taxis", HONE_DTYPE_I32);
-  tg_int(t, node, "batch_dims", 0);
-  tg_set_plain(t, n->out[0], tg_out(t, node, 0));
+  (void)op;
+  gather(t, n, x, i, where, 0);
 }
 
 void tg_spell_gather_nd(tg *t, const hn_node *n, const char *op) {
-  if (hn_attr_i(n, "batch_dims", 0)) tg_refuse(t, "batch_dims have no spelling in TensorFlow");
+  const hn_shape *index = tg_shape_of(t, n->in[1]);
+  int64_t batch = hn_attr_i(n, "batch_dims", 0);
+  if (batch && index->rank > 0 && index->d[index->rank - 1] == 1) { /* one index: a gather */
+    hn_shape less = *index;
+    less.rank--;
+    const char *x = tg_plain(t, n->in[0]), *i = tg_reshape(t, tg_dtype(t, n->in[1]), tg_plain(t, n->in[1]), &less, NULL), *axis = tg_number(t, batch);
+    gather(t, n, x, i, axis, batch);
+    return;
+  }
+  if (batch) tg_refuse(t, "batch_dims with more than one index have no spelling in TensorFlow");
   tg_node *node = with_inputs(t, n, op, 2);
   tg_type(t, node, "Tparams", tg_dtype(t, n->in[0]));
   tg_type(t, node, "Tindices", tg_dtype(t, n->in[1]));
@@ -315,14 +381,24 @@ void tg_spell_scatter_nd(tg *t, const hn_node *n, const char *op) {
   tg_set_plain(t, n->out[0], tg_out(t, node, 0));
 }
 
+/* A 32-bit scalar. */
+static const char *computed_depth(tg *t, hn_id v) {
+  hn_shape none = hn_shape_of(0, NULL);
+  tg_node *node = tg_add(t, "Cast", NULL);
+  tg_input(t, node, tg_plain(t, v));
+  tg_type(t, node, "SrcT", tg_dtype(t, v));
+  tg_type(t, node, "DstT", HONE_DTYPE_I32);
+  return tg_reshape(t, HONE_DTYPE_I32, tg_out(t, node, 0), &none, NULL);
+}
+
 void tg_spell_one_hot(tg *t, const hn_node *n, const char *op) {
   hn_dtype type = tg_dtype(t, n->in[2]), index = tg_dtype(t, n->in[0]);
   const hn_tensor *depth = hn_const(t->g, n->in[1]), *values = hn_const(t->g, n->in[2]);
-  if (!depth || !values || values->count != 2 || (index != HONE_DTYPE_I32 && index != HONE_DTYPE_I64)) {
-    tg_refuse(t, "its depth and values are not constant, or its indices are no integers");
+  if (!values || values->count != 2 || (index != HONE_DTYPE_I32 && index != HONE_DTYPE_I64)) {
+    tg_refuse(t, "its values are not constant, or its indices are no integers");
     return;
   }
-  const char *i = counted_from_0(t, n->in[0], hn_tensor_i(depth, 0)), *d = tg_number(t, hn_tensor_i(depth, 0));
+  const char *i = counted_from_0(t, n->in[0], depth ? hn_tensor_i(depth, 0) : -1), *d = depth ? tg_number(t, hn_tensor_i(depth, 0)) : computed_depth(t, n->in[1]);
   const char *on = tg_scalar(t, type, hn_tensor_f(values, 1)), *off = tg_scalar(t, type, hn_tensor_f(values, 0));
   tg_node *node = tg_add(t, op, NULL);
   tg_input(t, node, i);

@@ -64,6 +64,7 @@ typedef struct tf_body {
   uint32_t n_frames;
   bool framed;
   tf_branch **branches; /* by Merge node: what it decides between, once it was met */
+  int depth;            /* of Merges being looked at */
   int state;            /* of the check for what is supported: 1 on the way, 2 done */
   const char *trouble;  /* an operator it needs that is not supported; NULL: none, or not checked yet */
   bool read;            /* its outputs were lowered, in this reading */

@@ -76,13 +76,47 @@ static void write_outputs(tg *t, const tg_port *in, const tg_port *out) {
   hn_map_free(&done);
 }
 
+/* Nodes from `first` on that nothing needs are dropped: what is unread would be taken for an output. */
+static hone_status drop_unread(tg *t, size_t first, const tg_port *out) {
+  hn_map index = {0};
+  HN_VEC(uint32_t) stack = {0};
+  uint8_t *read = hn_calloc(t->nodes.n + 1, 1);
+  hone_status st = read ? HONE_OK : hn_nomem(t->cx);
+  for (size_t i = first; i < t->nodes.n && !st; i++)
+    if (!hn_map_put(&index, t->nodes.p[i]->name, (uint32_t)i)) st = hn_nomem(t->cx);
+  for (size_t i = 0; i < t->g->outputs.n && !st; i++) {
+    uint32_t at;
+    if (hn_map_get(&index, out[i].node, &at) && !hn_push(&stack, at)) st = hn_nomem(t->cx);
+  }
+  while (stack.n && !st) {
+    const tg_node *n = t->nodes.p[stack.p[--stack.n]];
+    if (read[stack.p[stack.n]]) continue;
+    read[stack.p[stack.n]] = 1;
+    for (size_t i = 0; i < n->n_input && !st; i++) {
+      uint32_t at;
+      char *name = hn_arena_strndup(t->arena, n->input[i], strcspn(n->input[i], ":"));
+      if (!name || (hn_map_get(&index, name, &at) && !hn_push(&stack, at))) st = hn_nomem(t->cx);
+    }
+  }
+  size_t kept = first;
+  for (size_t i = first; i < t->nodes.n && !st; i++)
+    if (read[i] || strcmp(t->nodes.p[i]->op, "Placeholder") == 0) t->nodes.p[kept++] = t->nodes.p[i];
+  if (!st) t->nodes.n = kept;
+  hn_free(read);
+  hn_vec_free(&stack);
+  hn_map_free(&index);
+  return st;
+}
+
 hone_status tg_write(tg *t, const hn_graph *g, const tg_port *in, const tg_port *out, bool placeholders) {
+  size_t first = t->nodes.n;
   t->g = g;
   t->values = hn_arena_alloc(t->arena, sizeof *t->values * (g->values.n + 1));
   if (!t->values) return hn_nomem(t->cx);
   write_inputs(t, in, placeholders);
   if (!t->st) t->st = write_nodes(t);
   if (!t->st) write_outputs(t, in, out);
+  if (!t->st) t->st = drop_unread(t, first, out);
   return t->st;
 }
 

@@ -8,7 +8,7 @@
 #include "progress.h"
 #include "trt_options.h"
 #include "account.h"
-#include "conversion.h"
+#include "convert_saved.h"
 
 typedef struct optimize_options {
   common_options common;

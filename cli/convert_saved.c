@@ -1,4 +1,4 @@
-#include "conversion.h"
+#include "convert_saved.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
-/* conversion.h - hone optimize of a SavedModel that is written as one again: with all its signatures. */
-#ifndef CLI_CONVERSION_H
-#define CLI_CONVERSION_H
+/* convert_saved.h - hone optimize of a SavedModel that is written as one again: with all its signatures. */
+#ifndef CLI_CONVERT_SAVED_H
+#define CLI_CONVERT_SAVED_H
 #include "commands.h"
 #include "trt_options.h"
 

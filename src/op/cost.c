@@ -48,8 +48,8 @@ uint64_t hn_node_macs(const hn_graph *g, const hn_node *n, bool *symbolic) {
       return product(&a, 0, 2, symbolic) * (product(&b, 0, 3, symbolic) + product(&r, 0, 3, symbolic));
     }
     case HN_Attention: { /* Q K^T and the product with V */
-      if (a.rank != 4 || b.rank != 4) return 0;
-      return 2 * product(&a, 0, 4, symbolic) * product(&b, 2, 3, symbolic);
+      if (a.rank != b.rank || (a.rank != 3 && a.rank != 4)) return 0;
+      return 2 * product(&a, 0, a.rank, symbolic) * product(&b, b.rank - 2, b.rank - 1, symbolic);
     }
     default: return 0;
   }

@@ -59,7 +59,33 @@ static hn_id as_square(hn_match *m) { return hn_emit2(m, HN_Mul, m->value[1], m-
 
 static hn_id as_division(hn_match *m) { return hn_emit2(m, HN_Div, m->value[2], m->value[1]); }
 
+/* Slots: 1 rows as they lie, 2 flattened, 3 weights, 4 bias, 5 the product. The rows come out as they went in. */
+static bool rows_return(hn_match *m) {
+  hn_shape x = hn_shape_of_value(m->g, m->value[1]), flat = hn_shape_of_value(m->g, m->value[2]);
+  hn_shape out = hn_shape_of_value(m->g, hn_out(hn_node_at(m->g, m->root), 0));
+  const hn_node *n = hn_node_at(m->g, m->node[5]);
+  if (x.rank < 3 || flat.rank != 2 || out.rank != x.rank || x.d[x.rank - 1] != flat.d[1]) return false;
+  for (int32_t i = 0; i + 1 < x.rank; i++)
+    if (x.d[i] != out.d[i]) return false;
+  if (hn_const(m->g, m->value[3])->rank != 2) return false;
+  return n->op == HN_MatMul || (!hn_attr_i(n, "transA", 0) && hn_attr_f(n, "alpha", 1) == 1 && hn_attr_f(n, "beta", 1) == 1 &&
+                                (m->value[4] == HN_NONE || hn_const(m->g, m->value[4])->rank < 2));
+}
+
+static hn_id product_of_rows(hn_match *m) {
+  hn_id w = m->value[3], bias = m->value[4];
+  if (hn_attr_i(hn_node_at(m->g, m->node[5]), "transB", 0)) w = hn_emit_transpose(m, w, (int64_t[]){1, 0}, 2);
+  hn_id y = hn_emit2(m, HN_MatMul, m->value[1], w);
+  m->keep = m->node[5];
+  return bias == HN_NONE ? y : hn_emit2(m, HN_Add, y, bias);
+}
+
+static const hn_op products[] = {HN_MatMul, HN_Gemm, HN_OP_NONE};
+
 const hn_rule hn_rules_algebra[] = {
+    {"rows", "a product of rows between reshapes: of the rows as they lie", false,
+     P_OP(0, Reshape, P_SET(0, 5, products, P_OP(2, Reshape, P_ANY(1), P_ANY(6)), P_CONST(3), P_CONST_MAYBE(4)), P_ANY(7)), rows_return,
+     product_of_rows},
     {"add-zero", "0 added (-0 becomes +0 or not)", false, P_OP(0, Add, P_ANY(1), P_NUM(0)), keeps_first, take_first},
     {"add-add", "constants added one after the other", false,
      P_OP(0, Add, P_OP(0, Add, P_ANY(1), P_CONST(2)), P_CONST(3)), combines, add_add},

@@ -94,6 +94,77 @@ static hn_id as_attention(hn_match *m) {
   return flat ? hn_emit2(m, HN_Squeeze, y, hn_emit_ints(m, &(int64_t){0}, 1)) : y;
 }
 
+/* ---- heads side by side in the last dimension, as products leave them, in place of copies with a dimension for them */
+
+static bool swaps(const hn_graph *g, const hn_node *n, int32_t rank) { /* the heads and the sequence, the two before the last */
+  int64_t perm[HN_MAX_RANK];
+  hn_transpose_perm(n, rank, perm);
+  for (int32_t i = 0; i < rank; i++)
+    if (perm[i] != (i == rank - 3 ? rank - 2 : i == rank - 2 ? rank - 3 : i)) return false;
+  (void)g;
+  return true;
+}
+
+static const hn_node *made_by(const hn_graph *g, hn_id v, hn_op op) {
+  hn_id p = hn_producer(g, v);
+  const hn_node *n = p == HN_NONE ? NULL : hn_node_at(g, p);
+  return n && n->op == op && !n->n_post ? n : NULL;
+}
+
+/* Q, K or V of 4 dimensions from one of 3. With a batch: Transpose(Reshape(x, [batch, sequence, heads, size])); `flat`, with
+   batch and heads in one dimension: Unsqueeze(Transpose(Reshape(x, [sequence, batch heads, size]))). */
+static bool side_by_side(const hn_graph *g, hn_id v, bool flat, hn_id *x, int64_t *heads) {
+  const hn_node *n;
+  if (flat) {
+    if (!(n = made_by(g, v, HN_Unsqueeze)) || hn_shape_of_value(g, v).d[0] != 1) return false;
+    v = n->in[0];
+  }
+  if (!(n = made_by(g, v, HN_Transpose)) || !swaps(g, n, flat ? 3 : 4) || !(n = made_by(g, n->in[0], HN_Reshape))) return false;
+  hn_shape to = hn_shape_of_value(g, n->out[0]), from = hn_shape_of_value(g, n->in[0]);
+  int64_t size = to.d[to.rank - 1], all = from.rank == 3 ? from.d[2] : HN_DIM_BAD;
+  if (from.rank != 3 || to.rank != (flat ? 3 : 4) || to.d[0] != from.d[0] || !hn_dim_fixed(size) || !hn_dim_fixed(all) || size < 1 || all % size)
+    return false;
+  if (!flat && (to.d[1] != from.d[1] || to.d[2] != all / size)) return false;
+  *heads = all / size;
+  *x = n->in[0];
+  return true;
+}
+
+/* slots: 2 transpose, 3 attention, 4 squeeze (flat), 5 the wanted shape */
+static bool heads_apart(hn_match *m) {
+  const hn_node *n = hn_node_at(m->g, m->node[3]);
+  bool flat = m->node[4] != HN_NONE;
+  hn_shape y = hn_shape_of_value(m->g, m->value[3]), out = hn_shape_of_value(m->g, root_out(m));
+  hn_id x[3];
+  if (n->n_main != 3 || n->n_out != 1 || y.rank != 4 || !swaps(m->g, hn_node_at(m->g, m->node[2]), flat ? 3 : 4)) return false;
+  for (uint32_t i = 0; i < 3; i++)
+    if (!side_by_side(m->g, n->in[i], flat, &x[i], &m->ints[i])) return false;
+  if (m->ints[1] != m->ints[2] || !hn_dim_fixed(y.d[3]) || (flat && m->ints[0] != m->ints[1])) return false;
+  int32_t last = out.rank - 1;
+  if (last < 1 || out.d[last] != m->ints[0] * y.d[3]) return false;
+  return flat || (last == 2 && out.d[0] == y.d[0] && out.d[1] == y.d[2]);
+}
+
+static hn_id heads_together(hn_match *m) {
+  const hn_node old = *hn_node_at(m->g, m->node[3]);
+  static const int64_t swap[] = {1, 0, 2};
+  bool flat = m->node[4] != HN_NONE;
+  hn_id in[3];
+  for (uint32_t i = 0; i < 3; i++) {
+    int64_t heads;
+    if (!side_by_side(m->g, old.in[i], flat, &in[i], &heads)) return HN_NONE;
+    if (flat) in[i] = hn_emit_transpose(m, in[i], swap, 3);
+  }
+  hn_id n = hn_emit(m, HN_Attention, in, 3);
+  if (n == HN_NONE) return HN_NONE;
+  hn_attr_copy_all(m->g, n, &old);
+  hn_set_i(m->g, n, "q_num_heads", m->ints[0]);
+  hn_set_i(m->g, n, "kv_num_heads", m->ints[1]);
+  m->keep = m->node[3];
+  if (!flat) return hn_first(m, n);
+  return hn_emit2(m, HN_Reshape, hn_emit_transpose(m, hn_first(m, n), swap, 3), m->value[5]);
+}
+
 static const hn_op scalings[] = {HN_Mul, HN_Div, HN_OP_NONE};
 #define SCORES P_OP(5, MatMul, P_ANY(6), P_ANY(7))
 #define SCALED P_SET(HN_PATTERN_SKIP, 4, scalings, SCORES, P_SCALAR(8))
@@ -102,5 +173,8 @@ static const hn_op scalings[] = {HN_Mul, HN_Div, HN_OP_NONE};
 const hn_rule hn_rules_fuse_attention[] = {
     {"attention", "softmax(Q K^T * scale + mask) V", false, P_OP(0, MatMul, P_OP(2, Softmax, MASKED), P_ANY(10)), is_attention,
      as_attention},
+    {"heads", "heads stay side by side", true, P_OP(0, Reshape, P_OP(2, Transpose, P_OP(3, Attention)), P_ANY(5)), heads_apart, heads_together},
+    {"heads-flat", "heads stay side by side, those of the batch too", true,
+     P_OP(0, Reshape, P_OP(2, Transpose, P_OP(4, Squeeze, P_OP(3, Attention), P_ANY(6))), P_ANY(5)), heads_apart, heads_together},
 };
 const uint32_t hn_rules_fuse_attention_count = sizeof hn_rules_fuse_attention / sizeof *hn_rules_fuse_attention;

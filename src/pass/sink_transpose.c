@@ -14,6 +14,16 @@ static int32_t perm_of(const hn_match *m, int64_t perm[HN_MAX_RANK]) {
   return rank;
 }
 
+/* A product with weights on the right leaves the dimensions before the last as they are. */
+static bool is_product_of_rows(const hn_match *m, const hn_node *n, int slot) {
+  const hn_tensor *w = n->op == HN_MatMul ? hn_const(m->g, hn_in(n, 1)) : NULL;
+  int64_t perm[HN_MAX_RANK];
+  int32_t rank = hn_rank_of(m->g, m->value[slot]);
+  if (!w || w->rank != 2 || rank < 2 || n->in[0] != m->value[slot]) return false;
+  hn_transpose_perm(hn_node_at(m->g, hn_producer(m->g, m->value[slot])), rank, perm);
+  return perm[rank - 1] == rank - 1;
+}
+
 /* A transpose that several layers read goes when all of them are of the kinds that let one through. */
 static bool goes(const hn_match *m, int slot) {
   static const uint32_t kinds = HN_OP_UNARY | HN_OP_BINARY | HN_OP_REDUCE;
@@ -22,6 +32,7 @@ static bool goes(const hn_match *m, int slot) {
   if (hn_is_output(m->g, m->value[slot])) return false;
   for (uint32_t i = 0; i < v->n_users; i++) {
     hn_op op = hn_node_at(m->g, v->users[i])->op;
+    if (is_product_of_rows(m, hn_node_at(m->g, v->users[i]), slot)) continue;
     if (!hn_op_is(op, kinds) && op != HN_Transpose && op != HN_Concat && op != HN_Softmax) return false;
   }
   return true;
@@ -43,6 +54,15 @@ static hn_id through_unary(hn_match *m) {
   if (copy == HN_NONE) return HN_NONE;
   hn_set_input(m->g, copy, 0, m->value[1]);
   return below(m, copy);
+}
+
+/* ---- a product with weights */
+
+static bool over_rows(hn_match *m) { return known(m) && is_product_of_rows(m, root(m), 2); }
+
+static hn_id through_product(hn_match *m) {
+  hn_id in[2] = {m->value[1], m->value[3]};
+  return below(m, hn_emit(m, HN_MatMul, in, 2));
 }
 
 /* ---- two operands: a constant, or another transpose of the same kind */
@@ -265,6 +285,7 @@ static const hn_op flattens[] = {HN_Reshape, HN_Flatten, HN_OP_NONE};
 const hn_rule hn_rules_sink_transpose[] = {
     {"unary", "through a function of one operand", true, P_SET(0, 0, unary, TRANSPOSE), known, through_unary},
     {"clip", "through a limit", true, P_OP(0, Clip, TRANSPOSE, P_CONST_MAYBE(3), P_CONST_MAYBE(4)), known, through_unary},
+    {"product", "through a product with weights", true, P_OP(0, MatMul, TRANSPOSE, P_CONST(3)), over_rows, through_product},
     {"constant", "through arithmetic with a constant", true, P_SET(0, 0, binary, TRANSPOSE, P_CONST(3)), constant_fits,
      through_constant},
     {"constant-left", "through arithmetic with a constant on the left", true, P_SET(0, 0, ordered, P_CONST(3), TRANSPOSE),

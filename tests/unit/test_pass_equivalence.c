@@ -72,7 +72,35 @@ static hn_id unary(builder *b, hn_id x) {
 static hn_id spelled(builder *b, hn_id x) {
   hn_id in[3] = {x, HN_NONE, HN_NONE};
   hn_shape s = shape(b, x);
-  switch (next() % 6) {
+  switch (next() % 7) {
+    case 6: { /* queries, keys and values cut from one product, some rows of their attention */
+      if (s.rank != 3) return HN_NONE;
+      int64_t w[2] = {s.d[2], 12}, axis = 2, cut[4] = {0, 4, 8, 12}, row = 1;
+      hn_id y = result(b, add(b, HN_MatMul, (hn_id[]){x, constant(b, 2, w, 0)}, 2)), part[3];
+      y = result(b, add(b, HN_Add, (hn_id[]){y, constant(b, 1, &w[1], 0)}, 2));
+      for (int i = 0; i < 3; i++)
+        part[i] = result(b, add(b, HN_Slice, (hn_id[]){y, ints(b, &cut[i], 1), ints(b, &cut[i + 1], 1), ints(b, &axis, 1)}, 4));
+      bool apart = chance(2); /* heads as a dimension of their own */
+      for (int i = 0; i < 3 && apart; i++) {
+        part[i] = result(b, add(b, HN_Reshape, (hn_id[]){part[i], ints(b, (int64_t[]){0, 0, 2, 2}, 4)}, 2));
+        hn_id n = add(b, HN_Transpose, &part[i], 1);
+        hn_set_ints(b->g, n, "perm", (int64_t[]){0, 2, 1, 3}, 4);
+        part[i] = result(b, n);
+      }
+      hn_id a = add(b, HN_Attention, part, 3);
+      hn_set_i(b->g, a, "q_num_heads", 2);
+      hn_set_i(b->g, a, "kv_num_heads", 2);
+      y = result(b, a);
+      if (apart) {
+        hn_id n = add(b, HN_Transpose, &y, 1);
+        hn_set_ints(b->g, n, "perm", (int64_t[]){0, 2, 1, 3}, 4);
+        y = result(b, add(b, HN_Reshape, (hn_id[]){result(b, n), ints(b, (int64_t[]){0, 0, 4}, 3)}, 2));
+      }
+      if (s.d[1] < 2 || chance(2)) return y;
+      hn_id g = add(b, HN_Gather, (hn_id[]){y, ints(b, &row, 1)}, 2);
+      hn_set_i(b->g, g, "axis", 1);
+      return result(b, g);
+    }
     case 5: { /* two products of one source with biases, as Q and K */
       hn_id y[2];
       for (int i = 0; i < 2; i++) {
@@ -182,7 +210,17 @@ static hn_id move(builder *b, hn_id x) {
   hn_shape s = shape(b, x);
   int64_t v[8], total = 1;
   for (int32_t i = 0; i < s.rank; i++) total *= s.d[i];
-  switch (next() % 7) {
+  switch (next() % 8) {
+    case 7: { /* some, or one that drops the dimension */
+      int64_t axis = between(0, s.rank - 1), from[2] = {between(0, s.d[axis] - 1), between(0, s.d[axis] - 1)};
+      hn_tensor *one;
+      if (hn_tensor_create(b->cx, HONE_DTYPE_I64, 0, NULL, &one)) abort();
+      *(int64_t *)one->data = from[0];
+      bool drops = s.rank > 1 && chance(2);
+      hn_id which = hn_graph_add_constant(b->g, NULL, one), n = add(b, HN_Gather, (hn_id[]){x, drops ? which : ints(b, from, 2)}, 2);
+      hn_set_i(b->g, n, "axis", axis);
+      return result(b, n);
+    }
     case 0: { /* transpose */
       for (int32_t i = 0; i < s.rank; i++) v[i] = i;
       for (int32_t i = s.rank - 1; i > 0; i--) {
@@ -233,7 +271,7 @@ static hn_graph *random_graph(hone_context *cx) {
   if (!b.g) return NULL;
   for (int i = 0; i < 2; i++) {
     int64_t d[4] = {between(1, 2), between(2, 4), between(3, 6), between(3, 6)};
-    hn_shape s = hn_shape_of(chance(3) ? 2 : 4, d);
+    hn_shape s = hn_shape_of(chance(3) ? 2 : chance(4) ? 3 : 4, d);
     b.pool[b.n++] = hn_graph_add_input(b.g, i ? "x1" : "x0", HONE_DTYPE_F32, &s);
   }
   for (int i = 0; i < STEPS; i++) {

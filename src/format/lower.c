@@ -1,5 +1,6 @@
 #include "format/lower.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "op/make.h"
@@ -37,24 +38,41 @@ static hn_id rms_norm(hn_maker *m, const hn_node *n) {
   return hn_make2(m, HN_Mul, hn_make2(m, HN_Div, x, root), n->in[1]);
 }
 
+static hn_id transpose(hn_maker *m, hn_id x, const int64_t *perm) {
+  hn_id n = hn_make_node(m, HN_Transpose, &x, 1, 1);
+  if (!m->st) hn_set_ints(m->g, n, "perm", perm, 4);
+  return hn_make_done(m, n);
+}
+
+static const int64_t heads_first[] = {0, 2, 1, 3};
+
+/* [batch, sequence, heads * size] as [batch, heads, sequence, size]. */
+static hn_id with_heads(hn_maker *m, hn_id x, int64_t heads) {
+  return transpose(m, hn_make2(m, HN_Reshape, x, hn_make_ints(m, (int64_t[]){0, 0, heads, -1}, 4)), heads_first);
+}
+
 /* softmax(Q K^T * scale + mask) V. HN_NONE for forms with more than that: they stay. */
 static hn_id attention(hn_maker *m, const hn_node *n) {
   hn_shape q = hn_value_at(m->g, n->in[0])->shape, k = hn_value_at(m->g, n->in[1])->shape;
-  hn_id mask = hn_in(n, 3);
+  hn_id mask = hn_in(n, 3), in[3] = {n->in[0], n->in[1], n->in[2]};
   for (uint32_t i = 4; i < n->n_main; i++)
     if (n->in[i] != HN_NONE) return HN_NONE;
-  bool plain = n->n_out == 1 && q.rank == 4 && k.rank == 4 && q.d[1] == k.d[1] && !hn_attr_i(n, "is_causal", 0) &&
-               hn_attr_f(n, "softcap", 0) == 0 && hn_attr_find(n, "scale") != NULL &&
+  int64_t heads = q.rank == 3 ? hn_attr_i(n, "q_num_heads", 0) : 1, size = q.rank < 3 ? 0 : q.d[q.rank - 1];
+  bool apart = q.rank == 4 && k.rank == 4 && q.d[1] == k.d[1];
+  bool together = q.rank == 3 && k.rank == 3 && heads > 0 && heads == hn_attr_i(n, "kv_num_heads", 0);
+  bool scaled = hn_attr_find(n, "scale") != NULL || (hn_dim_fixed(size) && size > 0);
+  bool plain = n->n_out == 1 && (apart || together) && scaled && !hn_attr_i(n, "is_causal", 0) && hn_attr_f(n, "softcap", 0) == 0 &&
                (mask == HN_NONE || hn_make_type(m, mask) == hn_make_type(m, n->in[0]));
   if (!plain) return HN_NONE;
-  hn_id values = n->in[2], query = hn_make2(m, HN_Mul, n->in[0], hn_make_scalar(m, hn_make_type(m, n->in[0]), hn_attr_f(n, "scale", 1)));
-  hn_id turned = hn_make_node(m, HN_Transpose, &n->in[1], 1, 1);
-  if (!m->st) hn_set_ints(m->g, turned, "perm", (int64_t[]){0, 1, 3, 2}, 4);
-  hn_id scores = hn_make2(m, HN_MatMul, query, hn_make_done(m, turned));
+  for (int i = 0; i < 3 && together; i++) in[i] = with_heads(m, in[i], heads);
+  double scale = hn_attr_f(n, "scale", 1 / sqrt((double)size / (double)heads));
+  hn_id query = hn_make2(m, HN_Mul, in[0], hn_make_scalar(m, hn_make_type(m, n->in[0]), scale));
+  hn_id scores = hn_make2(m, HN_MatMul, query, transpose(m, in[1], (int64_t[]){0, 1, 3, 2}));
   if (mask != HN_NONE) scores = hn_make2(m, HN_Add, scores, mask);
   hn_id weights = hn_make_node(m, HN_Softmax, &scores, 1, 1);
   if (!m->st) hn_set_i(m->g, weights, "axis", -1);
-  return hn_make2(m, HN_MatMul, hn_make_done(m, weights), values);
+  hn_id y = hn_make2(m, HN_MatMul, hn_make_done(m, weights), in[2]);
+  return together ? hn_make2(m, HN_Reshape, transpose(m, y, heads_first), hn_make_ints(m, (int64_t[]){0, 0, -1}, 3)) : y;
 }
 
 /* ---- epilogues */

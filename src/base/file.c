@@ -41,6 +41,9 @@ hone_status hn_map_file(hone_context *cx, const char *path, hn_mapping **out) {
       return hn_fail(cx, HONE_IO, "%s: cannot map: %s", path, strerror(e));
     }
     m->data = p;
+#ifdef MADV_HUGEPAGE
+    madvise(p, m->size, MADV_HUGEPAGE); /* a hint: weights are read with fewer misses of the TLB */
+#endif
   } else {
     m->data = "";
   }
@@ -83,15 +86,21 @@ void hn_prefetch(const void *data, size_t bytes) {
   madvise((void *)from, n, MADV_WILLNEED);
 }
 
+/* What is written at once, at multiples of it in the file: as large as a huge page, so that the system may keep the file in
+   such and map it so. */
+enum { AT_ONCE = 2 << 20 };
+
 struct hn_writer {
   hone_context *cx;
   FILE *f;
+  char *buffer;
   uint64_t position;
   char *path, *temporary;
 };
 
 static void writer_free(hn_writer **w) {
   if ((*w)->f) fclose((*w)->f);
+  hn_free((*w)->buffer);
   hn_free((*w)->path);
   hn_free((*w)->temporary);
   hn_free(*w);
@@ -105,7 +114,8 @@ hone_status hn_writer_open(hone_context *cx, const char *path, hn_writer **out) 
   w->cx = cx;
   w->path = hn_malloc(n + 1);
   w->temporary = hn_malloc(n + 16);
-  if (!w->path || !w->temporary) {
+  w->buffer = hn_malloc(AT_ONCE);
+  if (!w->path || !w->temporary || !w->buffer) {
     writer_free(&w);
     return hn_nomem(cx);
   }
@@ -123,6 +133,7 @@ hone_status hn_writer_open(hone_context *cx, const char *path, hn_writer **out) 
   }
   mode_t mask = umask(0);
   umask(mask);
+  setvbuf(w->f, w->buffer, _IOFBF, AT_ONCE);
   fchmod(fd, 0666 & ~mask); /* mkstemp makes it private; give it the permissions a new file has */
   *out = w;
   return HONE_OK;

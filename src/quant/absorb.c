@@ -9,7 +9,7 @@
 typedef enum manner {
   MANNER_NONE,
   MANNER_LINEAR,      /* products with constant weights: activations of one scale, weights of one a channel */
-  MANNER_ELEMENTWISE, /* any scales */
+  MANNER_ELEMENTWISE, /* any scales; averages as well */
   MANNER_SAME         /* the integers themselves, where all of them have one scale */
 } manner;
 
@@ -18,9 +18,9 @@ static manner manner_of(hn_op op) {
     case HN_Conv:
     case HN_MatMul:
     case HN_Gemm: return MANNER_LINEAR;
-    case HN_MaxPool:
     case HN_AveragePool:
-    case HN_GlobalAveragePool:
+    case HN_GlobalAveragePool: return MANNER_ELEMENTWISE;
+    case HN_MaxPool:
     case HN_GlobalMaxPool:
     case HN_Concat:
     case HN_Split:

@@ -169,7 +169,9 @@ static void finish(trial *t, hn_id n) {
     bool again = t->quantized && t->op != HN_DequantizeLinear && !chance(5);
     hn_graph_add_output(t->g, name, again ? through(t, out, t->step) : out);
   }
-  t->exact = t->quantized && t->op != HN_Sigmoid && t->op != HN_HardSwish && t->op != HN_AveragePool && t->op != HN_GlobalAveragePool;
+  static const hn_op inexact[] = {HN_AveragePool, HN_GlobalAveragePool}; /* and functions of floats */
+  t->exact = t->quantized && (!hn_op_is(t->op, HN_OP_UNARY) || t->op == HN_Relu || t->op == HN_Abs || t->op == HN_Neg || t->op == HN_Clip);
+  for (size_t i = 0; i < sizeof inexact / sizeof *inexact; i++) t->exact = t->exact && t->op != inexact[i];
   for (uint32_t i = 0; i < hn_node_at(t->g, n)->n_post; i++) {
     hn_op op = hn_node_at(t->g, n)->post[i].op;
     if (op != HN_Relu && op != HN_Clip && op != HN_Abs && op != HN_Add && op != HN_Sub) t->exact = false;
@@ -558,8 +560,9 @@ static bool make_quantize(trial *t) {
 
 /* Operators that compute with 8-bit integers in the place of reals. */
 static bool quantizable(hn_op op) {
-  return op == HN_Conv || op == HN_MatMul || op == HN_Gemm || op == HN_MaxPool || op == HN_AveragePool || op == HN_Concat || op == HN_Relu ||
-         op == HN_Add || op == HN_Mul || op == HN_Sub || op == HN_Sigmoid || op == HN_HardSwish || op == HN_GlobalAveragePool;
+  return op == HN_Conv || op == HN_MatMul || op == HN_Gemm || op == HN_MaxPool || op == HN_AveragePool || op == HN_Concat ||
+         op == HN_Add || op == HN_Mul || op == HN_Sub || op == HN_GlobalAveragePool ||
+         (hn_op_is(op, HN_OP_UNARY) && op != HN_Cast && op != HN_IsInf && op != HN_IsNaN && op != HN_Not);
 }
 
 static bool generate(trial *t) {

@@ -6,7 +6,9 @@
 
 bool pool_onednn_supports(const hn_task *t) {
   const hn_arg *in = &t->in[0];
-  bool integers = (in->dtype == HONE_DTYPE_U8 || in->dtype == HONE_DTYPE_I8) && !t->node->n_post;
+  const hn_quant *p = in->quant, *q = t->out[0].quant;
+  bool integers = (in->dtype == HONE_DTYPE_U8 || in->dtype == HONE_DTYPE_I8) && t->out[0].dtype == in->dtype && !t->node->n_post &&
+                  (p == q || (p && q && p->scale == q->scale && p->zero == q->zero));
   if (!t->device || (!hn_dnnl_computes(in->dtype) && !integers) || in->rank < 3 || in->rank > 5) return false;
   for (int32_t i = 0; i < in->rank; i++)
     if (in->dims[i] == 0 || t->out[0].dims[i] == 0) return false;

@@ -70,12 +70,18 @@ static hone_status find_reach(const hn_task *t, chain *c) {
   return HONE_OK;
 }
 
+void hn_int8_range(const hn_arg *a, double *low, double *high) {
+  bool bytes = is_8bit(a->dtype) && a->quant && !a->quant->scales;
+  *low = bytes ? ((a->dtype == HONE_DTYPE_I8 ? -128 : 0) - a->quant->zero) * (double)a->quant->scale : -INFINITY;
+  *high = bytes ? *low + 255 * (double)a->quant->scale : INFINITY;
+}
+
 /* What is added beside. */
 static void widen_reach(const hn_arg *a, chain *c) {
-  bool bytes = is_8bit(a->dtype) && a->quant && !a->quant->scales;
-  double low = bytes ? ((a->dtype == HONE_DTYPE_I8 ? -128 : 0) - a->quant->zero) * (double)a->quant->scale : -INFINITY;
+  double low, high;
+  hn_int8_range(a, &low, &high);
   c->least += low;
-  c->most += bytes ? low + 255 * (double)a->quant->scale : INFINITY;
+  c->most += high;
 }
 
 /* ---- any smooth function, piece by piece */
@@ -187,16 +193,33 @@ static bool take_residual(hn_task *t, hn_layout l, hn_int8_way_out *w) {
   return true;
 }
 
-bool hn_int8_way_out_take(hn_task *t, hn_layout l, bool residual, hn_int8_way_out *w) {
+static chain begin(const hn_task *t, hn_int8_way_out *w) {
   const hn_quant *q = t->out[0].quant;
-  const hn_node *n = t->node;
   bool is_signed = t->out[0].dtype == HONE_DTYPE_I8;
   *w = (hn_int8_way_out){.residual = HN_NONE, .by = 1, .ending = {.to_float = !q, .is_signed = is_signed, .zero = q ? q->zero : 0}};
-  chain c = {.scale = q ? (double)q->scale : 1, .low = -INFINITY, .high = INFINITY};
+  chain c = {.scale = q ? (double)q->scale : 1, .low = -INFINITY, .high = INFINITY, .least = -INFINITY, .most = INFINITY};
   if (q) {
     c.low = (is_signed ? -128 : 0) - q->zero;
     c.high = c.low + 255;
   }
+  return c;
+}
+
+bool hn_int8_function_of(const hn_task *t, const hn_step *steps, uint32_t n, double least, double most, hn_int8_way_out *w) {
+  chain c = begin(t, w);
+  c.steps = steps;
+  c.n = n;
+  c.least = least;
+  c.most = most;
+  for (uint32_t i = 0; i < n; i++)
+    if (steps[i].operand != HN_NONE) return false;
+  return t->out[0].quant && function_of(&c, w);
+}
+
+bool hn_int8_way_out_take(hn_task *t, hn_layout l, bool residual, hn_int8_way_out *w) {
+  const hn_quant *q = t->out[0].quant;
+  const hn_node *n = t->node;
+  chain c = begin(t, w);
   uint32_t first = n->n_post && n->post[0].operand != HN_NONE, taken = first;
   while (taken < n->n_post && n->post[taken].operand == HN_NONE) taken++;
   c.steps = n->post + first;

@@ -15,6 +15,11 @@ typedef struct hn_int8_way_out {
 /* Takes leading steps of the node's epilogue, all of them where the output is of bytes; sets t->fused, asks for the
    residual in layout `l` and in place where possible. False: an output of bytes whose steps it does not know; `t` is as before. */
 bool hn_int8_way_out_take(hn_task *t, hn_layout l, bool residual, hn_int8_way_out *w);
+/* The function of unary steps whose argument lies within least..most, for output 0, which is of bytes; no residual. False: it does
+   not know them. */
+bool hn_int8_function_of(const hn_task *t, const hn_step *steps, uint32_t n, double least, double most, hn_int8_way_out *w);
+/* The reals that bytes can stand for. */
+void hn_int8_range(const hn_arg *a, double *low, double *high);
 /* What the function is given for a result of sum * unit + bias: unit and bias. */
 static inline float hn_int8_way_out_unit(const hn_int8_way_out *w, double unit) { return (float)(unit * w->by); }
 static inline float hn_int8_way_out_bias(const hn_int8_way_out *w, double bias) {

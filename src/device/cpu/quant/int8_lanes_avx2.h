@@ -45,6 +45,16 @@ static inline void interleave(ints x[4], const uint8_t *a, const uint8_t *b, con
   x[0] = _mm256_unpacklo_epi16(ab, cd), x[1] = _mm256_unpackhi_epi16(ab, cd);
   x[2] = _mm256_unpacklo_epi16(AB, CD), x[3] = _mm256_unpackhi_epi16(AB, CD);
 }
+/* Sixteen entries of the table at a time: of an index xor 16 k, plus 0x70, the first bit says that it is no index */
+static inline ints look_up_bytes(ints x, const uint8_t table[256]) {
+  ints r = _mm256_setzero_si256();
+  for (int k = 0; k < 16; k++) {
+    ints part = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)(table + 16 * k)));
+    ints at = _mm256_adds_epu8(_mm256_xor_si256(x, _mm256_set1_epi8((char)(16 * k))), _mm256_set1_epi8(0x70));
+    r = _mm256_or_si256(r, _mm256_shuffle_epi8(part, at));
+  }
+  return r;
+}
 #ifdef __AVXVNNI__
 static inline ints add_quads(ints sum, ints x, ints w) { return _mm256_dpbusd_avx_epi32(sum, x, w); }
 #define add_any_quads add_quads

@@ -43,6 +43,16 @@ static inline void interleave(ints x[4], const uint8_t *a, const uint8_t *b, con
   x[0] = _mm512_unpacklo_epi16(ab, cd), x[1] = _mm512_unpackhi_epi16(ab, cd);
   x[2] = _mm512_unpacklo_epi16(AB, CD), x[3] = _mm512_unpackhi_epi16(AB, CD);
 }
+/* Sixteen entries of the table at a time: of an index xor 16 k, plus 0x70, the first bit says that it is no index */
+static inline ints look_up_bytes(ints x, const uint8_t table[256]) {
+  ints r = _mm512_setzero_si512();
+  for (int k = 0; k < 16; k++) {
+    ints part = _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(const void *)(table + 16 * k)));
+    ints at = _mm512_adds_epu8(_mm512_xor_si512(x, _mm512_set1_epi8((char)(16 * k))), _mm512_set1_epi8(0x70));
+    r = _mm512_or_si512(r, _mm512_shuffle_epi8(part, at));
+  }
+  return r;
+}
 #ifdef __AVX512VNNI__
 static inline ints add_quads(ints sum, ints x, ints w) { return _mm512_dpbusd_epi32(sum, x, w); }
 #define add_any_quads add_quads

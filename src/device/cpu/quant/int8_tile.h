@@ -64,17 +64,32 @@ typedef struct hn_int8_depthwise {
   const hn_int8_ending *ending;
 } hn_int8_depthwise;
 
+/* Two runs into one: x is bytes, y bytes or floats.
+   sum: x * a + (y * b + c); product: (x - zero) * (y * b + c); then the function. */
+typedef struct hn_int8_pair {
+  const void *x, *y;
+  bool x_signed, product;
+  hn_int8_residual y_type;
+  float a, b, c, zero;
+  uint8_t *out;
+  const hn_int8_ending *ending;
+} hn_int8_pair;
+
 typedef struct hn_int8_tile {
   int rows, cols;        /* largest tile */
   int lanes;             /* half of cols: a narrower last panel costs half */
   int wide, pixels;      /* of depthwise(): channels of a block, largest number of pixels */
   bool saturates;        /* the sum of two products must fit 16 bits: quads where it may not are to be given in two */
-  void (*mul)(const hn_int8_mul *m, int rows, bool narrow);
+  void (*mul)(const hn_int8_mul *m, const hn_int8_finish *f, int rows, bool narrow); /* to the end; m->sum is room */
   void (*finish)(const hn_int8_finish *f, int rows);
   void (*depthwise)(const hn_int8_depthwise *d, int pixels);
   int (*order)(int i);   /* channel of a block that comes i-th */
+  void (*pair)(const hn_int8_pair *p, int64_t n);
+  void (*look_up)(uint8_t *d, const uint8_t *x, const uint8_t table[256], int64_t n);
   /* sum[i] += x[i] less zero times w[i] */
   void (*add_products)(int32_t *sum, const uint8_t *x, int32_t zero, const int8_t *w, int64_t n);
+  /* sum[c] += the bytes of channel c of some pixels, each xor `flip` */
+  void (*add_pixels)(int32_t *sum, const uint8_t *x, uint8_t flip, int64_t channels, int64_t pixels);
 } hn_int8_tile;
 
 const hn_int8_tile *hn_int8_tile_for(hn_isa isa, hn_bytes bytes);

@@ -7,8 +7,7 @@ enum { VECS = 2, COLS = VECS * LANES };
 
 /* ---- products */
 
-CONST_FN void mul_rows(const hn_int8_mul *m, int64_t from, const int rows, const int vecs) {
-  ints sum[ROWS][VECS];
+CONST_FN void sum_rows(const hn_int8_mul *m, int64_t from, ints sum[ROWS][VECS], const int rows, const int vecs) {
   const uint8_t *a[(ROWS + 2) / 3]; /* each third row: the two behind are told by lda */
   const int64_t lda = m->lda;
   const int8_t *w = m->w;
@@ -25,37 +24,49 @@ CONST_FN void mul_rows(const hn_int8_mul *m, int64_t from, const int rows, const
       UNROLL for (int v = 0; v < vecs; v++) sum[r][v] = add_quads(sum[r][v], x, b[v]);
     }
   }
+}
+
+CONST_FN void mul_rows(const hn_int8_mul *m, int64_t from, const int rows, const int vecs) {
+  ints sum[ROWS][VECS];
+  sum_rows(m, from, sum, rows, vecs);
   UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < vecs; v++) store_ints(m->sum + (from + r) * COLS + v * LANES, sum[r][v]);
 }
 
-CONST_FN void mul_vecs(const hn_int8_mul *m, int rows, const int vecs) {
-  int from = 0;
+CONST_FN void mul_vecs(const hn_int8_mul *m, int from, int rows, const int vecs) {
   for (; rows - from >= ROWS; from += ROWS) mul_rows(m, from, ROWS, vecs);
   for (; rows - from >= 4; from += 4) mul_rows(m, from, 4, vecs);
   for (; rows - from >= 2; from += 2) mul_rows(m, from, 2, vecs);
   if (from < rows) mul_rows(m, from, 1, vecs);
 }
 
-static void mul(const hn_int8_mul *m, int rows, bool narrow) {
-  if (narrow) mul_vecs(m, rows, 1);
-  else mul_vecs(m, rows, VECS);
-}
-
 /* ---- from sums to outputs */
 
-CONST_FN floats ending(const hn_int8_ending *e, floats v, const hn_int8_function function) {
+/* What of the ending stays in registers. */
+typedef struct limits {
+  floats lo, hi, a, b, c;
+} limits;
+
+CONST_FN limits limits_of(const hn_int8_ending *e, const hn_int8_function function) {
+  limits l = {.lo = all_floats(e->lo), .hi = all_floats(e->hi)};
+  if (function == HN_INT8_LEAKY || function == HN_INT8_HARDSWISH) l.a = all_floats(e->a);
+  if (function == HN_INT8_HARDSWISH) l.b = all_floats(e->b), l.c = all_floats(e->c);
+  return l;
+}
+
+CONST_FN floats ending(const hn_int8_ending *e, const limits *l, floats v, const hn_int8_function function) {
   switch (function) {
-    case HN_INT8_LEAKY: v = fma_floats(negative_part(v), all_floats(e->a), v); break;
-    case HN_INT8_HARDSWISH: v = mul_floats(v, between(all_floats(0), fma_floats(v, all_floats(e->a), all_floats(e->b)), all_floats(e->c))); break;
+    case HN_INT8_LEAKY: v = fma_floats(negative_part(v), l->a, v); break;
+    case HN_INT8_HARDSWISH: v = mul_floats(v, between(all_floats(0), fma_floats(v, l->a, l->b), l->c)); break;
     case HN_INT8_CURVE: {
       const floats big = all_floats(12582912); /* numbers near it are whole, and their last bits tell how far from it they are */
-      floats x = between(all_floats(e->lo), v, all_floats(e->hi)), at = add_floats(x, big), d = sub_floats(x, sub_floats(at, big));
+      floats x = between(l->lo, v, l->hi), at = add_floats(x, big), d = sub_floats(x, sub_floats(at, big));
       return fma_floats(fma_floats(look_up(e->curve[2], at), d, look_up(e->curve[1], at)), d, look_up(e->curve[0], at));
     }
     case HN_INT8_BOUNDS:
+    case HN_INT8_FUNCTIONS:
     default: break;
   }
-  return between(all_floats(e->lo), v, all_floats(e->hi));
+  return between(l->lo, v, l->hi);
 }
 
 CONST_FN floats with_residual(const hn_int8_finish *f, floats v, const unsigned char *res, int64_t i) {
@@ -70,7 +81,7 @@ CONST_FN floats with_residual(const hn_int8_finish *f, floats v, const unsigned 
 }
 
 /* A row of a panel: two vectors. */
-CONST_FN void finish_row(const hn_int8_finish *f, int64_t row, floats v[VECS], const hn_int8_function function) {
+CONST_FN void finish_row(const hn_int8_finish *f, const limits *l, int64_t row, floats v[VECS], const hn_int8_function function) {
   size_t size = f->residual == HN_INT8_RESIDUAL_F32 ? sizeof(float) : 1;
   const unsigned char *res = f->residual ? (const unsigned char *)f->res + (size_t)(row * f->ld) * size : NULL;
   unsigned char whole[COLS * sizeof(float)];
@@ -78,33 +89,38 @@ CONST_FN void finish_row(const hn_int8_finish *f, int64_t row, floats v[VECS], c
   UNROLL for (int i = 0; i < VECS; i++) {
     v[i] = fma_floats(to_floats(load_ints(f->sum + row * COLS + i * LANES)), load_floats(f->unit + i * LANES), load_floats(f->bias + i * LANES));
     if (res) v[i] = with_residual(f, v[i], res, i * LANES);
-    v[i] = ending(f->ending, v[i], function);
+    v[i] = ending(f->ending, l, v[i], function);
   }
 }
 
 CONST_FN void finish_floats(const hn_int8_finish *f, int rows, const hn_int8_function function) {
+  const limits l = limits_of(f->ending, function);
   for (int64_t r = 0; r < rows; r++) {
     floats v[VECS];
     float whole[COLS], *out = (float *)f->out + r * f->ld, *to = f->n < COLS ? whole : out;
-    finish_row(f, r, v, function);
+    finish_row(f, &l, r, v, function);
     UNROLL for (int i = 0; i < VECS; i++) store_floats(to + i * LANES, v[i]);
     if (to != out) memcpy(out, whole, sizeof(float) * (size_t)f->n);
   }
 }
 
+/* n is `most` mostly. */
+CONST_FN void copy_columns(uint8_t *to, const uint8_t *from, int64_t n, const size_t most) {
+  if (n >= (int64_t)most) memcpy(to, from, most);
+  else memcpy(to, from, (size_t)n);
+}
+
 CONST_FN void finish_bytes(const hn_int8_finish *f, int rows, const hn_int8_function function) {
+  const limits l = limits_of(f->ending, function);
   for (int64_t r = 0; r < rows; r += 2) { /* the last one, if odd, twice: but not over its residual */
     floats v[2][VECS];
     uint8_t two[2 * COLS], *out = (uint8_t *)f->out + r * f->ld;
-    finish_row(f, r, v[0], function);
-    finish_row(f, r + 1 < rows ? r + 1 : r, v[1], function);
+    finish_row(f, &l, r, v[0], function);
+    finish_row(f, &l, r + 1 < rows ? r + 1 : r, v[1], function);
     ints b = pack_bytes(to_ints(v[0][0]), to_ints(v[0][1]), to_ints(v[1][0]), to_ints(v[1][1]), f->ending->zero, f->ending->is_signed);
     store_ints(two, in_order(b));
-    if (f->n == COLS) memcpy(out, two, COLS);
-    else memcpy(out, two, (size_t)f->n);
-    if (r + 1 == rows) break;
-    if (f->n == COLS) memcpy(out + f->ld, two + COLS, COLS);
-    else memcpy(out + f->ld, two + COLS, (size_t)f->n);
+    copy_columns(out, two, f->n, COLS);
+    if (r + 1 < rows) copy_columns(out + f->ld, two + COLS, f->n, COLS);
   }
 }
 
@@ -125,6 +141,61 @@ static void finish(const hn_int8_finish *f, int rows) {
   else EACH_FUNCTION(TO_BYTES)
 }
 
+/* ---- products to their end: for whole tiles and bytes the sums never leave the registers */
+
+/* Bytes of `vecs` vectors of some rows that follow each other, four vectors in all. */
+CONST_FN void end_rows(const hn_int8_finish *f, const limits *l, ints sum[ROWS][VECS], int64_t from, const int first, const int rows, const int vecs,
+                       const floats *unit, const floats *bias, const hn_int8_function function, const bool residual) {
+  const int each = 4 / vecs;
+  const floats by = all_floats(f->by);
+  uint8_t four[4 * LANES];
+  ints r[4];
+  UNROLL for (int k = 0; k < 4; k++) {
+    const int row = first + k / vecs < rows ? first + k / vecs : rows - 1, v = k % vecs;
+    floats x = fma_floats(to_floats(sum[row][v]), unit[v], bias[v]);
+    if (residual) x = fma_floats(from_u8((const uint8_t *)f->res + (from + row) * f->ld + v * LANES), by, x);
+    r[k] = to_ints(ending(f->ending, l, x, function));
+  }
+  store_ints(four, in_order(pack_bytes(r[0], r[1], r[2], r[3], f->ending->zero, f->ending->is_signed)));
+  UNROLL for (int k = 0; k < each; k++)
+    if (first + k < rows) copy_columns((uint8_t *)f->out + (from + first + k) * f->ld, four + k * vecs * LANES, f->n, (size_t)vecs * LANES);
+}
+
+CONST_FN void whole_tiles(const hn_int8_mul *m, const hn_int8_finish *f, int rows, const int vecs, const hn_int8_function function, const bool residual) {
+  const limits l = limits_of(f->ending, function);
+  for (int from = 0; rows - from >= ROWS; from += ROWS) {
+    ints sum[ROWS][VECS];
+    floats unit[VECS], bias[VECS];
+    sum_rows(m, from, sum, ROWS, vecs);
+    UNROLL for (int v = 0; v < vecs; v++) unit[v] = load_floats(f->unit + v * LANES), bias[v] = load_floats(f->bias + v * LANES);
+    UNROLL for (int r = 0; r < ROWS; r += 4 / vecs) end_rows(f, &l, sum, from, r, ROWS, vecs, unit, bias, function, residual);
+  }
+}
+
+CONST_FN void whole_tiles_of(const hn_int8_mul *m, const hn_int8_finish *f, int rows, const int vecs) {
+  bool residual = f->residual == HN_INT8_RESIDUAL_U8;
+  if (f->ending->function == HN_INT8_CURVE) whole_tiles(m, f, rows, vecs, HN_INT8_CURVE, false);
+  else if (residual) whole_tiles(m, f, rows, vecs, HN_INT8_BOUNDS, true);
+  else whole_tiles(m, f, rows, vecs, HN_INT8_BOUNDS, false);
+}
+
+static void mul(const hn_int8_mul *m, const hn_int8_finish *f, int rows, bool narrow) {
+  bool bounds = f->ending->function == HN_INT8_BOUNDS, curve = f->ending->function == HN_INT8_CURVE;
+  bool plain = f->residual == HN_INT8_NO_RESIDUAL, bytes = bounds && f->residual == HN_INT8_RESIDUAL_U8 && f->n == (narrow ? LANES : COLS);
+  int done = !f->ending->to_float && (bytes || ((bounds || curve) && plain)) ? rows - rows % ROWS : 0;
+  if (done && narrow) whole_tiles_of(m, f, rows, 1);
+  else if (done) whole_tiles_of(m, f, rows, VECS);
+  if (done == rows) return;
+  if (narrow) mul_vecs(m, done, rows, 1);
+  else mul_vecs(m, done, rows, VECS);
+  size_t size = f->ending->to_float ? sizeof(float) : 1, res_size = f->residual == HN_INT8_RESIDUAL_F32 ? sizeof(float) : 1;
+  hn_int8_finish rest = *f;
+  rest.sum = m->sum + (int64_t)done * COLS;
+  rest.out = (unsigned char *)f->out + (size_t)(done * f->ld) * size;
+  if (f->residual) rest.res = (const unsigned char *)f->res + (size_t)(done * f->ld) * res_size;
+  finish(&rest, rows - done);
+}
+
 /* ---- depthwise */
 
 enum { WIDE = 4 * LANES };
@@ -134,6 +205,7 @@ static int order(int i) { return i % LANES / 4 * 16 + i / LANES * 4 + i % 4; }
 CONST_FN void depthwise_block(const hn_int8_depthwise *d, int64_t c, int64_t block, const int side, const int stride, const int n,
                               const hn_int8_function function) {
   const int cols = (n - 1) * stride + side;
+  const limits l = limits_of(d->ending, function);
   const int8_t *w = d->w + block * WIDE * 4 * d->quads * side;
   ints sum[PIXELS][4];
   UNROLL for (int p = 0; p < n; p++) UNROLL for (int v = 0; v < 4; v++) sum[p][v] = load_ints(d->init + block * WIDE + v * LANES);
@@ -152,8 +224,8 @@ CONST_FN void depthwise_block(const hn_int8_depthwise *d, int64_t c, int64_t blo
   UNROLL for (int p = 0; p < n; p++) {
     ints r[4];
     UNROLL for (int v = 0; v < 4; v++)
-      r[v] = to_ints(ending(d->ending, fma_floats(to_floats(sum[p][v]), load_floats(d->unit + block * WIDE + v * LANES),
-                                                  load_floats(d->bias + block * WIDE + v * LANES)), function));
+      r[v] = to_ints(ending(d->ending, &l, fma_floats(to_floats(sum[p][v]), load_floats(d->unit + block * WIDE + v * LANES),
+                                                      load_floats(d->bias + block * WIDE + v * LANES)), function));
     store_ints((uint8_t *)d->out + p * d->channels + c, pack_bytes(r[0], r[1], r[2], r[3], d->ending->zero, d->ending->is_signed));
   }
 }
@@ -186,12 +258,80 @@ static void depthwise(const hn_int8_depthwise *d, int n) {
   else depthwise_5_2(d, n);
 }
 
+/* ---- element by element */
+
+CONST_FN floats bytes_or_floats(const void *p, hn_int8_residual type, int64_t i) {
+  if (type == HN_INT8_RESIDUAL_U8) return from_u8((const uint8_t *)p + i);
+  if (type == HN_INT8_RESIDUAL_I8) return from_i8((const int8_t *)p + i);
+  return load_floats((const float *)p + i);
+}
+
+CONST_FN void pair_block(const hn_int8_pair *p, const limits *l, int64_t at, const hn_int8_function function, const hn_int8_residual y_type, uint8_t *out) {
+  ints r[4];
+  UNROLL for (int v = 0; v < 4; v++) {
+    floats x = p->x_signed ? from_i8((const int8_t *)p->x + at + v * LANES) : from_u8((const uint8_t *)p->x + at + v * LANES);
+    floats y = fma_floats(bytes_or_floats(p->y, y_type, at + v * LANES), all_floats(p->b), all_floats(p->c));
+    floats both = p->product ? mul_floats(sub_floats(x, all_floats(p->zero)), y) : fma_floats(x, all_floats(p->a), y);
+    r[v] = to_ints(ending(p->ending, l, both, function));
+  }
+  store_ints(out, in_order(pack_bytes(r[0], r[1], r[2], r[3], p->ending->zero, p->ending->is_signed)));
+}
+
+CONST_FN void pair_of(const hn_int8_pair *p, int64_t n, const hn_int8_function function, const hn_int8_residual y_type) {
+  const limits l = limits_of(p->ending, function);
+  int64_t i = 0;
+  for (; i + WIDE <= n; i += WIDE) pair_block(p, &l, i, function, y_type, p->out + i);
+  if (i == n) return;
+  size_t rest = (size_t)(n - i), size = y_type == HN_INT8_RESIDUAL_F32 ? sizeof(float) : 1;
+  uint8_t x[WIDE] = {0}, y[WIDE * sizeof(float)] = {0}, out[WIDE];
+  memcpy(x, (const uint8_t *)p->x + i, rest);
+  memcpy(y, (const uint8_t *)p->y + (size_t)i * size, rest * size);
+  hn_int8_pair last = *p;
+  last.x = x;
+  last.y = y;
+  pair_block(&last, &l, 0, function, y_type, out);
+  memcpy(p->out + i, out, rest);
+}
+
+static void pair(const hn_int8_pair *f, int64_t n) {
+#define PAIR_OF(function)                                                              \
+  do {                                                                                 \
+    if (f->y_type == HN_INT8_RESIDUAL_F32) pair_of(f, n, function, HN_INT8_RESIDUAL_F32); \
+    else if (f->y_type == HN_INT8_RESIDUAL_U8) pair_of(f, n, function, HN_INT8_RESIDUAL_U8); \
+    else pair_of(f, n, function, HN_INT8_RESIDUAL_I8);                                 \
+  } while (0)
+  EACH_FUNCTION(PAIR_OF)
+}
+
+static void look_bytes_up(uint8_t *d, const uint8_t *x, const uint8_t table[256], int64_t n) {
+  int64_t i = 0;
+  for (; i + WIDE <= n; i += WIDE) store_ints(d + i, look_up_bytes(load_ints(x + i), table));
+  for (; i < n; i++) d[i] = table[x[i]];
+}
+
+/* Sums of 16 bits hold 256 bytes. */
+static void add_pixels(int32_t *restrict sum, const uint8_t *restrict x, uint8_t flip, int64_t channels, int64_t pixels) {
+  enum { RUN = 512, MOST = 256 };
+  for (int64_t from = 0; from < channels; from += RUN) {
+    int64_t n = channels - from < RUN ? channels - from : RUN;
+    for (int64_t p = 0; p < pixels; p += MOST) {
+      uint16_t part[RUN] = {0};
+      for (int64_t k = p; k < pixels && k < p + MOST; k++) {
+        const uint8_t *row = x + k * channels + from;
+        for (int64_t c = 0; c < n; c++) part[c] = (uint16_t)(part[c] + (row[c] ^ flip));
+      }
+      for (int64_t c = 0; c < n; c++) sum[from + c] += part[c];
+    }
+  }
+}
+
 static void add_products(int32_t *restrict sum, const uint8_t *restrict x, int32_t zero, const int8_t *restrict w, int64_t n) {
   for (int64_t i = 0; i < n; i++) sum[i] += (x[i] - zero) * w[i];
 }
 
 const hn_int8_tile TILE = {
     .rows = ROWS, .cols = COLS, .lanes = LANES, .mul = mul, .finish = finish, .add_products = add_products,
+    .add_pixels = add_pixels, .pair = pair, .look_up = look_bytes_up,
     .wide = WIDE, .pixels = PIXELS, .depthwise = depthwise, .order = order,
 #ifdef SATURATES
     .saturates = true,

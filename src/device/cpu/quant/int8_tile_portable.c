@@ -66,6 +66,13 @@ static inline ints add_quads(ints sum, ints x, ints w) {
   return sum;
 }
 #define add_any_quads add_quads
+static inline ints look_up_bytes(ints x, const uint8_t table[256]) {
+  uint8_t v[16];
+  __builtin_memcpy(v, &x, sizeof v);
+  for (int i = 0; i < 16; i++) v[i] = table[v[i]];
+  __builtin_memcpy(&x, v, sizeof v);
+  return x;
+}
 static inline void interleave(ints x[4], const uint8_t *a, const uint8_t *b, const uint8_t *c, const uint8_t *d) {
   uint8_t four[64];
   for (int i = 0; i < 16; i++) four[4 * i] = a[i], four[4 * i + 1] = b[i], four[4 * i + 2] = c[i], four[4 * i + 3] = d[i];

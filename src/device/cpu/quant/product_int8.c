@@ -286,7 +286,6 @@ static void run_panels(const product_run *r, int64_t row, int rows, int64_t from
     m.at = p->at ? p->at + p->panels[i].start : NULL;
     m.quads = p->panels[i].quads;
     m.init = p->init + i * cols;
-    p->tile->mul(&m, rows, n <= p->tile->lanes);
     hn_int8_finish f = {.sum = sum, .unit = p->unit + i * cols, .bias = p->bias + i * cols, .n = n, .ld = channels,
                         .out = (unsigned char *)r->y + (size_t)at * size, .ending = &w->ending};
     if (w->residual != HN_NONE) {
@@ -294,7 +293,7 @@ static void run_panels(const product_run *r, int64_t row, int rows, int64_t from
       f.res = (const unsigned char *)r->x->in[w->residual].data + (size_t)at * res_size;
       f.by = (float)(w->residual_scale * w->by);
     }
-    p->tile->finish(&f, rows);
+    p->tile->mul(&m, &f, rows, n <= p->tile->lanes);
   }
 }
 

@@ -1,4 +1,6 @@
 """Writes GraphDefs and SavedModels: protobuf's wire format by TensorFlow's public field numbers, and nothing of TensorFlow."""
+import contextlib
+
 import numpy as np
 
 TYPES = {'float32': 1, 'float64': 2, 'int32': 3, 'uint8': 4, 'int16': 5, 'int8': 6, 'str': 7, 'int64': 9, 'bool': 10, 'resource': 20, 'variant': 21}
@@ -87,16 +89,37 @@ class Graph:
     """Nodes in order. Calls give the name of the node, which is its first output."""
 
     def __init__(self):
-        self.nodes, self.functions, self.names = [], [], {}
+        self.nodes, self.functions, self.names, self.prefix, self.reads = [], [], {}, '', {}
+
+    def freeze(self, outputs):
+        """Drops what the outputs do not need, as TensorFlow's extract_sub_graph does."""
+        stack, kept = list(outputs), set()
+        while stack:
+            name = stack.pop()
+            if name not in kept:
+                kept.add(name)
+                stack += self.reads[name]
+        self.nodes = [n for n, name in zip(self.nodes, self.reads) if name in kept]
+
+    @contextlib.contextmanager
+    def scope(self, name):
+        before, self.prefix = self.prefix, self.unique(self.prefix + name) + '/'
+        yield
+        self.prefix = before
 
     def unique(self, name):
-        n = self.names.get(name, 0)
-        self.names[name] = n + 1
-        return f'{name}_{n}' if n else name
+        n, free = self.names.get(name, 0), name
+        while free in self.names:
+            n += 1
+            free = f'{name}_{n}'
+        self.names[name] = n
+        self.names[free] = self.names.get(free, 0)
+        return free
 
     def add(self, op, inputs=(), name=None, **attrs):
-        name = self.unique(name or op)
+        name = self.unique(self.prefix + (name or op))
         self.nodes.append(node_def(name, op, inputs, attrs))
+        self.reads[name] = [i.lstrip('^').split(':')[0] for i in inputs]
         return name
 
     def const(self, value, name='Const'):

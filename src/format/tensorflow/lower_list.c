@@ -34,7 +34,13 @@ static void declare(tf_list *l, const int64_t *dims, uint32_t n) {
   for (uint32_t i = 0; i < n; i++) l->element.d[i] = dims[i] < 0 ? -1 : dims[i];
 }
 
-/* What is put in tells of the others: their rank is then known when the graph is read again. */
+/* What is put in tells of the others: their rank is then known when the graph is read again, at once, since what was made of
+   the list so far is of no use. */
+static void read_again(tf_lower *x) {
+  x->s->im->again = true;
+  hn_tf_fail(x, HONE_UNSUPPORTED, "what the list holds was not known");
+}
+
 static void learn(tf_lower *x, tf_list *l, hn_id item) {
   hn_shape s = hn_tf_shape_of(x, item);
   if (!l || x->m.st || l->element.rank >= 0) return;
@@ -44,7 +50,7 @@ static void learn(tf_lower *x, tf_list *l, hn_id item) {
   }
   l->element.rank = s.rank;
   for (int32_t i = 0; i < s.rank; i++) l->element.d[i] = hn_dim_fixed(s.d[i]) ? s.d[i] : -1;
-  x->s->im->again = true;
+  read_again(x);
 }
 
 static void out_list(tf_lower *x, uint32_t port, uint32_t list, hn_id id) {
@@ -138,7 +144,7 @@ void hn_tf_lower_list_set(tf_lower *x) {
   hn_id item = hn_tf_in(x, 2);
   learn(x, l, item);
   if (x->m.st) return;
-  out_list(x, 0, x->in[0].what, x->s->im->again ? hn_tf_in(x, 0) : put_one(x, l, hn_tf_in(x, 0), in64(x, 1), item));
+  out_list(x, 0, x->in[0].what, put_one(x, l, hn_tf_in(x, 0), in64(x, 1), item));
 }
 
 void hn_tf_lower_list_push(tf_lower *x) {
@@ -146,14 +152,11 @@ void hn_tf_lower_list_push(tf_lower *x) {
   hn_id item = hn_tf_in(x, 1), list = hn_tf_in(x, 0);
   learn(x, l, item);
   if (x->m.st) return;
-  if (!x->s->im->again) {
-    if (!l->whole && !fixed(l)) {
-      hn_id shape = hn_tf_concat(x, (hn_id[]){hn_tf_shape_op(x, list, 0, 1), hn_tf_shape_op(x, item, 0, INT64_MAX)}, 2, 0);
-      list = hn_make2(&x->m, HN_Expand, list, shape);
-    }
-    list = hn_tf_concat(x, (hn_id[]){list, hn_tf_unsqueeze(x, item, 0)}, 2, 0);
+  if (!l->whole && !fixed(l)) {
+    hn_id shape = hn_tf_concat(x, (hn_id[]){hn_tf_shape_op(x, list, 0, 1), hn_tf_shape_op(x, item, 0, INT64_MAX)}, 2, 0);
+    list = hn_make2(&x->m, HN_Expand, list, shape);
   }
-  out_list(x, 0, x->in[0].what, list);
+  out_list(x, 0, x->in[0].what, hn_tf_concat(x, (hn_id[]){list, hn_tf_unsqueeze(x, item, 0)}, 2, 0));
 }
 
 void hn_tf_lower_list_stack(tf_lower *x) {
@@ -223,7 +226,7 @@ void hn_tf_lower_array_write(tf_lower *x) {
   hn_id item = hn_tf_in(x, 2), list = flow(x, 3);
   learn(x, l, item);
   if (x->m.st) return;
-  out_list(x, 0, x->in[0].what, x->s->im->again ? list : put_one(x, l, list, in64(x, 1), item));
+  out_list(x, 0, x->in[0].what, put_one(x, l, list, in64(x, 1), item));
 }
 
 /* Elements at given places; all of them as a rule: then the list is what is put in. */
@@ -236,8 +239,7 @@ void hn_tf_lower_array_scatter(tf_lower *x) {
   if (l->element.rank < 0) {
     l->element.rank = s.rank - 1;
     for (int32_t i = 1; i < s.rank; i++) l->element.d[i - 1] = hn_dim_fixed(s.d[i]) ? s.d[i] : -1;
-    x->s->im->again = true;
-    out_list(x, 0, x->in[0].what, list);
+    read_again(x);
     return;
   }
   out_list(x, 0, x->in[0].what, put(x, l, list, in64(x, 1), items, hn_tf_shape_op(x, items, 1, INT64_MAX)));

@@ -466,3 +466,23 @@ void hn_tf_lower_batch_to_space(tf_lower *x) {
       v = hn_make_slice(&x->m, v, (int64_t)i + 1, edges[2 * i], edges[2 * i + 1] ? -edges[2 * i + 1] : INT64_MAX, 1);
   hn_tf_out(x, 0, v);
 }
+
+/* The shape that two shapes broadcast to: the shorter one begins with ones. */
+void hn_tf_lower_broadcast_args(tf_lower *x) {
+  hn_id s[2] = {hn_tf_in(x, 0), hn_tf_in(x, 1)};
+  int64_t n[2] = {0, 0};
+  for (int i = 0; i < 2; i++) {
+    hn_shape shape = hn_tf_shape_of(x, s[i]);
+    if (!x->m.st && (shape.rank != 1 || !hn_dim_fixed(shape.d[0]) || shape.d[0] > HN_MAX_RANK)) hn_tf_fail(x, HONE_UNSUPPORTED, "the number of dimensions is not known");
+    n[i] = x->m.st ? 0 : shape.d[0];
+  }
+  if (x->m.st) return;
+  for (int i = 0; i < 2; i++) {
+    const int64_t ones[HN_MAX_RANK] = {1, 1, 1, 1, 1, 1, 1, 1};
+    if (n[i] >= n[1 - i]) continue;
+    hn_id more = hn_make_cast(&x->m, hn_make_ints(&x->m, ones, (size_t)(n[1 - i] - n[i])), hn_make_type(&x->m, s[i]));
+    s[i] = hn_tf_concat(x, (hn_id[]){more, s[i]}, 2, 0);
+  }
+  hn_id is_one = hn_make2(&x->m, HN_Equal, s[0], hn_make_scalar(&x->m, hn_make_type(&x->m, s[0]), 1));
+  hn_tf_out(x, 0, hn_tf_where(x, is_one, s[1], s[0]));
+}

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_CALLS = 64, MAX_PORTS = 1 << 16, MAX_READINGS = 16 };
+enum { MAX_CALLS = 64, MAX_PORTS = 1 << 16, MAX_READINGS = 512 };
 
 /* ------------------------------------------------------------------------------------ names and references */
 

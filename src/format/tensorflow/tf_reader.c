@@ -99,7 +99,26 @@ static hone_status find_inputs(reader *r, const hn_map *index) {
   return st;
 }
 
-/* What nothing else reads. Of a graph with variables (for training) that is not what is wanted: then it must be said. */
+/* Marks what nodes read: data, or with `waits` also what they only wait for, as the sides of a condition do. */
+static void mark_read(reader *r, const hn_map *index, bool waits, uint8_t *read) {
+  const Tensorflow__GraphDef *g = r->c.graph;
+  for (size_t i = 0; i < g->n_node; i++) {
+    size_t n = waits ? g->node[i]->n_input : hn_tf_data_inputs(g->node[i]);
+    for (size_t k = 0; k < n; k++) {
+      uint32_t from = node_named(r, index, g->node[i]->input[k]);
+      if (from != UINT32_MAX) read[from] = 1;
+    }
+  }
+}
+
+/* The value by which a condition or loop says which side runs: no result. */
+static bool is_pivot(reader *r, const hn_map *index, const tf_node *n) {
+  static const char *const gates[] = {"Switch", "RefSwitch", "NextIteration", "RefNextIteration", NULL};
+  uint32_t from = strcmp(n->op, "Identity") == 0 && n->n_input ? node_named(r, index, n->input[0]) : UINT32_MAX;
+  return op_in(n, gates) || (from != UINT32_MAX && op_in(r->c.graph->node[from], gates));
+}
+
+/* What nothing else reads or waits for, or if there is nothing of that kind, what nothing else reads. Of a graph with variables (for training) that is not what is wanted: then it must be said. */
 static hone_status find_outputs(reader *r, const hn_map *index) {
   static const char *const none[] = {"NoOp", "Assert", "Const", "Placeholder", "PlaceholderV2", "Print", "SaveV2", "Assign", NULL};
   static const char *const variables[] = {"Variable", "VariableV2", "VarHandleOp", NULL};
@@ -108,19 +127,17 @@ static hone_status find_outputs(reader *r, const hn_map *index) {
   bool trains = false;
   uint8_t *read = hn_calloc(g->n_node + 1, 1);
   hone_status st = read ? HONE_OK : hn_nomem(r->c.cx);
-  for (size_t i = 0; i < g->n_node && !st; i++) {
-    trains = trains || op_in(g->node[i], variables);
-    for (uint32_t k = 0; k < hn_tf_data_inputs(g->node[i]); k++) {
-      uint32_t from = node_named(r, index, g->node[i]->input[k]);
-      if (from != UINT32_MAX) read[from] = 1;
-    }
-  }
+  for (size_t i = 0; i < g->n_node; i++) trains = trains || op_in(g->node[i], variables);
+  if (!st) mark_read(r, index, true, read);
+  bool ends = false;
+  for (size_t i = 0; i < g->n_node && !st; i++) ends = ends || (!read[i] && !op_in(g->node[i], none) && !is_pivot(r, index, g->node[i]));
+  if (!st && !ends) memset(read, 0, g->n_node), mark_read(r, index, false, read);
   for (size_t i = 0, n = 0; i < g->n_node && !st; i++) {
     const tf_node *node = g->node[i];
     if (trains && n < 12 && !op_in(node, none) && !op_in(node, variables) && hn_tf_row(node->op) && strncmp(node->name, "gradients", 9) != 0 &&
         strncmp(node->name, "save/", 5) != 0 && node->n_input)
       hn_str_printf(&names, "%s%s", n++ ? ", " : "", node->name);
-    if (read[i] || op_in(node, none)) continue;
+    if (read[i] || op_in(node, none) || is_pivot(r, index, node)) continue;
     tf_port p = {node->name, node->name, HONE_DTYPE_UNDEFINED, NULL};
     if (!hn_push(&r->out, p)) st = hn_nomem(r->c.cx);
   }

@@ -1,7 +1,8 @@
 // vs-onnxruntime.js [--hone PROGRAM] [--threads N] [--batch N] [--tune off|quick|full] [--runs N] [--rounds N] [--dim NAME=N ...]
 //   [--int NAME=N ...] [--fix] [--markdown] MODEL.onnx ...
 // Latency of hone on the optimized model against ONNX Runtime on the original, by turns in one run: ROUNDS times
-// RUNS runs of the one, then RUNS of the other, each after a warm-up; the medians of all runs and their ratio.
+// RUNS runs of the one, then RUNS of the other, each after a warm-up; the medians of all runs, their ratio, and how near hone
+// comes to what the machine can do at most (hone bench --limit).
 // --int: what an integer input gets (default 1); --fix: hone's engine is made for those values.
 // Needs onnxruntime-node (npm install --ignore-scripts onnxruntime-node) in the working folder or on NODE_PATH.
 const fs = require('fs'), os = require('os'), path = require('path'), { spawnSync } = require('child_process');
@@ -39,8 +40,8 @@ function hone(...args) {
   console.log(`${cpu}, ${opt.threads} thread(s), batch ${opt.batch}, float32; ${opt.rounds} x ${opt.runs} runs of each, by turns; ` +
               `ONNX Runtime ${require(path.join(path.dirname(require.resolve('onnxruntime-node/package.json', { paths: [process.cwd(), ...(process.env.NODE_PATH || '').split(':')] })), 'package.json')).version}; ${new Date().toISOString().slice(0, 10)}\n`);
   const row = markdown ? c => `| ${c.join(' | ')} |` : c => `${c[0].padEnd(44)}${c.slice(1).map(x => x.padStart(14)).join('')}`;
-  console.log(row(['model', 'hone ms', 'ORT ms', 'ORT / hone']));
-  if (markdown) console.log('|---|---|---|---|');
+  console.log(row(['model', 'hone ms', 'ORT ms', 'ORT / hone', 'of the limit']));
+  if (markdown) console.log('|---|---|---|---|---|');
   const ratios = [];
   for (const file of files) {
     const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'bench-')), engine = path.join(dir, 'm.hone');
@@ -58,8 +59,10 @@ function hone(...args) {
       const made = values.map(v => fix ? `--fix=${v}` : `--input=${v}`), given = fix ? [] : made;
       hone('optimize', file, '-o', engine, '--no-verify', `--threads=${opt.threads}`, `--tune=${opt.tune}`, ...shapes, ...made);
       const ours = [], theirs = [];
+      let limit;
       for (let round = 0; round < +opt.rounds; round++) {
-        const out = JSON.parse(hone('bench', engine, '--json', '--quiet', `--threads=${opt.threads}`, '--warmup=5', `--runs=${opt.runs}`, ...shapes, ...given));
+        const out = JSON.parse(hone('bench', engine, '--json', '--quiet', `--threads=${opt.threads}`, '--warmup=5', `--runs=${opt.runs}`, ...round ? [] : ['--limit'], ...shapes, ...given));
+        limit = limit || out.models[0].limit;
         ours.push(out.models[0].latency_ms.median);
         for (let i = 0; i < 5; i++) await session.run(feeds);
         const times = [];
@@ -71,7 +74,8 @@ function hone(...args) {
         theirs.push(median(times));
       }
       ratios.push(median(ours) / median(theirs));
-      console.log(row([path.basename(file, '.onnx'), ms(median(ours)), ms(median(theirs)), (median(theirs) / median(ours)).toFixed(2)]));
+      console.log(row([path.basename(file, '.onnx'), ms(median(ours)), ms(median(theirs)), (median(theirs) / median(ours)).toFixed(2),
+        `${(100 * Math.max(limit.arithmetic_ms, limit.memory_ms) / median(ours)).toFixed(0)} %`]));
     } catch (e) {
       console.log(row([path.basename(file, '.onnx'), 'FAILED', e.message.split('\n')[0].slice(0, 60), '']));
     }

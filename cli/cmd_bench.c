@@ -17,11 +17,17 @@ typedef struct bench_options {
   int64_t warmup, runs, streams;
   double seconds;
   const char *images, *predictions, *other;
-  bool layers, quiet;
+  bool layers, quiet, limit;
 } bench_options;
 
 enum { GROUP = 50, MAX_SIDES = 2 };
 static const size_t preload_limit = (size_t)1 << 30;
+
+/* What this machine needs at least for what the model computes and what it must read and write, in milliseconds. */
+typedef struct limit {
+  double arithmetic, memory, peak, bandwidth;
+  uint64_t flops, bytes;
+} limit;
 
 /* One model being measured. */
 typedef struct side {
@@ -30,6 +36,7 @@ typedef struct side {
   hone_session *s;
   uint32_t *map;
   samples ms, groups; /* of each run; the mean of each 50 */
+  limit limit;
 } side;
 
 typedef struct bench {
@@ -247,6 +254,38 @@ static json_t *steps_json(const side *s, const double *mean) {
 
 /* --------------------------------------------------------------------------------------------------- report */
 
+static double limit_ms(const limit *l) { return l->arithmetic > l->memory ? l->arithmetic : l->memory; }
+
+static int find_limits(bench *b) {
+  double peak, bandwidth;
+  hone_status st = b->o->limit ? hone_measure_peak(b->c->cx, (int32_t)b->o->session.threads, &peak, &bandwidth) : HONE_OK;
+  for (int k = 0; b->o->limit && k < b->n_sides && !st; k++) {
+    limit *l = &b->sides[k].limit;
+    st = hone_session_work(b->sides[k].s, &l->flops, &l->bytes);
+    l->peak = peak;
+    l->bandwidth = bandwidth;
+    l->arithmetic = 1e3 * (double)l->flops / peak;
+    l->memory = 1e3 * (double)l->bytes / bandwidth;
+  }
+  return st ? cli_fail_hone(b->c->cx, st) : CLI_OK;
+}
+
+static void print_limit(const side *s) {
+  const limit *l = &s->limit;
+  summary u = samples_summary(&s->ms);
+  printf("limit of %s: %s for %sFLOP at %.0f GFLOP/s, %s for %s of weights, inputs and outputs at %.1f GB/s; the median reaches %.0f%% of it\n",
+         s->path, human_ms(l->arithmetic).s, human_count(l->flops).s, l->peak * 1e-9, human_ms(l->memory).s, human_bytes(l->bytes).s,
+         l->bandwidth * 1e-9, 100 * limit_ms(l) / u.median);
+}
+
+static json_t *limit_json(const side *s) {
+  const limit *l = &s->limit;
+  summary u = samples_summary(&s->ms);
+  return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "flops", json_count(l->flops), "bytes", json_count(l->bytes), "peak_flops",
+                   json_number(l->peak), "peak_bandwidth", json_number(l->bandwidth), "arithmetic_ms", json_number(l->arithmetic),
+                   "memory_ms", json_number(l->memory), "share", json_number(limit_ms(l) / u.median));
+}
+
 static void print_report(bench *b) {
   static const char *const heads[] = {"MODEL", "MEAN", "MEDIAN", "P90", "P99", "MIN", "MAX", "ITEMS/S"};
   table *t = table_make("lrrrrrrr");
@@ -268,6 +307,7 @@ static void print_report(bench *b) {
       printf("memory of %s: activations %s (at least %s are alive at once), packed weights %s, process at its peak %s\n",
              b->sides[k].path, human_bytes(arena).s, human_bytes(bound).s, human_bytes(weights).s,
              human_bytes(cli_peak_memory()).s);
+  for (int k = 0; k < b->n_sides && b->o->limit; k++) print_limit(&b->sides[k]);
   if (b->n_sides < 2) return;
   summary u = samples_summary(&b->ratio);
   printf("time of the second by the first, run by run: median %.3f (p10 %.3f, p90 %.3f): %s by %.2f\n", u.median, u.p10, u.p90,
@@ -285,14 +325,15 @@ static json_t *side_json(const bench *b, const side *s, const double *steps) {
                         json_count(bound), "peak_resident_bytes", json_count(cli_peak_memory()), "model", json_text(s->path), "runs", json_count(s->ms.n),
                         "latency_ms", json_summary(&u), "items_per_second", json_number(1e3 * (double)b->f.batch / u.mean),
                         "averages_of_50_ms", groups, "arena_bytes", json_count(arena), "packed_bytes", json_count(weights));
+  if (b->o->limit) json_object_set_new(j, "limit", limit_json(s));
   if (steps) json_object_set_new(j, "steps", steps_json(s, steps));
   return j;
 }
 
 static int report(bench *b) {
   json_t *models = json_array();
-  int code = CLI_OK;
-  if (!b->o->common.json) print_report(b);
+  int code = find_limits(b);
+  if (!code && !b->o->common.json) print_report(b);
   for (int k = 0; !code && k < b->n_sides; k++) {
     double *steps = NULL;
     if (b->o->layers) code = profile(b, &b->sides[k], &steps);
@@ -355,8 +396,8 @@ static int run_bench(cli *c) {
   bench b = {.c = c, .o = c->options};
   bool many = b.o->streams > 0;
   int code = CLI_OK;
-  if (many && (b.o->other || b.o->layers || b.o->predictions))
-    return cli_usage("bench: --streams goes with none of --vs, --layers and --save-predictions");
+  if (many && (b.o->other || b.o->layers || b.o->predictions || b.o->limit))
+    return cli_usage("bench: --streams goes with none of --vs, --layers, --limit and --save-predictions");
   code = open_side(&b, c->args[0]);
   if (!code && b.o->other) code = open_side(&b, b.o->other);
   if (!code) code = open_feed(&b);
@@ -394,6 +435,8 @@ static const arg_option rows[] = {
      "Run K sessions of the model at once, which share its weights, and print latency and throughput; --threads is of each "
      "(default: the processors shared out), --runs and --seconds too.", 1, 1024},
     {"layers", 0, ARG_FLAG, offsetof(bench_options, layers), "", "Time of every step, with its kernel and layout.", 0, 0},
+    {"limit", 0, ARG_FLAG, offsetof(bench_options, limit), "",
+     "How near it comes to what this machine can do at most, which is measured behind the runs.", 0, 0},
     {"quiet", 'q', ARG_FLAG, offsetof(bench_options, quiet), "", "No averages of 50 runs on the way.", 0, 0},
     {0}};
 static const arg_group groups[] = {{"Options", rows, 0}, {"Inputs", feed_option_rows, offsetof(bench_options, feed)},

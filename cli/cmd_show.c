@@ -49,6 +49,30 @@ static void free_counts(op_counts *c) {
 
 typedef hone_status (*info_fn)(const hone_model *, uint32_t, hone_tensor_info *);
 
+typedef struct layer_speed {
+  uint32_t layers; /* that it stands for */
+  bool inside;     /* counted with an earlier one */
+  double gflops, of_peak, gbytes; /* 0: not known */
+} layer_speed;
+
+/* How fast a layer, or the layers that run strip by strip with it, ran when tuned. */
+static layer_speed speed_of(hone_model *m, uint32_t i, const hone_layer_info *l) {
+  layer_speed s = {.layers = 1, .inside = l->chain >= 0 && (uint32_t)l->chain != i};
+  const char *peak = hone_model_metadata(m, "peak_flops");
+  uint64_t macs = l->macs;
+  hone_layer_info other;
+  for (uint32_t k = i + 1; l->chain == (int32_t)i && k < hone_model_layer_count(m) && hone_model_layer_info(m, k, &other) == HONE_OK; k++)
+    if (other.chain == l->chain) {
+      s.layers++;
+      macs += other.macs;
+    }
+  if (s.inside || l->tactic_ms <= 0) return s;
+  s.gflops = 2e-6 * (double)macs / l->tactic_ms;
+  if (s.layers == 1) s.gbytes = 1e-6 * (double)l->bytes / l->tactic_ms; /* what lies between others stays in the cache */
+  if (peak && atof(peak) > 0) s.of_peak = s.gflops * 1e9 / atof(peak);
+  return s;
+}
+
 /* ---------------------------------------------------------------------------------------------------- JSON */
 
 static json_t *tensors_json(const hone_model *m, uint32_t n, info_fn get) {
@@ -59,13 +83,16 @@ static json_t *tensors_json(const hone_model *m, uint32_t n, info_fn get) {
 }
 
 static json_t *layer_json(hone_model *m, uint32_t i, const hone_layer_info *l) {
+  layer_speed s = speed_of(m, i, l);
   json_t *in = json_array(), *out = json_array();
   hone_tensor_info info;
   for (uint32_t k = 0; k < l->input_count && hone_model_layer_input(m, i, k, &info) == HONE_OK; k++)
     json_array_append_new(in, json_tensor(&info));
   for (uint32_t k = 0; k < l->output_count && hone_model_layer_output(m, i, k, &info) == HONE_OK; k++)
     json_array_append_new(out, json_tensor(&info));
-  return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "layout", json_text(l->layout), "tactic", json_text(l->tactic), "tactic_ms",
+  return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "chain",
+                   l->chain < 0 ? json_null() : json_integer(l->chain), "gflops", json_number(s.gflops), "of_peak", json_number(s.of_peak),
+                   "gbytes_per_second", json_number(s.gbytes), "layout", json_text(l->layout), "tactic", json_text(l->tactic), "tactic_ms",
                    json_number(l->tactic_ms), "name", json_text(l->name), "op", json_text(l->op), "detail",
                    json_text(l->detail), "inputs", in, "outputs", out, "parameters", json_count(l->parameters),
                    "weight_bytes", json_count(l->weight_bytes), "macs", json_count(l->macs));
@@ -158,26 +185,35 @@ static void print_operators(hone_model *m) {
   free_counts(&c);
 }
 
+static void cell_figure(table *t, const char *format, double v) {
+  if (v > 0) table_cell(t, format, v);
+  else table_cell(t, "%s", "");
+}
+
 /* The kernel, its time and its speed, where tuning has left them. */
-static void print_tactic(table *t, const hone_layer_info *l) {
-  table_cell(t, "%s", l->tactic);
+static void print_tactic(table *t, hone_model *m, uint32_t i, const hone_layer_info *l) {
+  layer_speed s = speed_of(m, i, l);
+  if (s.inside) table_cell(t, "with %d", (int)l->chain);
+  else if (s.layers > 1) table_cell(t, "%s of %u", l->tactic, s.layers);
+  else table_cell(t, "%s", l->tactic);
   table_cell(t, "%s", l->layout);
-  if (*l->tactic) table_cell(t, "%.4f", l->tactic_ms);
-  else table_cell(t, "%s", "");
-  if (l->tactic_ms > 0 && l->macs) table_cell(t, "%.1f", 2e-6 * (double)l->macs / l->tactic_ms);
-  else table_cell(t, "%s", "");
+  cell_figure(t, "%.4f", s.inside ? 0 : l->tactic_ms);
+  cell_figure(t, "%.1f", s.gflops);
+  cell_figure(t, "%.0f", 100 * s.of_peak);
+  cell_figure(t, "%.1f", s.gbytes);
 }
 
 static void print_layers(hone_model *m, bool detail) {
   static const char *const heads[] = {"#", "LAYER", "OPERATOR", "INPUT", "OUTPUT", "PARAMETERS", "MACS"};
+  static const char *const speed[] = {"TACTIC", "LAYOUT", "MS", "GFLOP/S", "% OF PEAK", "GB/S"};
   bool tuned = hone_model_metadata(m, "tuned") != NULL;
   char columns[16] = "rlllrrr";
   hone_layer_info l;
-  if (tuned) strcat(columns, "llrr");
+  if (tuned) strcat(columns, "llrrrr");
   if (detail) strcat(columns, "l");
   table *t = table_make(columns);
   for (int i = 0; i < 7; i++) table_cell(t, "%s", heads[i]);
-  if (tuned) table_cell(t, "TACTIC"), table_cell(t, "LAYOUT"), table_cell(t, "MS"), table_cell(t, "GFLOP/S");
+  for (int i = 0; i < 6 && tuned; i++) table_cell(t, "%s", speed[i]);
   if (detail) table_cell(t, "DETAIL");
   for (uint32_t i = 0; i < hone_model_layer_count(m) && hone_model_layer_info(m, i, &l) == HONE_OK; i++) {
     hone_tensor_info in = {0}, out = {0};
@@ -190,12 +226,33 @@ static void print_layers(hone_model *m, bool detail) {
     table_cell(t, "%s", has_out ? info_shape_text(&out).s : "");
     table_cell(t, "%s", human_count(l.parameters).s);
     table_cell(t, "%s", human_count(l.macs).s);
-    if (tuned) print_tactic(t, &l);
+    if (tuned) print_tactic(t, m, i, &l);
     if (detail) table_cell(t, "%s", l.detail);
   }
   printf("\nlayers:\n");
   table_print(t, 2);
   table_free(t);
+  const char *peak = hone_model_metadata(m, "peak_flops"), *bandwidth = hone_model_metadata(m, "peak_bandwidth");
+  if (tuned && peak && bandwidth)
+    printf("tuned on %s: %.0f GFLOP/s at most, %.1f GB/s from memory; Winograd's kernels do with fewer operations than are counted\n",
+           hone_model_metadata(m, "tuned"), atof(peak) * 1e-9, atof(bandwidth) * 1e-9);
+}
+
+/* Times are of the shapes that were tuned: where the model leaves them open, the figures beside the times are for those. */
+static int as_tuned(cli *c, hone_model *m, const show_options *o) {
+  const char *shapes = hone_model_metadata(m, "tuned_shapes");
+  char *copy = shapes && !o->feed.shapes.n ? cli_copy(shapes) : NULL, *rest = NULL;
+  hone_status st = HONE_OK;
+  uint32_t i = 0;
+  for (char *text = copy ? strtok_r(copy, " ", &rest) : NULL; text && !st; text = strtok_r(NULL, " ", &rest)) {
+    hone_tensor_info info;
+    int32_t rank;
+    int64_t dims[HONE_MAX_RANK];
+    if (i == hone_model_input_count(m) || hone_model_input_info(m, i++, &info) || !shape_parse(text, &rank, dims)) break;
+    st = hone_model_set_input_shape(m, info.name, (uint32_t)rank, dims);
+  }
+  free(copy);
+  return st ? cli_fail_hone(c->cx, st) : CLI_OK;
 }
 
 static int show(cli *c, hone_model *m, json_t *choices) {
@@ -203,12 +260,17 @@ static int show(cli *c, hone_model *m, json_t *choices) {
   hone_model_stats stats;
   char *text = NULL;
   hone_layer_info first;
+  int code;
   bool layers = o->layers || o->all;
   hone_status st = hone_model_get_stats(m, &stats);
   if (!st && hone_model_layer_count(m)) st = hone_model_layer_info(m, 0, &first); /* the order can be found */
   if (!st && (o->graph || o->all)) st = hone_model_print(m, &text);
   if (st) return cli_fail_hone(c->cx, st);
   if (o->common.json) {
+    if (layers && (code = as_tuned(c, m, o))) {
+      json_decref(choices);
+      return code;
+    }
     json_t *j = model_json(c, m, &stats, layers);
     if (text) json_object_set_new(j, "graph", json_text(text));
     if (choices) json_object_set_new(j, "catalog", choices);
@@ -222,6 +284,7 @@ static int show(cli *c, hone_model *m, json_t *choices) {
     print_tensors("outputs", m, hone_model_output_count(m), hone_model_output_info);
     print_figures(&stats);
     print_operators(m);
+    if (layers && (code = as_tuned(c, m, o))) return code;
     if (layers) print_layers(m, o->all);
     if (text) printf("\ngraph:\n");
   }

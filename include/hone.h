@@ -146,6 +146,9 @@ typedef struct hone_layer_info {
   const char *tactic; /**< the kernel that tuning chose, "" if none was */
   double tactic_ms;   /**< what it took then, with the changes of layout before it */
   const char *layout; /**< of the first output in the plan that the engine holds; "" if it holds none */
+  uint64_t bytes;     /**< of inputs, weights and outputs; a symbolic dimension counts as 1 */
+  int32_t chain;      /**< the first of the layers with which this one is run strip by strip, whose tactic_ms is that of all of
+                           them; -1: it runs alone */
 } hone_layer_info;
 
 /** Which part of a file is the model, where the format leaves a choice (TensorFlow). NULL: what the format says. */
@@ -425,6 +428,10 @@ HONE_API hone_status hone_session_memory(const hone_session *session, size_t *ar
 /** What the arena cannot be smaller than: the largest sum of tensors that are alive at once in the prepared plan. */
 HONE_API hone_status hone_session_memory_bound(const hone_session *session, size_t *bytes);
 
+/** What a run of the prepared plan cannot do without: arithmetic operations (two a multiply-accumulate, convolutions directly),
+    and bytes of weights, inputs and outputs, each moved once. Errors: BAD_ARG (not prepared yet). */
+HONE_API hone_status hone_session_work(const hone_session *session, uint64_t *flops, uint64_t *bytes);
+
 /** How many plans the session keeps, and how many it has made so far. Either pointer may be NULL. */
 HONE_API hone_status hone_session_plans(const hone_session *session, uint32_t *kept, uint64_t *made);
 
@@ -508,8 +515,10 @@ HONE_API hone_status hone_profile_range_push(hone_profile *profile, const char *
 /** Closes the range opened last. Errors: BAD_ARG (none is open), NOMEM. */
 HONE_API hone_status hone_profile_range_pop(hone_profile *profile);
 
-/** Measures what this machine can do at most on `threads` threads (0: all), which figures are then related to: single-precision
-    operations and bytes read from memory per second. Any out pointer may be NULL. Takes some tenths of a second. */
+/** Measures what this machine can do at most on `threads` threads (0: all): single-precision operations and bytes read from
+    memory per second. Any out pointer may be NULL. Takes some tenths of a second. */
+HONE_API hone_status hone_measure_peak(hone_context *context, int32_t threads, double *flops, double *bandwidth);
+/** The same, and figures of the profile are related to it. */
 HONE_API hone_status hone_profile_measure_peak(hone_profile *profile, int32_t threads, double *flops, double *bandwidth);
 
 /** What may be counted: cycles, instructions, cache misses, task clock, page faults, context switches. */

@@ -326,6 +326,22 @@ static const char *keep_text(hone_model *m, hn_str *s) {
   return kept ? kept : "";
 }
 
+static uint64_t bytes_of(const hn_graph *g, hn_id v) {
+  bool symbolic;
+  return v == HN_NONE ? 0 : hn_shape_elements(&hn_value_at(g, v)->shape, &symbolic) * hone_dtype_size(hn_value_at(g, v)->dtype);
+}
+
+/* The plan that the engine holds has no step, and so no layout, for layers that run with the one before them. */
+static int32_t chain_of(const hone_model *m, hn_id id) {
+  hn_id head = id;
+  while (head != HN_NONE && hn_node_at(m->g, head)->tactic && !hn_node_at(m->g, head)->tactic_layout)
+    head = hn_producer(m->g, hn_in(hn_node_at(m->g, head), 0));
+  if (head == HN_NONE || !hn_node_at(m->g, head)->tactic_layout || !hn_streq(hn_node_at(m->g, head)->tactic, "strips")) return -1;
+  for (uint32_t i = 0; i < m->n_layers; i++)
+    if (m->order[i] == head) return (int32_t)i;
+  return -1;
+}
+
 hone_status hone_model_layer_info(hone_model *m, uint32_t index, hone_layer_info *info) {
   const hn_node *n = NULL;
   HN_TRY(layer_node(m, index, &n));
@@ -340,6 +356,9 @@ hone_status hone_model_layer_info(hone_model *m, uint32_t index, hone_layer_info
     if (n->in[i] != HN_NONE) count_constant(hn_value_at(m->g, n->in[i]), &r.parameters, &r.weight_bytes);
   bool symbolic = false;
   r.macs = hn_node_macs(m->g, n, &symbolic);
+  for (uint32_t i = 0; i < n->n_in; i++) r.bytes += bytes_of(m->g, n->in[i]);
+  for (uint32_t i = 0; i < n->n_out; i++) r.bytes += bytes_of(m->g, n->out[i]);
+  r.chain = chain_of(m, m->order[index]);
   *info = r;
   return HONE_OK;
 }

@@ -6,6 +6,7 @@
 #include "base/isa.h"
 #include "base/parallel.h"
 #include "base/str.h"
+#include "device/cpu/peak/peak.h"
 #include "run/timing_cache.h"
 
 enum { MAX_TRIED = 16, MACHINE = 96 };
@@ -357,6 +358,36 @@ static hone_status search(tuner *t) {
   return HONE_OK;
 }
 
+/* What the machine can do at most, for the engine to tell how near its layers come; known from the cache once measured. */
+static hone_status note_peak(tuner *t, hn_graph *g) {
+  static const double unit = 1e9;
+  static const char operations[] = "1e9 float operations", read[] = "1e9 bytes read";
+  double flops, bandwidth, s[2];
+  if (!hn_timing_cache_get(t->cache, t->machine, operations, "peak", &s[0]) ||
+      !hn_timing_cache_get(t->cache, t->machine, read, "peak", &s[1])) {
+    HN_TRY(hn_cpu_measure(t->g->cx, hn_isa_best(), t->plan.threads, &flops, &bandwidth));
+    HN_TRY(hn_timing_cache_put(t->cache, t->machine, operations, "peak", unit / flops));
+    HN_TRY(hn_timing_cache_put(t->cache, t->machine, read, "peak", unit / bandwidth));
+  }
+  hn_timing_cache_get(t->cache, t->machine, operations, "peak", &s[0]); /* as rounded for the file */
+  hn_timing_cache_get(t->cache, t->machine, read, "peak", &s[1]);
+  hn_meta_set(g, "peak_flops", hn_arena_printf(t->texts, "%.4g", unit / s[0]));
+  hn_meta_set(g, "peak_bandwidth", hn_arena_printf(t->texts, "%.4g", unit / s[1]));
+  return HONE_OK;
+}
+
+/* The shapes whose times these are, input by input. */
+static void note_shapes(const tuner *t, hn_graph *g) {
+  hn_str s = {0};
+  for (size_t i = 0; i < t->g->inputs.n; i++) {
+    if (i) hn_str_add(&s, " ");
+    if (!t->inputs[i].rank) hn_str_add(&s, "scalar");
+    for (int32_t k = 0; k < t->inputs[i].rank; k++) hn_str_printf(&s, "%s%lld", k ? "x" : "", (long long)t->inputs[i].dims[k]);
+  }
+  hn_meta_set(g, "tuned_shapes", s.p ? s.p : "");
+  hn_str_free(&s);
+}
+
 hone_status hn_tune(hn_graph *g, const hn_view *inputs, const hn_plan_options *o, const hone_tune_options *how,
                     hone_tune_result *result) {
   char cpu[HN_CPU_NAME];
@@ -370,11 +401,13 @@ hone_status hn_tune(hn_graph *g, const hn_view *inputs, const hn_plan_options *o
   hone_status st = t.g && t.texts && t.layers && t.outputs ? HONE_OK : hn_nomem(g->cx);
   if (!st) st = hn_timing_cache_open(g->cx, how->cache, &t.cache);
   if (!st) st = search(&t);
+  if (!st) st = note_peak(&t, g);
   if (!st) st = hn_timing_cache_save(t.cache);
   for (hn_id id = 0; id < g->nodes.n && !st; id++) {
     hn_node_at(g, id)->tactic = hn_node_at(t.g, id)->tactic;
     hn_node_at(g, id)->tactic_ms = hn_node_at(t.g, id)->tactic_ms;
   }
+  if (!st) note_shapes(&t, g);
   if (!st) hn_meta_set(g, "tuned", t.machine);
   if (!st && g->oom) st = hn_nomem(g->cx);
   if (!st) *result = t.result;

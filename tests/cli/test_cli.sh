@@ -81,6 +81,10 @@ prints "tune: with a cache nothing is timed" ' 0 times measured' tune "$work/t2.
 check "tune: with a cache the engine is the same" cmp "$work/t1.hone" "$work/t2.hone"
 check "tune: a complete cache is left as it is" cmp "$work/times" "$work/times.before"
 prints "tune: show tells the kernels" 'TACTIC' "$hone" show "$work/t1.hone" --layers
+prints "tune: show tells how near they come to the peak" 'OF PEAK' "$hone" show "$work/t1.hone" --layers
+prints "tune: show tells the peak" 'GFLOP/s at most, [0-9.]+ GB/s from memory' "$hone" show "$work/t1.hone" --layers
+prints "tune: layers are shown in the shapes that were tuned" '1x1x28x28 +1x' "$hone" show "$work/t1.hone" --layers
+prints "tune: layers as JSON" '"of_peak": 0\.[0-9]*[1-9]' "$hone" show "$work/t1.hone" --layers --json
 prints "tune: the engine runs with them" 'within the tolerance' "$hone" compare "$model" "$work/t1.hone"
 prints "tune: an engine can be tuned again" 'layers with a choice' "$hone" optimize "$work/t1.hone" -o "$work/t3.hone"
 prints "tune: sources" 'reorder_onednn|conv_onednn' "$hone" bench "$model" --runs=1 --layers --tactic-sources=onednn
@@ -172,6 +176,8 @@ check "bench" "$hone" bench "$work/m.hone" --runs=20 --warmup=2
 prints "bench: layers" 'conv_onednn|Conv' "$hone" bench "$work/m.hone" --runs=5 --warmup=1 --layers
 prints "bench: against another" 'run by run' "$hone" bench "$work/m.hone" --vs="$model" --runs=10 --warmup=1
 prints "bench: JSON" '"median"' "$hone" bench "$work/m.hone" --runs=5 --warmup=1 --json
+prints "bench: what the machine can do at most" 'the median reaches [0-9]+% of it' "$hone" bench "$work/m.hone" --runs=5 --warmup=1 --limit
+prints "bench: the limit as JSON" '"arithmetic_ms"' "$hone" bench "$work/m.hone" --runs=5 --warmup=1 --limit --json
 prints "bench: streams" '^ +2 +1 +40 +[0-9]' "$hone" bench "$work/m.hone" --streams=2 --runs=20 --warmup=1 --threads=1
 prints "bench: streams as JSON" '"items_per_second"' "$hone" bench "$work/m.hone" --streams=3 --runs=3 --warmup=1 --json
 fails "bench: streams against another" 2 'none of' "$hone" bench "$work/m.hone" --streams=2 --vs="$model"

@@ -138,7 +138,7 @@ extern const char hn_kernels_id[]; /* changes whenever the sources of the kernel
                                       not fit */
 
 /* Whose code a fast kernel is: what --tactic-sources selects from. */
-typedef enum hn_source { HN_SOURCE_HONE, HN_SOURCE_ONEDNN, HN_SOURCE_COUNT } hn_source;
-hn_source hn_kernel_source(const hn_kernel *k); /* by the end of its name */
-const char *hn_source_name(hn_source s);        /* "hone", "onednn" */
+typedef enum hn_origin { HN_ORIGIN_HONE, HN_ORIGIN_ONEDNN, HN_ORIGIN_COUNT } hn_origin;
+hn_origin hn_kernel_origin(const hn_kernel *k); /* by the end of its name */
+const char *hn_origin_name(hn_origin o);        /* "hone", "onednn" */
 #endif

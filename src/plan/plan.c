@@ -266,7 +266,7 @@ static uint32_t candidates(const builder *b, const hn_task *t, const hn_kernel *
   for (uint32_t i = 0; table(i) && n < MAX_TACTICS; i++) {
     const hn_kernel *k = table(i);
     if (k->op != t->node->op || (b->o->only && b->o->only->op == k->op && b->o->only != k)) continue;
-    if (b->o->sources && !(b->o->sources & 1U << hn_kernel_source(k))) continue;
+    if (b->o->sources && !(b->o->sources & 1U << hn_kernel_origin(k))) continue;
     if (!k->supports(t)) continue;
     uint32_t at = n++;
     for (; at && by_priority[at - 1]->priority < k->priority; at--) by_priority[at] = by_priority[at - 1];
@@ -442,7 +442,7 @@ static bool wants_strips(const builder *b, const hn_id *chain, uint32_t n) {
   const hn_node *head = hn_node_at(b->g, chain[0]);
   size_t bytes, most = 0;
   if (b->o->strips >= HN_STRIPS_THIN) return b->o->strips == HN_STRIPS_ALL || hn_strips_continue(b->g, head);
-  if (b->o->strips == HN_STRIPS_NONE || (b->o->sources && !(b->o->sources & 1U << HN_SOURCE_HONE))) return false;
+  if (b->o->strips == HN_STRIPS_NONE || (b->o->sources && !(b->o->sources & 1U << HN_ORIGIN_HONE))) return false;
   if (head->tactic && !b->o->untuned) return hn_streq(head->tactic, hn_strips_kernel.name);
   for (uint32_t i = 0; i + 1 < n; i++) {
     const hn_value *v = hn_value_at(b->g, hn_node_at(b->g, chain[i])->out[0]);

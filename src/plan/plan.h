@@ -82,7 +82,7 @@ typedef struct hn_plan_options {
   hn_pool *pool; /* of as many threads, for programs that leave oneDNN little; NULL: OpenMP */
   bool reference; /* reference kernels only */
   bool keep_all;  /* every value keeps a block of its own to the end */
-  uint32_t sources; /* set of 1 << hn_source whose kernels may be chosen; 0: all */
+  uint32_t sources; /* set of 1 << hn_origin whose kernels may be chosen; 0: all */
   const struct hn_place *place;  /* how nodes are placed (place.h); NULL: all on the CPU */
   const hn_placement *placement; /* set by the program, from `place` */
   bool untuned;   /* the nodes' tactics are not looked at */

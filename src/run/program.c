@@ -327,7 +327,7 @@ static hone_status get_memory(hn_program *p) {
 /* Was a fast kernel of ours chosen for it? */
 static bool is_ours(const hn_node *n) {
   for (uint32_t i = 0; n->tactic && hn_kernel_at(i); i++)
-    if (hn_streq(hn_kernel_at(i)->name, n->tactic)) return hn_kernel_source(hn_kernel_at(i)) == HN_SOURCE_HONE;
+    if (hn_streq(hn_kernel_at(i)->name, n->tactic)) return hn_kernel_origin(hn_kernel_at(i)) == HN_ORIGIN_HONE;
   return false;
 }
 
@@ -337,7 +337,7 @@ static bool is_ours(const hn_node *n) {
 static hn_pool *choose_pool(const hn_program *p) {
   const hn_plan_options *o = &p->options;
   uint64_t all = 0, others = 0;
-  bool symbolic = false, ours = o->sources == 1U << HN_SOURCE_HONE;
+  bool symbolic = false, ours = o->sources == 1U << HN_ORIGIN_HONE;
   for (size_t i = 0; i < p->g->nodes.n && o->pool; i++) {
     const hn_node *n = &p->g->nodes.p[i];
     uint64_t macs = n->dead ? 0 : hn_node_macs(p->g, n, &symbolic);

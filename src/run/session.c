@@ -66,8 +66,8 @@ static hone_status read_sources(hone_context *cx, const char *text, uint32_t *se
   for (const char *p = text; p && *p;) {
     size_t n = strcspn(p, ",");
     int s = 0;
-    while (s < HN_SOURCE_COUNT && (strlen(hn_source_name((hn_source)s)) != n || strncmp(p, hn_source_name((hn_source)s), n) != 0)) s++;
-    if (s == HN_SOURCE_COUNT)
+    while (s < HN_ORIGIN_COUNT && (strlen(hn_origin_name((hn_origin)s)) != n || strncmp(p, hn_origin_name((hn_origin)s), n) != 0)) s++;
+    if (s == HN_ORIGIN_COUNT)
       return hn_fail(cx, HONE_BAD_ARG, "no kernels come from '%.*s'; there are hone and onednn", (int)n, p);
     *set |= 1U << s;
     p += n + (p[n] == ',');

@@ -47,12 +47,12 @@ const hn_kernel *hn_kernel_ref(hn_op op) {
   return (unsigned)op < HN_OP_COUNT && references[op].run ? &references[op] : NULL;
 }
 
-hn_source hn_kernel_source(const hn_kernel *k) {
+hn_origin hn_kernel_origin(const hn_kernel *k) {
   const char *last = strrchr(k->name, '_');
-  return last && strcmp(last, "_onednn") == 0 ? HN_SOURCE_ONEDNN : HN_SOURCE_HONE;
+  return last && strcmp(last, "_onednn") == 0 ? HN_ORIGIN_ONEDNN : HN_ORIGIN_HONE;
 }
 
-const char *hn_source_name(hn_source s) {
-  static const char *const names[HN_SOURCE_COUNT] = {"hone", "onednn"};
-  return (unsigned)s < HN_SOURCE_COUNT ? names[s] : "?";
+const char *hn_origin_name(hn_origin o) {
+  static const char *const names[HN_ORIGIN_COUNT] = {"hone", "onednn"};
+  return (unsigned)o < HN_ORIGIN_COUNT ? names[o] : "?";
 }

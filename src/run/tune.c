@@ -19,6 +19,7 @@ typedef struct timing {
 
 typedef struct layer {
   const char *text;       /* what is timed: operator, attributes, shapes; layers of one text share their times */
+  uint32_t first;         /* the first of those, which are one kind: all change their kernel together */
   timing tried[MAX_TRIED];
   uint32_t n;
   const hn_kernel *last, *uniform; /* of the last plan; of the best one in which no layer's kernel was chosen */
@@ -31,6 +32,7 @@ typedef struct tuner {
   hn_plan_options plan;
   hn_timing_cache *cache;
   hn_arena *texts;
+  hn_map kinds;           /* text -> the first layer of it */
   layer *layers;          /* by node id; behind them chains, by the id of their first node */
   hn_view *outputs;
   hone_tune_result result;
@@ -107,8 +109,12 @@ static hone_status name_layers(tuner *t, const hn_program *p) {
   for (size_t i = 0; i < plan->steps.n; i++) {
     uint32_t id = layer_id(t, &plan->steps.p[i]);
     if (id == HN_NONE || t->layers[id].text) continue;
-    t->layers[id].text = layer_text(t, hn_program_graph(p), &plan->steps.p[i].task);
-    if (!t->layers[id].text) return hn_nomem(t->g->cx);
+    layer *l = &t->layers[id];
+    l->text = layer_text(t, hn_program_graph(p), &plan->steps.p[i].task);
+    if (!l->text) return hn_nomem(t->g->cx);
+    if (hn_map_get(&t->kinds, l->text, &l->first)) continue;
+    l->first = id;
+    if (!hn_map_put(&t->kinds, l->text, id)) return hn_nomem(t->g->cx);
   }
   return HONE_OK;
 }
@@ -192,10 +198,14 @@ static void note(layer *l, const hn_kernel *k, double seconds) {
   l->tried[i] = (timing){k, seconds};
 }
 
+/* What a kernel's time counts for: one of oneDNN is generated anew in every process, 0.1 ms each, and needs its threads, so it
+   must be worth it. */
+static double worth(const timing *t) { return t->seconds * (hn_kernel_origin(t->kernel) == HN_ORIGIN_ONEDNN ? 1.02 : 1); }
+
 static const timing *best_of(const layer *l) {
   const timing *best = NULL;
   for (uint32_t i = 0; i < l->n; i++)
-    if (!best || l->tried[i].seconds < best->seconds) best = &l->tried[i];
+    if (!best || worth(&l->tried[i]) < worth(best)) best = &l->tried[i];
   return best;
 }
 
@@ -204,6 +214,9 @@ static const timing *tried_with(const layer *l, const char *kernel) {
     if (kernel && strcmp(l->tried[i].kernel->name, kernel) == 0) return &l->tried[i];
   return NULL;
 }
+
+/* Does the search go by this layer, as the first of its kind? */
+static bool leads(const tuner *t, hn_id id) { return t->layers[id].text && t->layers[id].first == id; }
 
 static void choose(tuner *t, hn_id id, const timing *with) {
   hn_node *n = hn_node_at(t->g, id);
@@ -262,32 +275,31 @@ static hone_status try_plan(tuner *t, const hn_plan_options *how, uint32_t *alte
 
 /* ---------------------------------------------------------------------------------------- choosing */
 
+static void choose_kind(tuner *t, hn_id first, const timing *with) {
+  for (hn_id id = 0; id < t->g->nodes.n; id++)
+    if (t->layers[id].text && t->layers[id].first == first) choose(t, id, with);
+}
+
 /* Layers of one text change their kernel together, and the change stays if the whole graph becomes faster: what a
    layer's own time cannot show, the layouts and caches it leaves to others, decides here. */
 static hone_status descend(tuner *t, double *total) {
   const hn_plan_options chosen = {.round = 0};
-  const double worth = 1.3, gain = 0.995;
-  uint32_t n = (uint32_t)t->g->nodes.n;
-  for (hn_id id = 0; id < n; id++) {
+  const double near = 1.3, gain = 0.995;
+  for (hn_id id = 0; id < t->g->nodes.n; id++) {
     const layer *l = &t->layers[id];
-    const timing *now = tried_with(l, hn_node_at(t->g, id)->tactic);
-    bool first = now != NULL;
-    for (hn_id before = 0; before < id && first; before++)
-      first = !t->layers[before].text || strcmp(t->layers[before].text, l->text) != 0;
-    for (uint32_t i = 0; first && i < l->n; i++) {
+    const timing *now = leads(t, id) ? tried_with(l, hn_node_at(t->g, id)->tactic) : NULL;
+    for (uint32_t i = 0; now && i < l->n; i++) {
       const timing other = l->tried[i], was = *now;
       double seconds;
-      if (other.kernel == was.kernel || other.seconds > was.seconds * worth) continue;
-      for (hn_id k = id; k < n; k++)
-        if (t->layers[k].text && strcmp(t->layers[k].text, l->text) == 0) choose(t, k, &other);
+      if (other.kernel == was.kernel || other.seconds > was.seconds * near) continue;
+      choose_kind(t, id, &other);
       HN_TRY(try_plan(t, &chosen, NULL, &seconds));
       if (seconds < *total * gain) {
         *total = seconds;
         now = tried_with(l, other.kernel->name);
         continue;
       }
-      for (hn_id k = id; k < n; k++)
-        if (t->layers[k].text && strcmp(t->layers[k].text, l->text) == 0) choose(t, k, &was);
+      choose_kind(t, id, &was);
     }
   }
   return HONE_OK;
@@ -298,11 +310,8 @@ static uint32_t count_close(const tuner *t) {
   uint32_t n = 0;
   for (hn_id id = 0; id < t->g->nodes.n; id++) {
     const layer *l = &t->layers[id];
-    const timing *best = best_of(l);
-    bool first = best != NULL;
-    for (hn_id before = 0; before < id && first; before++)
-      first = !t->layers[before].text || strcmp(t->layers[before].text, l->text) != 0;
-    for (uint32_t i = 0; first && i < l->n; i++) n += &l->tried[i] != best && l->tried[i].seconds < best->seconds * 1.3;
+    const timing *best = leads(t, id) ? best_of(l) : NULL;
+    for (uint32_t i = 0; best && i < l->n; i++) n += &l->tried[i] != best && l->tried[i].seconds < best->seconds * 1.3;
   }
   return n;
 }
@@ -414,6 +423,7 @@ hone_status hn_tune(hn_graph *g, const hn_view *inputs, const hn_plan_options *o
   hn_timing_cache_close(t.cache);
   hn_graph_destroy(t.g);
   hn_arena_destroy(t.texts);
+  hn_map_free(&t.kinds);
   hn_free(t.layers);
   hn_free(t.outputs);
   return st;

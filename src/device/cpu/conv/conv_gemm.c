@@ -191,7 +191,8 @@ static void run_block(const conv_gemm *s, const hn_strip *p, const block *b, flo
   const hn_conv *c = &s->c;
   const hn_ending *e = &s->e;
   const hn_tile *tile = s->tile;
-  int64_t width = b->x_end - b->x, tiles = hn_ceil_div(width, tile->rows), cols = tile->cols;
+  int64_t width = b->x_end - b->x, cols = tile->cols;
+  hn_tile_cut cut = hn_tile_cut_rows(tile, width);
   const float *weights = s->weights + (size_t)b->group * hn_tile_packed(tile, s->k, s->n);
   if (s->copy) copy_image(s, p, b, copied);
   for (int64_t piece = 0; piece < s->pieces; piece += s->at_once) {
@@ -206,13 +207,13 @@ static void run_block(const conv_gemm *s, const hn_strip *p, const block *b, flo
       /* The next panel's weights come nearer while this one's are in use. */
       const float *next = n + cols < b->n_end ? j.b + cols * s->k : last ? NULL : weights + b->n * s->k + (k + pieces * s->piece) * cols;
       const char *near = (const char *)next, *near_end = near + 4 * pieces * s->piece * cols;
-      int64_t step = hn_tile_next_step(tile, (b->y_end - b->y) * tiles);
+      int64_t step = hn_tile_next_step(tile, (b->y_end - b->y) * cut.tiles);
       for (int64_t y = b->y; y < b->y_end; y++) {
         const float *a = window_at(s, p, b, copied, y);
         int64_t to = ((hn_strip_line(p->out_ring, p->image, c->out_h, y) * c->out_w + b->x) * c->out_c) + channel;
         int64_t from = (((p->image * c->out_h + y) * c->out_w + b->x) * c->out_c) + channel;
-        for (int64_t i = 0; i < tiles; i++) {
-          int64_t at = width * i / tiles;
+        for (int64_t i = 0; i < cut.tiles; i++) {
+          int64_t at = hn_tile_row(&cut, i);
           j.a = a + at * j.lda;
           j.c = p->out + to + at * c->out_c;
           j.start = !first ? j.c : p->residual ? p->residual + from + at * c->out_c : NULL;
@@ -226,7 +227,7 @@ static void run_block(const conv_gemm *s, const hn_strip *p, const block *b, flo
           } else {
             j.next = NULL;
           }
-          tile->mul(&j, (int)(width * (i + 1) / tiles - at), (int)hn_smaller(cols, b->n_end - n));
+          tile->mul(&j, (int)(hn_tile_row(&cut, i + 1) - at), (int)hn_smaller(cols, b->n_end - n));
         }
       }
     }

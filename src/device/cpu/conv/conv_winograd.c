@@ -173,8 +173,9 @@ static void transform_output(const conv_winograd *s, hn_exec *x, const float *m,
 static void run_job(const conv_winograd *s, hn_exec *x, int64_t first, int64_t part, float *v) {
   const hn_conv *c = &s->c;
   const hn_tile *tile = s->tile;
-  int64_t n = hn_smaller(s->block, s->tiles - first), cols = tile->cols, groups = hn_ceil_div(n, tile->rows);
-  int64_t panel_end = s->panels * (part + 1) / s->parts, step = hn_tile_next_step(tile, groups);
+  int64_t n = hn_smaller(s->block, s->tiles - first), cols = tile->cols;
+  hn_tile_cut cut = hn_tile_cut_rows(tile, n);
+  int64_t panel_end = s->panels * (part + 1) / s->parts, step = hn_tile_next_step(tile, cut.tiles);
   float *m = v + s->input_floats;
   for (int64_t i = 0; i < n; i++) transform_input(s, x->in[0].data, first + i, v + i * s->ld);
   for (int64_t p = s->panels * part / s->parts; p < panel_end; p++) {
@@ -183,12 +184,12 @@ static void run_job(const conv_winograd *s, hn_exec *x, int64_t first, int64_t p
       const float *b = s->weights + (p * s->points + i) * c->in_c * cols;
       const char *next = (const char *)(b + c->in_c * cols); /* of the next point, or of the next panel's first */
       bool more = p + 1 < panel_end || i + 1 < s->points;
-      for (int64_t k = 0; k < groups; k++) {
-        int64_t r = n * k / groups;
+      for (int64_t k = 0; k < cut.tiles; k++) {
+        int64_t r = hn_tile_row(&cut, k);
         hn_tile_job j = {.k = c->in_c, .a = v + (i * s->block + r) * s->ld, .lda = s->ld, .b = b,
                          .c = m + (i * s->block + r) * cols, .ldc = cols, .lo = -INFINITY, .hi = INFINITY,
                          .next = more && k * step < 16 * cols ? next + k * (c->in_c / 4) * step : NULL, .next_step = step};
-        tile->mul(&j, (int)(n * (k + 1) / groups - r), (int)width);
+        tile->mul(&j, (int)(hn_tile_row(&cut, k + 1) - r), (int)width);
       }
     }
     for (int64_t i = 0; i < n; i++) transform_output(s, x, m + i * cols, first + i, p * cols, width);

@@ -15,7 +15,7 @@ enum { KEY_BLOCK = 256, QUERY_TILES = 4, MAX_QUERIES = 64, GAP = 16, FEW = 4 /* 
 typedef struct attention_tile {
   hn_heads h;
   const hn_tile *tile;
-  int64_t tiles, blocks;  /* of queries in a head: tiles of as even a size as can be, blocks of a few tiles */
+  int64_t blocks;         /* of queries in a head, a few tiles each */
   bool pack;
   size_t at_values, at_scores, scratch; /* floats of a thread: packed keys, packed values, scores */
 } attention_tile;
@@ -39,8 +39,7 @@ hone_status attention_tile_plan(hn_task *t) {
   for (uint32_t i = 0; i < t->node->n_main; i++) t->in[i].layout = HN_LAYOUT_PLAIN;
   t->out[0].layout = HN_LAYOUT_PLAIN;
   s->tile = hn_tile_for(cpu->isa);
-  s->tiles = ceil_div(s->h.nq, s->tile->rows);
-  s->blocks = ceil_div(s->tiles, QUERY_TILES);
+  s->blocks = ceil_div(s->h.nq, QUERY_TILES * s->tile->rows);
   s->pack = s->h.nq > FEW;
   if (s->pack) {
     s->at_values = aligned(hn_tile_packed(s->tile, s->h.size, s->h.nk));
@@ -68,15 +67,15 @@ typedef struct block {
 } block;
 
 static void product(const attention_tile *s, hn_tile_job *j, int64_t rows, int64_t cols) {
-  int64_t tiles = ceil_div(rows, s->tile->rows);
+  hn_tile_cut cut = hn_tile_cut_rows(s->tile, rows);
   const float *a = j->a;
   float *c = j->c;
-  for (int64_t i = 0; i < tiles; i++) {
-    int64_t from = rows * i / tiles;
+  for (int64_t i = 0; i < cut.tiles; i++) {
+    int64_t from = hn_tile_row(&cut, i);
     j->a = a + from * j->lda;
     j->c = c + from * j->ldc;
     if (j->start) j->start = j->c;
-    s->tile->mul(j, (int)(rows * (i + 1) / tiles - from), (int)cols);
+    s->tile->mul(j, (int)(hn_tile_row(&cut, i + 1) - from), (int)cols);
   }
 }
 
@@ -180,8 +179,8 @@ static void run_blocks(const attention_run *r, int64_t begin, int64_t end, float
   for (int64_t p = begin; p < end; p++) {
     int64_t head = p / s->blocks, i = p % s->blocks, kv = head / s->h.per;
     u.b = head / s->h.heads, u.h = head % s->h.heads;
-    u.first = s->h.nq * (i * QUERY_TILES) / s->tiles;
-    u.n = s->h.nq * smaller((i + 1) * QUERY_TILES, s->tiles) / s->tiles - u.first;
+    u.first = i * QUERY_TILES * s->tile->rows;
+    u.n = smaller(u.first + QUERY_TILES * s->tile->rows, s->h.nq) - u.first;
     const float *in[3];
     for (int k = 0; k < 3; k++)
       in[k] = (const float *)r->x->in[k].data + u.b * s->h.stride[k][0] + (k ? u.h / s->h.per : u.h) * s->h.stride[k][1];

@@ -84,6 +84,9 @@ static void describe(const hn_task *t, matmul_gemm *s) {
   }
 }
 
+static int64_t whole_tiles(const matmul_gemm *s, int64_t rows) { return ceil_div(rows, s->tile->rows) * s->tile->rows; }
+static int64_t row_block(const matmul_gemm *s) { return ROW_BLOCK / s->tile->rows * s->tile->rows; }
+
 /* How the work is cut: a part for each thread of each product, columns if they give whole panels enough. */
 static void cut(hn_task *t, matmul_gemm *s) {
   int64_t threads = t->threads < 1 ? 1 : t->threads, panels = ceil_div(s->n, s->tile->cols), tiles = ceil_div(s->m, s->tile->rows);
@@ -93,7 +96,7 @@ static void cut(hn_task *t, matmul_gemm *s) {
   if (s->parts > most) s->parts = most;
   s->k_block = ceil_div(s->k, ceil_div(s->k, K_BLOCK));
   s->copy = s->k % CONFLICT == 0 && s->m > s->tile->rows / 2;
-  s->scratch_a = s->copy ? (size_t)(smaller(s->m, ROW_BLOCK) * (s->k_block + GAP)) : 0;
+  s->scratch_a = s->copy ? (size_t)(smaller(s->m, row_block(s)) * (s->k_block + GAP)) : 0;
   s->scratch = s->scratch_a + (s->packed ? 0 : hn_tile_packed(s->tile, s->k, s->n));
   s->scratch = (s->scratch + 15) / 16 * 16;
   t->scratch = sizeof(float) * s->scratch * (size_t)threads;
@@ -209,17 +212,18 @@ typedef struct block {
   int64_t first;                 /* where the product begins in the output */
 } block;
 
-/* Numbers k.. of the sums of one panel of columns. Rows are dealt out evenly to the tiles. */
+/* Numbers k.. of the sums of one panel of columns. */
 static void run_panel(const matmul_gemm *s, const block *u, int64_t col, int64_t k, const float *a, int64_t lda) {
   const hn_tile *tile = s->tile;
   bool last = k + s->k_block >= s->k;
-  int64_t tiles = ceil_div(u->rows, tile->rows), at = u->row * s->n + col;
+  hn_tile_cut cut = hn_tile_cut_rows(tile, u->rows);
+  int64_t tiles = cut.tiles, at = u->row * s->n + col;
   hn_tile_job j = {.k = smaller(s->k_block, s->k - k), .lda = lda, .b = u->b + (col - u->b_col) * s->k + k * tile->cols, .ldc = s->n, .ld_start = s->n,
                    .bias = last && s->bias ? s->bias + col : NULL, .lo = last ? s->lo : -INFINITY, .hi = last ? s->hi : INFINITY};
   int64_t ahead = j.k * tile->cols * 4 / tiles; /* bytes of the next panel that each tile brings near */
   j.next_step = j.k >= 4 ? smaller(ahead / (j.k / 4), 256) : 0;
   for (int64_t i = 0; i < tiles; i++) {
-    int64_t from = u->rows * i / tiles, to = u->rows * (i + 1) / tiles;
+    int64_t from = hn_tile_row(&cut, i), to = hn_tile_row(&cut, i + 1);
     j.a = a + from * lda;
     j.c = u->c + at + from * s->n;
     j.next = (const char *)(j.b + s->k * tile->cols) + i * ahead;
@@ -258,10 +262,16 @@ typedef struct gemm_run {
   hn_exec *x;
 } gemm_run;
 
+/* The row with which a part begins: with a whole tile, where there are enough for all. */
+static int64_t first_row(const matmul_gemm *s, int64_t part) {
+  int64_t tile = s->tile->rows, row = s->m * part / s->parts;
+  return part == s->parts || s->m < 4 * s->parts * tile ? row : (row + tile / 2) / tile * tile;
+}
+
 /* A part of product `p`. */
 static void run_part(const gemm_run *r, int64_t p, int64_t part, float *scratch) {
   const matmul_gemm *s = r->s;
-  int64_t rest = p, at_a = 0, at_b = 0, cols = s->tile->cols, panels = ceil_div(s->n, cols), tiles = ceil_div(s->m, s->tile->rows);
+  int64_t rest = p, at_a = 0, at_b = 0, cols = s->tile->cols, panels = ceil_div(s->n, cols);
   for (int32_t i = s->batch_rank - 1; i >= 0; i--) {
     at_a += rest % s->batch_dims[i] * s->step_a[i];
     at_b += rest % s->batch_dims[i] * s->step_b[i];
@@ -273,8 +283,8 @@ static void run_part(const gemm_run *r, int64_t p, int64_t part, float *scratch)
   int64_t row = 0, end = s->m;
   u.cols = s->n;
   if (s->by_rows) {
-    row = s->m * (tiles * part / s->parts) / tiles;
-    end = s->m * (tiles * (part + 1) / s->parts) / tiles;
+    row = first_row(s, part);
+    end = first_row(s, part + 1);
   } else {
     u.col = panels * part / s->parts * cols;
     u.cols = smaller(panels * (part + 1) / s->parts * cols, s->n) - u.col;
@@ -287,9 +297,9 @@ static void run_part(const gemm_run *r, int64_t p, int64_t part, float *scratch)
     u.b = to;
     u.b_col = u.col;
   }
-  for (int64_t blocks = ceil_div(end - row, ROW_BLOCK), i = 0, n = end - row; i < blocks; i++) {
-    u.row = row + n * i / blocks;
-    u.rows = row + n * (i + 1) / blocks - u.row;
+  int64_t blocks = ceil_div(end - row, row_block(s)), each = row < end ? whole_tiles(s, ceil_div(end - row, blocks)) : 1;
+  for (u.row = row; u.row < end; u.row += each) {
+    u.rows = smaller(each, end - u.row);
     run_block(s, r->x, &u, scratch);
   }
 }

@@ -11,6 +11,13 @@ const hn_tile *hn_tile_for(hn_isa isa) {
   return &hn_tile_portable;
 }
 
+hn_tile_cut hn_tile_cut_rows(const hn_tile *t, int64_t rows) {
+  enum { LEAST = 6 }; /* what fewer rows cost, in rows */
+  int64_t rest = rows % t->rows, tiles = (rows + t->rows - 1) / t->rows;
+  int64_t whole = rows - rest + (rest && rest < LEAST ? LEAST : rest), even = rows % tiles ? rows + rows / 18 : rows;
+  return (hn_tile_cut){rows, tiles, whole <= even ? t->rows : 0};
+}
+
 void hn_tile_pack(const hn_tile *t, int64_t rows, int64_t from, int64_t k, int64_t n, const float *b, int64_t step_k,
                   int64_t step_n, float *packed) {
   int64_t cols = t->cols;

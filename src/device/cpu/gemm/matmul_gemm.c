@@ -14,7 +14,7 @@ enum {
   ROW_BLOCK = 224,          /* rows of a job: with K_BLOCK numbers each a part of the second-level cache */
   GROUP = 8,                /* panels between runs of the epilogue */
   GAP = 16,                 /* between copied rows, so that they do not fall on the same cache sets */
-  CONFLICT = 256,           /* rows so many numbers apart, or a multiple, do */
+  CONFLICT = 512,           /* rows so many numbers apart, or a multiple, do */
   STEPS = 16
 };
 

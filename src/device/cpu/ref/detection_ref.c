@@ -1,7 +1,10 @@
 /* detection_ref.c - NonMaxSuppression, RoiAlign, MaxRoiPool. */
+#define _GNU_SOURCE /* qsort_r */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/vec.h"
 #include "device/cpu/ref/broadcast.h"
 
 static double get(const hn_view *v, int64_t i) { return hn_load_f64(v->dtype, v->data, (size_t)i); }
@@ -26,28 +29,39 @@ static double overlap(box a, box b) {
 }
 
 typedef struct selection {
-  const hn_view *boxes, *scores;
+  const hn_view *scores;
   int64_t n, limit;
   double threshold, least;
-  bool centered, has_least;
-  unsigned char *gone; /* of the boxes of a class: taken, suppressed or below the least score */
-  int64_t *picked;     /* of a class */
+  bool has_least;
+  box *boxes;      /* of an image */
+  double *score;   /* of a class, */
+  int64_t *order;  /* and which boxes are candidates there, best first, */
+  int64_t *picked; /* and which of them were picked */
 } selection;
 
-/* Picks of one class of one image, best first; ties go to the lower index. */
-static int64_t pick_class(selection *s, int64_t image, int64_t scores_at) {
-  int64_t count = 0;
-  for (int64_t i = 0; i < s->n; i++) s->gone[i] = s->has_least && !(get(s->scores, scores_at + i) > s->least);
-  while (count < s->limit) {
-    int64_t best = -1;
-    for (int64_t i = 0; i < s->n; i++)
-      if (!s->gone[i] && (best < 0 || get(s->scores, scores_at + i) > get(s->scores, scores_at + best))) best = i;
-    if (best < 0) break;
-    box b = box_at(s->boxes, image * s->n + best, s->centered);
-    s->picked[count++] = best;
-    s->gone[best] = 1;
-    for (int64_t i = 0; i < s->n; i++)
-      if (!s->gone[i] && overlap(b, box_at(s->boxes, image * s->n + i, s->centered)) > s->threshold) s->gone[i] = 1;
+/* Best first; ties go to the lower index, and what is no number comes last. */
+static int better(const void *a, const void *b, void *user) {
+  const double *score = user;
+  int64_t i = *(const int64_t *)a, k = *(const int64_t *)b;
+  bool no_i = isnan(score[i]), no_k = isnan(score[k]);
+  if (no_i != no_k) return no_i ? 1 : -1;
+  if (!no_i && score[i] != score[k]) return score[i] > score[k] ? -1 : 1;
+  return i < k ? -1 : i > k;
+}
+
+/* Picks of one class: each candidate that overlaps none of those before it too much. */
+static int64_t pick_class(selection *s, int64_t scores_at) {
+  int64_t count = 0, candidates = 0;
+  for (int64_t i = 0; i < s->n; i++) {
+    s->score[i] = get(s->scores, scores_at + i);
+    if (!s->has_least || s->score[i] > s->least) s->order[candidates++] = i;
+  }
+  qsort_r(s->order, (size_t)candidates, sizeof *s->order, better, s->score);
+  for (int64_t i = 0; i < candidates && count < s->limit; i++) {
+    bool free_of_all = true;
+    for (int64_t k = 0; k < count && free_of_all; k++)
+      free_of_all = !(overlap(s->boxes[s->picked[k]], s->boxes[s->order[i]]) > s->threshold);
+    if (free_of_all) s->picked[count++] = s->order[i];
   }
   return count;
 }
@@ -56,28 +70,45 @@ static double number(const hn_exec *x, uint32_t i, double otherwise) {
   return i < hn_xnode(x)->n_main && hn_xhas(x, i) && x->in[i].count == 1 ? get(&x->in[i], 0) : otherwise;
 }
 
+typedef HN_VEC(int64_t) triples;
+
+static hone_status pick_all(hn_exec *x, selection *s, int64_t images, int64_t classes, triples *out) {
+  bool centered = hn_attr_i(hn_xnode(x), "center_point_box", 0) != 0;
+  for (int64_t image = 0; image < images; image++) {
+    for (int64_t i = 0; i < s->n; i++) s->boxes[i] = box_at(&x->in[0], image * s->n + i, centered);
+    for (int64_t c = 0; c < classes; c++) {
+      int64_t k = pick_class(s, (image * classes + c) * s->n);
+      if (!hn_reserve(out, out->n + 3 * (size_t)k)) return hn_nomem(x->cx);
+      for (int64_t i = 0; i < k; i++) {
+        memcpy(out->p + out->n, (int64_t[]){image, c, s->picked[i]}, 3 * sizeof(int64_t));
+        out->n += 3;
+      }
+    }
+  }
+  return HONE_OK;
+}
+
 hone_status hk_nms_ref(hn_exec *x) {
   const hn_view *boxes = &x->in[0], *scores = &x->in[1];
   if (boxes->rank != 3 || scores->rank != 3 || boxes->dims[2] != 4 || boxes->dims[0] != scores->dims[0] || boxes->dims[1] != scores->dims[2])
     return hn_xfail(x, HONE_BAD_GRAPH, "boxes and scores do not fit together");
-  int64_t images = scores->dims[0], classes = scores->dims[1], n = scores->dims[2], total = 0;
+  int64_t n = scores->dims[2];
   double most = number(x, 2, 0);
-  selection s = {boxes, scores, n, most < 0 ? 0 : most > (double)n ? n : (int64_t)most, number(x, 3, 0), number(x, 4, 0),
-                 hn_attr_i(hn_xnode(x), "center_point_box", 0) != 0, hn_xnode(x)->n_main > 4 && hn_xhas(x, 4), NULL, NULL};
-  s.gone = hn_calloc((size_t)n + 1, 1);
-  s.picked = hn_calloc((size_t)n + 1, sizeof *s.picked);
-  hone_status st = s.gone && s.picked ? HONE_OK : hn_nomem(x->cx);
-  for (int round = 0; round < 2 && !st; round++) { /* count, then write */
-    int64_t at = 0;
-    if (round == 1) st = hn_xout(x, 0, HONE_DTYPE_I64, 2, (int64_t[]){total, 3});
-    for (int64_t p = 0; p < images * classes && !st; p++) {
-      int64_t k = pick_class(&s, p / classes, p * n);
-      if (round == 0) total += k;
-      for (int64_t i = 0; i < k && round == 1; i++, at++)
-        memcpy((int64_t *)x->out[0].data + 3 * at, (int64_t[]){p / classes, p % classes, s.picked[i]}, 3 * sizeof(int64_t));
-    }
-  }
-  hn_free(s.gone);
+  triples all = {0};
+  selection s = {.scores = scores, .n = n, .limit = most < 0 ? 0 : most > (double)n ? n : (int64_t)most, .threshold = number(x, 3, 0),
+                 .least = number(x, 4, 0), .has_least = hn_xnode(x)->n_main > 4 && hn_xhas(x, 4)};
+  s.boxes = hn_calloc((size_t)n, sizeof *s.boxes);
+  s.score = hn_calloc((size_t)n, sizeof *s.score);
+  s.order = hn_calloc((size_t)n, sizeof *s.order);
+  s.picked = hn_calloc((size_t)n, sizeof *s.picked);
+  hone_status st = s.boxes && s.score && s.order && s.picked ? HONE_OK : hn_nomem(x->cx);
+  if (!st) st = pick_all(x, &s, scores->dims[0], scores->dims[1], &all);
+  if (!st) st = hn_xout(x, 0, HONE_DTYPE_I64, 2, (int64_t[]){(int64_t)all.n / 3, 3});
+  if (!st && all.n) memcpy(x->out[0].data, all.p, sizeof *all.p * all.n);
+  hn_vec_free(&all);
+  hn_free(s.boxes);
+  hn_free(s.score);
+  hn_free(s.order);
   hn_free(s.picked);
   return st;
 }

@@ -336,6 +336,14 @@ static void vec_pick(float *d, const float *x, const int32_t *from, size_t n) {
   LOOP d[i] = x[from[i]];
 }
 
+static void vec_select(float *d, const unsigned char *c, const float *a, const float *b, size_t n, bool many_a, bool many_b) {
+  float x = *a, y = *b;
+  if (many_a && many_b) LOOP d[i] = c[i] ? a[i] : b[i];
+  else if (many_a) LOOP d[i] = c[i] ? a[i] : y;
+  else if (many_b) LOOP d[i] = c[i] ? x : b[i];
+  else LOOP d[i] = c[i] ? x : y;
+}
+
 #define UNARY_ROW(N, expr) [HN_##N] = N##_unary,
 #define BINARY_ROW(N, expr) [HN_##N] = N##_binary,
 #define RIGHT_ROW(N, expr) [HN_##N] = N##_right,
@@ -356,4 +364,5 @@ const hn_vec VEC = {
     .scale_rows = vec_scale_rows,
     .sum_rows = vec_sum_rows,
     .pick = vec_pick,
+    .select = vec_select,
 };

@@ -173,8 +173,8 @@ static const hn_op scalings[] = {HN_Mul, HN_Div, HN_OP_NONE};
 const hn_rule hn_rules_fuse_attention[] = {
     {"attention", "softmax(Q K^T * scale + mask) V", false, P_OP(0, MatMul, P_OP(2, Softmax, MASKED), P_ANY(10)), is_attention,
      as_attention},
-    {"heads", "heads stay side by side", true, P_OP(0, Reshape, P_OP(2, Transpose, P_OP(3, Attention)), P_ANY(5)), heads_apart, heads_together},
+    {"heads", "heads stay side by side", true, P_OP(0, Reshape, P_OP(2, Transpose, P_NODE(0, 3, Attention)), P_ANY(5)), heads_apart, heads_together},
     {"heads-flat", "heads stay side by side, those of the batch too", true,
-     P_OP(0, Reshape, P_OP(2, Transpose, P_OP(4, Squeeze, P_OP(3, Attention), P_ANY(6))), P_ANY(5)), heads_apart, heads_together},
+     P_OP(0, Reshape, P_OP(2, Transpose, P_OP(4, Squeeze, P_NODE(0, 3, Attention), P_ANY(6))), P_ANY(5)), heads_apart, heads_together},
 };
 const uint32_t hn_rules_fuse_attention_count = sizeof hn_rules_fuse_attention / sizeof *hn_rules_fuse_attention;

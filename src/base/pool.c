@@ -23,15 +23,21 @@ typedef struct worker {
   pthread_t id;
 } worker;
 
+/* Chunks that one thread takes before others do: always the same part, so that what it made in one job is in its cache when it
+   reads it in the next. */
+typedef struct share {
+  alignas(64) _Atomic uint64_t next; /* number of the job, and in the lower half how many of its chunks nobody has taken: in
+                                        one word, so that a late worker cannot hold one job's against another's */
+} share;
+
 struct hn_pool {
   worker *workers;
+  share *shares;                     /* a thread's each, the caller's first */
   int n;
   /* What is to be done. Written while nobody works; atomic, because a late worker may still look at it. */
   _Atomic(hn_chunk_fn) fn;
   _Atomic(void *) arg;
   atomic_uint chunks;
-  alignas(64) _Atomic uint64_t next; /* number of the job, and in the lower half how many of its chunks nobody has taken: in
-                                        one word, so that a late worker cannot hold one job's against another's */
   alignas(64) atomic_uint job;       /* its number again, for sleepers; changes to wake them */
   atomic_uint asleep;
   atomic_bool stop;
@@ -65,20 +71,30 @@ static bool spin(const atomic_uint *word, uint32_t value, bool until, double sec
   }
 }
 
-/* Takes chunks of a job as long as it has some. */
-static void work(hn_pool *p, uint32_t job, int thread) {
+/* One past the last chunk of a share. */
+static uint32_t share_end(const hn_pool *p, uint32_t chunks, int of) {
+  return (uint32_t)((uint64_t)chunks * (unsigned)(of + 1) / (unsigned)(p->n + 1));
+}
+
+/* Takes chunks of a share of a job as long as it has some. */
+static void work_share(hn_pool *p, uint32_t job, int thread, int of) {
   for (;;) {
-    uint64_t next = atomic_load_explicit(&p->next, memory_order_acquire);
+    uint64_t next = atomic_load_explicit(&p->shares[of].next, memory_order_acquire);
     uint32_t untaken = (uint32_t)next;
     if (next >> 32 != job || !untaken) return;
-    uint32_t chunk = atomic_load_explicit(&p->chunks, memory_order_relaxed) - untaken;
+    uint32_t chunk = share_end(p, atomic_load_explicit(&p->chunks, memory_order_relaxed), of) - untaken;
     hn_chunk_fn fn = atomic_load_explicit(&p->fn, memory_order_relaxed);
     void *arg = atomic_load_explicit(&p->arg, memory_order_relaxed);
     /* Only while the job is not over can this succeed, and what was read above is then of this job. */
-    if (!atomic_compare_exchange_strong(&p->next, &next, next - 1)) continue;
+    if (!atomic_compare_exchange_strong(&p->shares[of].next, &next, next - 1)) continue;
     fn(arg, chunk, thread);
     if (atomic_fetch_sub(&p->left, 1) == 1 && atomic_load(&p->caller_sleeps)) wake(&p->left);
   }
+}
+
+/* A thread's own share first, then what others have left. */
+static void work(hn_pool *p, uint32_t job, int thread) {
+  for (int i = 0; i <= p->n; i++) work_share(p, job, thread, (thread + i) % (p->n + 1));
 }
 
 static void *work_always(void *arg) {
@@ -108,7 +124,10 @@ void hn_pool_run(hn_pool *p, uint32_t chunks, hn_chunk_fn fn, void *arg) {
   atomic_store_explicit(&p->arg, arg, memory_order_relaxed);
   atomic_store_explicit(&p->chunks, chunks, memory_order_relaxed);
   atomic_store_explicit(&p->left, chunks, memory_order_relaxed);
-  atomic_store_explicit(&p->next, (uint64_t)job << 32 | chunks, memory_order_release);
+  for (int i = 0; i <= p->n; i++) {
+    uint32_t of = share_end(p, chunks, i) - (i ? share_end(p, chunks, i - 1) : 0);
+    atomic_store_explicit(&p->shares[i].next, (uint64_t)job << 32 | of, memory_order_release);
+  }
   next_job(p);
   work(p, job, 0);
   if (spin(&p->left, 0, true, caller_waits)) return;
@@ -122,14 +141,15 @@ int hn_pool_threads(const hn_pool *p) { return p->n + 1; }
 hn_pool *hn_pool_create(int threads) {
   hn_pool *p = hn_malloc_aligned(sizeof *p);
   if (!p) return NULL;
-  *p = (hn_pool){.workers = hn_calloc((size_t)threads, sizeof(worker))};
-  for (int i = 1; p->workers && i < threads; i++) {
+  *p = (hn_pool){.workers = hn_calloc((size_t)threads, sizeof(worker)), .shares = hn_malloc_aligned(sizeof(share) * (size_t)threads)};
+  for (int i = 0; p->shares && i < threads; i++) atomic_init(&p->shares[i].next, 0);
+  for (int i = 1; p->workers && p->shares && i < threads; i++) {
     worker *w = &p->workers[p->n];
     *w = (worker){.pool = p, .thread = i};
     if (pthread_create(&w->id, NULL, work_always, w)) break;
     p->n++;
   }
-  if (p->workers && p->n == threads - 1) return p;
+  if (p->workers && p->shares && p->n == threads - 1) return p;
   hn_pool_destroy(p);
   return NULL;
 }
@@ -140,5 +160,6 @@ void hn_pool_destroy(hn_pool *p) {
   next_job(p);
   for (int i = 0; i < p->n; i++) pthread_join(p->workers[i].id, NULL);
   hn_free(p->workers);
+  hn_free_aligned(p->shares);
   hn_free_aligned(p);
 }

@@ -94,6 +94,21 @@ static void set_offsets(conv_gemm *s) {
   }
 }
 
+/* Whether each thread had better do some channels of all pixels than all channels of some pixels: where that is dealt out more
+   evenly (the larger share counts), or where the weights are more than the image, so that each is read by one thread. Not where
+   each would have to copy the image. */
+static bool by_channels(const conv_gemm *s, int64_t threads) {
+  const hn_conv *c = &s->c;
+  int64_t panels = hn_ceil_div(s->n, s->tile->cols), weights = s->k * s->n * 4, image = c->in_h * c->in_w * s->in_c * 4;
+  if (threads < 2 || s->copy || panels < threads || c->images * c->group % threads == 0) return false;
+  int64_t each = c->out_h >= threads ? hn_ceil_div(c->out_h, threads) * c->out_w
+                                     : hn_round_up(hn_ceil_div(c->out_w, threads), s->tile->rows) * c->out_h;
+  double pixels = (double)(each * threads) / (double)(c->out_h * c->out_w);
+  double channels = (double)(hn_ceil_div(panels, threads) * threads) / (double)panels;
+  if (image < weights && weights > BLOCK_BYTES && channels <= pixels) return true;
+  return channels + (image < weights ? 0 : 0.04) < pixels;
+}
+
 /* Cuts the work into jobs whose image and result fit the cache, enough of them for the threads, else by channels too. */
 static void cut(hn_task *t, conv_gemm *s) {
   const hn_conv *c = &s->c;
@@ -110,7 +125,8 @@ static void cut(hn_task *t, conv_gemm *s) {
   }
   s->jobs_h = hn_ceil_div(c->out_h, lines);
   s->jobs_w = hn_ceil_div(c->out_w, pixels);
-  if (threads > 1 && c->images * c->group % threads) {
+  bool channels = by_channels(s, threads);
+  if (!channels && threads > 1 && c->images * c->group % threads) {
     if (c->out_h >= threads) s->jobs_h = hn_round_up(s->jobs_h, threads);
     else if (c->out_w >= threads * tile) s->jobs_w = hn_round_up(s->jobs_w, threads);
   }
@@ -118,7 +134,7 @@ static void cut(hn_task *t, conv_gemm *s) {
   s->jobs_h = hn_ceil_div(c->out_h, s->job_h);
   s->job_w = s->jobs_w == 1 ? c->out_w : hn_round_up(hn_ceil_div(c->out_w, s->jobs_w), tile);
   s->jobs_w = hn_ceil_div(c->out_w, s->job_w);
-  int64_t parts = c->images * c->group * s->jobs_h * s->jobs_w >= threads ? 1 : hn_smaller(hn_ceil_div(s->n, panel), threads);
+  int64_t parts = !channels && c->images * c->group * s->jobs_h * s->jobs_w >= threads ? 1 : hn_smaller(hn_ceil_div(s->n, panel), threads);
   s->job_n = hn_round_up(hn_ceil_div(s->n, parts), panel);
   s->jobs_n = hn_ceil_div(s->n, s->job_n);
 }

@@ -374,6 +374,85 @@ def recurrent(version, kind):
     finish(net, kind)
 
 
+def masks(version, kind):
+    net = Net('masks' + ('_3' if version[0] == '3' else ''), version)
+    add = names(net)
+    ids = net.input('ids', np.array([[3, 1, 0, 5, 0], [0, 0, 7, 2, 8], [4, 0, 0, 0, 0], [1, 2, 3, 4, 5]], float))
+    table = w(9, 4)
+    m = ids.value != 0
+    e = add('Embedding', dict(input_dim=9, output_dim=4, mask_zero=True), ids, table[ids.value.astype(int)], [('embeddings', '', table)])
+    v = x(4, 5, 3)
+    v[0, [1, 4]] = v[2, 0] = v[3] = 0  # the last has no step that counts
+    a = net.input('a', v)
+    s = add('Masking', dict(mask_value=0.0), a, v)
+    sm = (v != 0).any(-1)
+    d = add('Dropout', dict(rate=.5), e, e.value)
+    for cls, n, g in (('SimpleRNN', 'rnn', 1), ('GRU', 'gru', 3), ('LSTM', 'lstm', 4)):
+        for src, mask, seq, back, zeros in ((d, m, True, False, False), (s, sm, False, False, False), (d, m, True, True, False), (s, sm, False, True, False), (s, sm, True, False, True), (d, m, True, True, True)):
+            wk, wu, wb = w(src.value.shape[2], 4 * g), w(4, 4 * g), w(2, 4 * g) if n == 'gru' else w(4 * g)
+            y, hn, _ = R.masked_rnn(n, src.value, mask, wk, wu, wb, back, zeros)
+            config = dict(units=4, activation='tanh', use_bias=True, return_sequences=seq, return_state=False, go_backwards=back, stateful=False, reset_after=True)
+            if n != 'rnn':
+                config['recurrent_activation'] = 'sigmoid'
+            if zeros:
+                config['zero_output_for_mask'] = True
+            last = add(cls, config, src, y if seq else hn, [('kernel', 'cell', wk), ('recurrent_kernel', 'cell', wu), ('bias', 'cell', wb)])
+            if seq and not back and not zeros:  # the mask goes on
+                k2, u2, b2 = w(4, 12), w(4, 12), w(2, 12)
+                add('GRU', dict(units=4, activation='tanh', recurrent_activation='sigmoid', use_bias=True, reset_after=True), last, R.masked_rnn('gru', y, mask, k2, u2, b2)[1],
+                    [('kernel', 'cell', k2), ('recurrent_kernel', 'cell', u2), ('bias', 'cell', b2)])
+    for mode, seq in (('concat', True), ('sum', False)):
+        ws = [(w(4, 16), w(4, 16), w(16)) for _ in range(2)]
+        y = [R.masked_rnn('lstm', e.value, m, *ws[i], backwards=bool(i)) for i in range(2)]
+        f, b = (y[0][0], y[1][0][:, ::-1]) if seq else (y[0][1], y[1][1])
+        config = dict(units=4, activation='tanh', recurrent_activation='sigmoid', use_bias=True, return_sequences=seq, name='lstm')
+        weights = [(f'{part}_lstm/{p}', f'{part}_layer/cell', arr) for part, trio in zip(('forward', 'backward'), ws) for p, arr in zip(('kernel', 'recurrent_kernel', 'bias'), trio)]
+        add('Bidirectional', dict(merge_mode=mode, layer={'class_name': 'LSTM', 'config': config}), e, np.concatenate([f, b], -1) if mode == 'concat' else f + b, weights)
+    add('GlobalAveragePooling1D', dict(), e, (e.value * m[..., None]).sum(1) / m.sum(1, keepdims=True))
+    table2 = w(9, 4)
+    e2 = add('Embedding', dict(input_dim=9, output_dim=4, mask_zero=True), net.input('ids2', np.array([[1, 0, 2, 3, 4], [1, 0, 0, 2, 8], [4, 3, 0, 0, 0], [1, 0, 3, 4, 0]], float)), None or table2[np.array([[1, 0, 2, 3, 4], [1, 0, 0, 2, 8], [4, 3, 0, 0, 0], [1, 0, 3, 4, 0]])], [('embeddings', '', table2)])
+    m2 = np.array([[1, 0, 2, 3, 4], [1, 0, 0, 2, 8], [4, 3, 0, 0, 0], [1, 0, 3, 4, 0]]) != 0
+    both = m & m2
+    t = add('Add', dict(), [e, e2], e.value + e2.value)
+    add('GlobalAveragePooling1D', dict(), t, (t.value * both[..., None]).sum(1) / np.maximum(both.sum(1, keepdims=True), 0))
+    line = add('Concatenate', dict(axis=1), [e, e2], np.concatenate([e.value, e2.value], 1))
+    mm = np.concatenate([m, m2], 1)
+    add('GlobalAveragePooling1D', dict(), line, (line.value * mm[..., None]).sum(1) / mm.sum(1, keepdims=True))
+    scores = e.value @ e2.value.transpose(0, 2, 1) - 1e9 * ~m2[:, None, :]
+    add('Attention', dict(use_scale=False, score_mode='dot'), [e, e2], (R.softmax(scores) @ e2.value) * m[..., None])
+    finish(net, kind)
+
+
+def conv_lstm(version, kind):
+    net = Net('conv_lstm' + ('_3' if version[0] == '3' else ''), version)
+    add = names(net)
+    clip, line = net.input('clip', x(2, 3, 6, 5, 2)), net.input('line', x(2, 4, 7, 3))
+    hard = R.ACTIVATIONS['hard_sigmoid_3' if version[0] == '3' else 'hard_sigmoid']
+    for pad, stride, seq, back, gate, k in (('same', 1, True, False, 'hard_sigmoid', 3), ('valid', 2, False, False, 'sigmoid', 3), ('same', 2, True, True, 'sigmoid', 2), ('valid', 1, False, True, 'sigmoid', 1)):
+        wk, wu, wb = w(k, k, 2, 16), w(k, k, 4, 16), w(16)
+        y, h, c = R.conv_lstm(clip.value, wk, wu, wb, stride, pad, np.tanh, hard if gate == 'hard_sigmoid' else R.sigmoid, back)
+        config = dict(filters=4, kernel_size=[k, k], strides=[stride, stride], padding=pad, data_format='channels_last', dilation_rate=[1, 1], activation='tanh', recurrent_activation=gate,
+                      use_bias=True, unit_forget_bias=True, return_sequences=seq, return_state=back, go_backwards=back, stateful=False)
+        value = y if seq else h
+        add('ConvLSTM2D', config, clip, [value, h, c] if back else value, [('kernel', 'cell', wk), ('recurrent_kernel', 'cell', wu), ('bias', 'cell', wb)])
+    wk, wu, wb = w(3, 3, 8), w(3, 2, 8), w(8)
+    add('ConvLSTM1D', dict(filters=2, kernel_size=[3], strides=[1], padding='same', dilation_rate=[1], activation='tanh', recurrent_activation='sigmoid', use_bias=True, return_sequences=True), line,
+        R.conv_lstm(line.value, wk, wu, wb, 1, 'same', np.tanh, R.sigmoid)[0], [('kernel', 'cell', wk), ('recurrent_kernel', 'cell', wu), ('bias', 'cell', wb)])
+    finish(net, kind)
+
+
+def cudnn():
+    net = Net('cudnn')
+    add = names(net)
+    a = net.input('a', x(2, 5, 3))
+    for cls, n, g in (('CuDNNGRU', 'gru', 3), ('CuDNNLSTM', 'lstm', 4)):
+        for seq, back in ((True, False), (False, True)):
+            wk, wu, wb = w(3, 4 * g), w(4, 4 * g), w(8 * g)
+            y, h, _ = R.rnn(n, a.value, wk, wu, wb.reshape(2, -1) if n == 'gru' else wb[:4 * g] + wb[4 * g:], backwards=back)
+            add(cls, dict(units=4, return_sequences=seq, go_backwards=back, stateful=False), a, y if seq else h, [('kernel', '', wk), ('recurrent_kernel', '', wu), ('bias', '', wb)])
+    finish(net, 'h5')
+
+
 def attention(version, kind):
     net = Net('attention' + ('_3' if version[0] == '3' else ''), version)
     add = names(net)
@@ -529,7 +608,7 @@ def refused():
     bad('text_weight', text)
 
     net = small()
-    for kind in ('Lambda', 'MyLayer', 'MyLayer', 'ConvLSTM2D'):
+    for kind in ('Lambda', 'MyLayer', 'MyLayer', 'ThinLayer'):
         net.layer(kind, f'{kind.lower()}_{len(net.layers)}', {}).nodes = [([net.inputs[0]], {})]
     bad('unknown_layers', lambda f: None, net)
 
@@ -540,7 +619,7 @@ def refused():
     net = Net('masked')
     a = net.input('ids', np.zeros((1, 4)))
     e = net.add('Embedding', 'embedding', dict(input_dim=9, output_dim=4, mask_zero=True), a, np.zeros((1, 4, 4)), [('embeddings', '', w(9, 4))])
-    net.outputs = [net.add('LSTM', 'lstm', dict(units=2), e, np.zeros((1, 2)), [('kernel', 'cell', w(4, 8)), ('recurrent_kernel', 'cell', w(2, 8)), ('bias', 'cell', w(8))])]
+    net.outputs = [net.add('Softmax', 'softmax', dict(axis=-1), e, np.zeros((1, 4, 4)))]
     bad('mask', lambda f: None, net)
 
     deep = json.dumps(small().config())
@@ -610,3 +689,8 @@ attention('2.15.0', 'h5')
 attention('3.5.0', 'keras')
 operations()
 refused()
+masks('2.15.0', 'h5')
+masks('3.5.0', 'keras')
+conv_lstm('2.15.0', 'h5')
+conv_lstm('3.5.0', 'keras')
+cudnn()

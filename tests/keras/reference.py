@@ -172,6 +172,35 @@ def rnn(kind, x, w, u, b, act=np.tanh, gate=sigmoid, reset_after=True, backwards
     return np.stack(out, axis=1), h, c
 
 
+def masked_rnn(kind, x, mask, w, u, b, backwards=False, zeros=False, **how):
+    """As rnn(), but steps that do not count leave the state as it is and give the output before, or 0."""
+    units = u.shape[0]
+    out, h, c = np.zeros((len(x), x.shape[1], units)), np.zeros((len(x), units)), np.zeros((len(x), units))
+    for r in range(len(x)):
+        before = np.zeros(units)
+        for k, t in enumerate(range(x.shape[1])[::-1] if backwards else range(x.shape[1])):
+            if mask[r, t]:
+                _, hn, cn = rnn(kind, x[r:r + 1, t:t + 1], w, u, b, h0=h[r:r + 1], c0=c[r:r + 1], **how)
+                h[r], c[r], before = hn[0], cn[0], hn[0]
+            out[r, k] = 0 if zeros and not mask[r, t] else before
+    return out, h, c
+
+
+def conv_lstm(x, w, u, b, strides, padding, act, gate, backwards=False):
+    """[batch, steps, ...spatial, channels] -> sequence in order of computation, state, cell."""
+    h = c = None
+    out = []
+    for t in (range(x.shape[1])[::-1] if backwards else range(x.shape[1])):
+        z = conv(x[:, t], w, b, strides, padding)
+        if h is None:
+            h = c = np.zeros(z.shape[:-1] + (z.shape[-1] // 4,))
+        i, f, g, o = np.split(z + conv(h, u, None, 1, 'same'), 4, axis=-1)
+        c = gate(f) * c + gate(i) * act(g)
+        h = gate(o) * act(c)
+        out.append(h)
+    return np.stack(out, 1), h, c
+
+
 def resize(x, height, width, nearest):
     """tf.image.resize: centres of pixels."""
     def taps(n, m):

@@ -326,7 +326,6 @@ def ssd_suppress(g, boxes, scores):
 
 def ssd():
     c = Case('ssd')
-    c.options = ['unwritable']
     g, w = c.graph, ssd_weights()
     images = rng.integers(0, 256, (2, 20, 24, 3)).astype(np.uint8)
     image = c.feed('image_tensor', images, (-1, -1, -1, 3))
@@ -443,7 +442,6 @@ def bert():
 
 def keras_lstm(masked):
     c = Case('keras_lstm_masked' if masked else 'keras_lstm')
-    c.options = ['unwritable']
     g = c.graph
     steps, batch, n_in, n = 5, 3, 4, 6
     seq = x(batch, steps, n_in)

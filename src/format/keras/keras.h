@@ -19,10 +19,9 @@ typedef struct kr_row { /* of keras_layers.def or keras_ops.def */
   uint32_t flags;
 } kr_row;
 
-enum { /* what becomes of a mask (mask_zero of Embedding, Masking) */
-  KR_MASK_PASSES = 1, /* the layer hands it on */
-  KR_MASK_COUNTS = 2, /* the result depends on it */
-  KR_MASK_MAKES = 4   /* the layer makes one, depending on its configuration */
+enum { /* what becomes of a mask (mask_zero of Embedding, Masking): else it ends here, or the lowering sees to it */
+  KR_MASK_PASSES = 1, /* the layer hands it on: of several, where all are set */
+  KR_MASK_REFUSED = 2 /* the result would depend on it, and that is not supported */
 };
 
 typedef struct kr_model kr_model;
@@ -58,7 +57,7 @@ typedef struct keras {
   HN_VEC(kr_layer *) layers; /* all, wrapped and nested ones too */
   hn_map owners;
   hn_str unknown, missing;
-  HN_VEC(bool) masked; /* by value: a mask comes with it */
+  HN_VEC(hn_id) masks; /* by value: which steps count, [batch, steps]; HN_NONE: all */
   uint64_t calls;
 } keras;
 
@@ -90,6 +89,9 @@ hone_status kr_build(keras *k, kr_model *m);
 /* Calls a layer that c->l wraps on one value; one result. */
 hn_id kr_call_child(kr_call *c, kr_layer *child, hn_id x);
 hone_status kr_call_layer(kr_call *c);
+/* The mask that comes with a value, HN_NONE: none; and one for it. */
+hn_id kr_mask(const kr_call *c, hn_id v);
+hone_status kr_set_mask(kr_call *c, hn_id v, hn_id mask);
 
 /* ---- for lowerings */
 hone_status kr_fail(const kr_call *c, hone_status st, const char *fmt, ...) __attribute__((format(printf, 3, 4)));

@@ -149,32 +149,41 @@ static hone_status gather_arguments(run *r, kr_call *c, const json_t *node, bool
 
 /* ---- masks */
 
-static bool masked(const keras *k, hn_id v) { return v < k->masked.n && k->masked.p[v]; }
+hn_id kr_mask(const kr_call *c, hn_id v) { return v < c->k->masks.n ? c->k->masks.p[v] : HN_NONE; }
 
-static hone_status set_masked(keras *k, hn_id v) {
-  size_t old = k->masked.n;
-  if (v == HN_NONE || !hn_reserve(&k->masked, (size_t)v + 1)) return hn_nomem(k->cx);
-  if (old <= v) {
-    memset(k->masked.p + old, 0, sizeof *k->masked.p * (v + 1 - old));
-    k->masked.n = (size_t)v + 1;
-  }
-  k->masked.p[v] = true;
+hone_status kr_set_mask(kr_call *c, hn_id v, hn_id mask) {
+  keras *k = c->k;
+  if (c->m.st || mask == HN_NONE) return c->m.st;
+  if (v == HN_NONE || !hn_reserve(&k->masks, (size_t)v + 1)) return hn_nomem(k->cx);
+  while (k->masks.n <= v) k->masks.p[k->masks.n++] = HN_NONE;
+  k->masks.p[v] = mask;
   return HONE_OK;
 }
 
-static hone_status pass_masks(kr_call *c) {
-  uint32_t flags = c->l->row->flags;
-  bool any = flags & KR_MASK_MAKES ? kj_bool(c->config, "mask_zero", hn_streq(c->l->kind, "Masking")) : false;
-  for (uint32_t i = 0; i < c->n_in && flags & KR_MASK_PASSES; i++) any = any || masked(c->k, c->in[i]);
-  for (uint32_t i = 0; any && i < c->n_out; i++) HN_TRY(set_masked(c->k, c->out[i]));
-  return HONE_OK;
+/* What a layer that hands masks on gives its outputs: steps that count in all inputs; behind one another where the inputs are. */
+static hn_id passed_mask(kr_call *c) {
+  hn_id all = HN_NONE, parts[KR_MAX_INPUTS];
+  bool behind = hn_streq(c->l->kind, "Concatenate") && kj_int(c->config, "axis", -1) == 1;
+  for (uint32_t i = 0; i < c->n_in && c->l->row->flags & KR_MASK_PASSES; i++) {
+    hn_id one = kr_mask(c, c->in[i]);
+    if (one != HN_NONE) all = all == HN_NONE ? one : hn_make2(&c->m, HN_And, all, one);
+  }
+  if (all == HN_NONE || !behind) return all;
+  for (uint32_t i = 0; i < c->n_in; i++) {
+    parts[i] = kr_mask(c, c->in[i]);
+    hn_id yes = parts[i] == HN_NONE ? hn_make_cast(&c->m, hn_make_scalar(&c->m, HONE_DTYPE_I32, 1), HONE_DTYPE_BOOL) : HN_NONE;
+    if (yes != HN_NONE) parts[i] = hn_make2(&c->m, HN_Expand, yes, kr_dims_of(c, c->in[i], 0, 2));
+  }
+  hn_id node = hn_make_node(&c->m, HN_Concat, parts, c->n_in, 1);
+  if (!c->m.st) hn_set_i(c->k->g, node, "axis", 1);
+  return hn_make_done(&c->m, node);
 }
 
 static hone_status refuse_masks(const kr_call *c) {
-  for (uint32_t i = 0; i < c->n_in && c->l->row->flags & KR_MASK_COUNTS; i++)
-    if (masked(c->k, c->in[i]))
-      return kr_fail(c, HONE_UNSUPPORTED, "its input comes with a mask (Embedding with mask_zero, or Masking), which it would have to "
-                     "heed; masks are not supported");
+  for (uint32_t i = 0; i < c->n_in && c->l->row->flags & KR_MASK_REFUSED; i++)
+    if (kr_mask(c, c->in[i]) != HN_NONE)
+      return kr_fail(c, HONE_UNSUPPORTED, "its input comes with a mask (Embedding with mask_zero, or Masking), which this layer would have to "
+                     "heed; that is not supported");
   return HONE_OK;
 }
 
@@ -192,11 +201,13 @@ hone_status kr_call_layer(kr_call *c) {
   }
   if (!c->n_in) return kr_fail(c, HONE_BAD_GRAPH, "it is called on nothing");
   HN_TRY(refuse_masks(c));
+  hn_id mask = passed_mask(c);
   hone_status st = l->row->lower(c, l->row->variant);
   if (!st) st = c->m.st;
   if (!st && k->g->oom) st = hn_nomem(k->cx);
   if (!st && !c->n_out) st = kr_fail(c, HONE_BAD_GRAPH, "it gives no result");
-  return st ? st : pass_masks(c);
+  for (uint32_t i = 0; i < c->n_out && !st; i++) st = kr_set_mask(c, c->out[i], mask);
+  return st;
 }
 
 /* The name of this call: a shared layer's later ones get a number. */

@@ -59,7 +59,7 @@ static hone_status finish(keras *k, const char *path, hone_status st) {
   for (size_t i = 0; i < k->layers.n; i++)
     for (int w = 0; w < KR_MAX_WEIGHTS; w++) hn_tensor_unref(k->layers.p[i]->w[w]);
   hn_vec_free(&k->layers);
-  hn_vec_free(&k->masked);
+  hn_vec_free(&k->masks);
   hn_map_free(&k->owners);
   hn_str_free(&k->unknown);
   hn_str_free(&k->missing);

@@ -33,6 +33,20 @@ static hn_id causal(kr_call *c, hn_id query, hn_id key, hn_dtype t) {
 
 static bool wants_causal(const kr_call *c) { return kj_bool(c->kwargs, "use_causal_mask", kj_bool(c->config, "causal", false)); }
 
+/* Which values a step may attend to, and for multi-head layers which steps attend and which keys: a mask [batch, query, key] of
+   what comes with them; HN_NONE: all. */
+static hn_id padding(kr_call *c, hn_id query, hn_id value, hn_id key) {
+  const hn_id of[3] = {query, value, key};
+  hn_id all = HN_NONE;
+  for (int i = 0; i < 3; i++) {
+    hn_id one = of[i] == HN_NONE ? HN_NONE : kr_mask(c, of[i]);
+    if (one == HN_NONE) continue;
+    one = hn_make2(&c->m, HN_Unsqueeze, one, hn_make_ints(&c->m, (int64_t[]){i ? 1 : 2}, 1));
+    all = all == HN_NONE ? one : hn_make2(&c->m, HN_And, all, one);
+  }
+  return all;
+}
+
 hone_status kr_lower_attention(kr_call *c, int additive) {
   hn_id q = c->in[0], v = c->in[1], k = c->n_in > 2 ? c->in[2] : c->in[1], weights, scores;
   hn_dtype t = hn_make_type(&c->m, q);
@@ -48,7 +62,12 @@ hone_status kr_lower_attention(kr_call *c, int additive) {
     if (c->l->w[0]) scores = hn_make2(&c->m, HN_Mul, scores, kr_weight(c, 0, NULL));
   }
   if (wants_causal(c)) scores = hn_make2(&c->m, HN_Add, scores, causal(c, q, k, t));
-  HN_TRY(kr_result(c, attend(c, scores, v, &weights)));
+  hn_id mask = padding(c, HN_NONE, v, HN_NONE), asks = kr_mask(c, q);
+  if (mask != HN_NONE) scores = hn_make2(&c->m, HN_Add, scores, penalty(c, mask, t));
+  hn_id y = attend(c, scores, v, &weights);
+  if (asks != HN_NONE) y = hn_make2(&c->m, HN_Mul, y, hn_make_cast(&c->m, hn_make2(&c->m, HN_Unsqueeze, asks, hn_make_ints(&c->m, (int64_t[]){2}, 1)), t));
+  HN_TRY(kr_result(c, y));
+  HN_TRY(kr_set_mask(c, y, asks));
   if (kj_bool(c->kwargs, "return_attention_scores", false)) c->out[c->n_out++] = weights;
   return HONE_OK;
 }
@@ -77,6 +96,10 @@ hone_status kr_lower_multi_head(kr_call *c, int variant) {
   hn_id query = hn_make2(&c->m, HN_Mul, project(c, q, 0, heads, size), hn_make_scalar(&c->m, t, 1 / sqrt((double)size)));
   hn_id keys = project(c, k, 2, heads, size), values = project(c, v, 4, heads, value_size);
   hn_id scores = hn_make2(&c->m, HN_MatMul, query, hn_make_transpose(&c->m, keys, (int64_t[]){0, 1, 3, 2}, 4));
+  hn_id pad = padding(c, q, v, k == v ? HN_NONE : k);
+  if (pad != HN_NONE && mask != HN_NONE) pad = hn_make2(&c->m, HN_Unsqueeze, pad, hn_make_ints(&c->m, (int64_t[]){1}, 1));
+  else if (pad != HN_NONE) mask = pad, pad = HN_NONE;
+  if (pad != HN_NONE) scores = hn_make2(&c->m, HN_Add, scores, penalty(c, pad, t));
   if (mask != HN_NONE) {
     if (kr_rank(c, mask) == 3) mask = hn_make2(&c->m, HN_Unsqueeze, mask, hn_make_ints(&c->m, (int64_t[]){1}, 1));
     scores = hn_make2(&c->m, HN_Add, scores, penalty(c, mask, t));
@@ -88,6 +111,7 @@ hone_status kr_lower_multi_head(kr_call *c, int variant) {
   y = hn_make2(&c->m, HN_MatMul, hn_make_reshape(&c->m, y, (int64_t[]){0, 0, flat[0]}, 3), kr_weight_as(c, 6, 2, flat));
   if (c->l->w[7]) y = hn_make2(&c->m, HN_Add, y, kr_weight_as(c, 7, 1, flat + 1));
   HN_TRY(kr_result(c, y));
+  HN_TRY(kr_set_mask(c, y, kr_mask(c, q)));
   if (kj_bool(c->kwargs, "return_attention_scores", false)) c->out[c->n_out++] = weights;
   return c->m.st;
 }

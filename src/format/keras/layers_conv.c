@@ -168,3 +168,96 @@ hone_status kr_lower_conv_transpose(kr_call *c, int n) {
   HN_TRY(set_transposed(c, node, &g));
   return finish(c, hn_make_done(&c->m, node));
 }
+
+/* ---- convolutional LSTM: input, forget, cell and output side by side in the channels */
+
+static hn_id joined(kr_call *c, const hn_id two[2]) {
+  hn_id node = hn_make_node(&c->m, HN_Concat, two, 2, 1);
+  if (!c->m.st) hn_set_i(c->k->g, node, "axis", 0);
+  return hn_make_done(&c->m, node);
+}
+
+/* Gate i of four, within a graph of channels first. */
+static hn_id gate(kr_call *c, hn_id z, int64_t filters, int64_t i) { return hn_make_slice(&c->m, z, 1, i * filters, (i + 1) * filters, 1); }
+
+/* One step: state and cell, and what the input gives the gates. */
+static hone_status convolution_step(kr_call *c, int32_t n, int64_t filters, const int64_t *perm, hn_dtype type, const hn_shape *state, const hn_shape *step) {
+  hn_graph *g = c->k->g;
+  geometry around = {.n = n, .same = true, .stride = {1, 1, 1}, .dilation = {1, 1, 1}};
+  for (int32_t i = 0; i < n; i++) around.kernel[i] = c->l->w[1]->dims[i];
+  hn_id h = hn_graph_add_input(g, "state", type, state), cell = hn_graph_add_input(g, "cell", type, state), x = hn_graph_add_input(g, "input", type, step);
+  if (h == HN_NONE || cell == HN_NONE || x == HN_NONE) return hn_nomem(c->k->cx);
+  hn_id z = hn_make2(&c->m, HN_Add, x, convolve(c, h, kr_weight(c, 1, perm), HN_NONE, &around, 1, false));
+  hn_id i = kr_activate(c, gate(c, z, filters, 0), "recurrent_activation"), f = kr_activate(c, gate(c, z, filters, 1), "recurrent_activation");
+  hn_id o = kr_activate(c, gate(c, z, filters, 3), "recurrent_activation"), candidate = kr_activate(c, gate(c, z, filters, 2), "activation");
+  hn_id next = hn_make2(&c->m, HN_Add, hn_make2(&c->m, HN_Mul, f, cell), hn_make2(&c->m, HN_Mul, i, candidate));
+  hn_id out = hn_make2(&c->m, HN_Mul, o, kr_activate(c, next, "activation"));
+  if (c->m.st) return c->m.st;
+  hn_graph_add_output(g, "state", out);
+  hn_graph_add_output(g, "cell", next);
+  hn_graph_add_output(g, "output", out);
+  return g->oom ? hn_nomem(c->k->cx) : HONE_OK;
+}
+
+/* All steps as a Scan over what the input gives the gates, [steps, batch, gates, ...]. */
+static hone_status scan_steps(kr_call *c, int32_t n, int64_t filters, const int64_t *perm, hn_id in, hn_id *node) {
+  hn_graph *outer = c->k->g, *body = hn_graph_create_nested(outer, c->m.name);
+  hn_id first = hn_make_done(&c->m, hn_make_node(&c->m, HN_Gather, (hn_id[]){in, hn_make_scalar(&c->m, HONE_DTYPE_I64, 0)}, 2, 1));
+  hn_id one = gate(c, first, filters, 0), zero = hn_make_scalar(&c->m, hn_make_type(&c->m, in), 0);
+  hn_id state = hn_make2(&c->m, HN_Expand, zero, kr_dims_of(c, one, 0, INT64_MAX));
+  if (!body) return hn_nomem(c->k->cx);
+  hone_status st = c->m.st;
+  hn_shape of_state = hn_shape_unknown(), of_step = of_state;
+  if (!st) of_state = hn_value_at(outer, state)->shape, of_step = hn_value_at(outer, first)->shape;
+  c->k->g = c->m.g = body;
+  if (!st) st = convolution_step(c, n, filters, perm, hn_value_at(outer, in)->dtype, &of_state, &of_step);
+  c->k->g = c->m.g = outer;
+  if (!st) *node = kr_main(c, HN_Scan, (hn_id[]){state, state, in}, 3, 3);
+  if (!st) st = c->m.st;
+  if (st) {
+    hn_graph_destroy(body);
+    return st;
+  }
+  hn_set_i(outer, *node, "captures", 0);
+  hn_set_i(outer, *node, "num_scan_inputs", 1);
+  hn_set_graph(outer, *node, "body", body);
+  hn_make_done(&c->m, *node);
+  return c->m.st;
+}
+
+hone_status kr_lower_conv_lstm(kr_call *c, int n) {
+  static const int64_t perms[3][5] = {{2, 1, 0}, {3, 2, 0, 1}, {4, 3, 0, 1, 2}};
+  geometry g;
+  int64_t filters = kj_int(c->config, "filters", -1), four = 4 * filters, want[5] = {-1, -1, -1, -1, -1}, turned[6] = {1, 0, 2, 3, 4, 5};
+  bool back = kj_bool(c->config, "go_backwards", false);
+  hn_id node = HN_NONE;
+  HN_TRY(read_geometry(c, n, c->l->w[0], &g));
+  if (kr_rank(c, c->in[0]) != n + 3) return kr_fail(c, HONE_BAD_GRAPH, "its input has %d dimensions; it takes %d", kr_rank(c, c->in[0]), n + 3);
+  if (kj_bool(c->config, "stateful", false)) return kr_fail(c, HONE_UNSUPPORTED, "stateful=True keeps a state from one run to the next; save it with stateful=False");
+  if (c->n_in > 1 || c->n_named) return kr_fail(c, HONE_UNSUPPORTED, "initial states are not supported here");
+  if (filters < 1 || filters > 1 << 24 || g.causal) return kr_fail(c, HONE_BAD_GRAPH, "its filters are not a positive number, or it is causal");
+  want[n + 1] = four;
+  HN_TRY(kr_expect(c, 0, "kernel", n + 2, want));
+  want[n] = filters;
+  HN_TRY(kr_expect(c, 1, "recurrent_kernel", n + 2, want));
+  HN_TRY(kr_expect(c, 2, "bias", 1, &four));
+  /* the input's part of the gates, of all steps at once */
+  hn_id front = kr_dims_of(c, c->in[0], 0, 2), rest = kr_dims_of(c, c->in[0], 2, INT64_MAX);
+  hn_id flat[2] = {hn_make_ints(&c->m, (int64_t[]){-1}, 1), rest};
+  hn_id x = kr_to_first(c, hn_make2(&c->m, HN_Reshape, c->in[0], joined(c, flat)));
+  hn_id y = convolve(c, x, kr_weight(c, 0, perms[n - 1]), kr_weight(c, 2, NULL), &g, 1, false);
+  hn_id wide[2] = {front, kr_dims_of(c, y, 1, INT64_MAX)};
+  hn_id in = hn_make_transpose(&c->m, hn_make2(&c->m, HN_Reshape, y, joined(c, wide)), turned, (size_t)n + 3);
+  if (back) in = hn_make_slice(&c->m, in, 0, -1, INT64_MIN, -1);
+  HN_TRY(c->m.st);
+  HN_TRY(scan_steps(c, n, filters, perms[n - 1], in, &node));
+  hn_id state = kr_to_last(c, hn_make_out(&c->m, node, 0)), cell = kr_to_last(c, hn_make_out(&c->m, node, 1)), every = hn_make_out(&c->m, node, 2);
+  if (!kr_channels_first(c)) { /* [steps, batch, channels, ...] to [batch, steps, ..., channels] */
+    for (int32_t i = 0; i < n; i++) turned[i + 2] = i + 3;
+    turned[n + 2] = 2;
+  }
+  every = hn_make_transpose(&c->m, every, turned, (size_t)n + 3);
+  HN_TRY(kr_result(c, kj_bool(c->config, "return_sequences", false) ? every : state));
+  if (kj_bool(c->config, "return_state", false)) c->out[c->n_out++] = state, c->out[c->n_out++] = cell;
+  return c->m.st;
+}

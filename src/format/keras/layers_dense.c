@@ -58,17 +58,21 @@ hone_status kr_lower_embedding(kr_call *c, int variant) {
   hn_id index = t == HONE_DTYPE_I64 ? c->in[0] : hn_make_cast(&c->m, c->in[0], HONE_DTYPE_I32);
   hn_id node = kr_main(c, HN_Gather, (hn_id[]){kr_weight(c, 0, NULL), index}, 2, 1);
   if (!c->m.st) hn_set_i(c->k->g, node, "axis", 0);
-  return kr_result(c, hn_make_done(&c->m, node));
+  HN_TRY(kr_result(c, hn_make_done(&c->m, node)));
+  if (!kj_bool(c->config, "mask_zero", false)) return HONE_OK;
+  return kr_set_mask(c, c->out[0], hn_make1(&c->m, HN_Not, hn_make2(&c->m, HN_Equal, c->in[0], hn_make_scalar(&c->m, t, 0))));
 }
 
-/* Steps all of whose elements are the mask's value become 0. */
+/* Steps all of whose elements are the mask's value become 0, and do not count. */
 hone_status kr_lower_masking(kr_call *c, int variant) {
   hn_dtype t = hn_make_type(&c->m, c->in[0]);
   hn_id x = c->in[0], at = hn_make_scalar(&c->m, t, kj_real(c->config, "mask_value", 0));
   (void)variant;
   hn_id other = hn_make_cast(&c->m, hn_make1(&c->m, HN_Not, hn_make2(&c->m, HN_Equal, x, at)), t);
   hn_id any = hn_make_reduce(&c->m, HN_ReduceMax, other, (int64_t[]){-1}, 1, true);
-  return kr_result(c, hn_make_done(&c->m, kr_main(c, HN_Mul, (hn_id[]){x, any}, 2, 1)));
+  HN_TRY(kr_result(c, hn_make_done(&c->m, kr_main(c, HN_Mul, (hn_id[]){x, any}, 2, 1))));
+  hn_id steps = hn_make2(&c->m, HN_Squeeze, any, hn_make_ints(&c->m, (int64_t[]){-1}, 1));
+  return kr_set_mask(c, c->out[0], hn_make_cast(&c->m, steps, HONE_DTYPE_BOOL));
 }
 
 /* ConvNeXt's factor per channel. */

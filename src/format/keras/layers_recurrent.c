@@ -7,7 +7,7 @@
 typedef struct recurrent {
   hn_op op;
   int64_t units, gates, input;
-  bool reset_after, sequences, states, backwards;
+  bool reset_after, sequences, states, backwards, zeros; /* zeros: of steps that do not count */
 } recurrent;
 
 static const int from_gate[3][4] = {{0}, {0, 1, 2}, {0, 3, 1, 2}}; /* our gate -> Keras' */
@@ -18,19 +18,20 @@ static hone_status read_config(kr_call *c, const kr_layer *l, hn_op op, recurren
   const hn_tensor *w = l->w[0], *u = l->w[1], *b = l->w[2];
   *r = (recurrent){.op = op, .gates = op == HN_LSTM ? 4 : op == HN_GRU ? 3 : 1, .units = kj_int(l->config, "units", -1),
                    .sequences = kj_bool(l->config, "return_sequences", false), .states = kj_bool(l->config, "return_state", false),
-                   .backwards = kj_bool(l->config, "go_backwards", false)};
+                   .backwards = kj_bool(l->config, "go_backwards", false), .zeros = kj_bool(l->config, "zero_output_for_mask", false)};
+  bool cudnn = strncmp(l->kind, "CuDNN", 5) == 0; /* two biases, one behind the other */
   if (kj_bool(l->config, "stateful", false)) return kr_fail(c, HONE_UNSUPPORTED, "stateful=True keeps a state from one run to the next; save it with stateful=False");
   if (kj_bool(l->config, "time_major", false)) return kr_fail(c, HONE_UNSUPPORTED, "time_major is not supported");
   if (kr_rank(c, c->in[0]) != 3) return kr_fail(c, HONE_BAD_GRAPH, "its input has %d dimensions; it takes 3", kr_rank(c, c->in[0]));
   r->input = kr_dim(c, c->in[0], 2);
   if (r->units < 1 || r->units > 1 << 24 || r->input < 1) return kr_fail(c, HONE_BAD_GRAPH, "its units or its input's features are not a fixed number");
-  int64_t columns = r->units * r->gates, one[1] = {columns}, two[2] = {2, columns}, kernel[2] = {r->input, columns}, state[2] = {r->units, columns};
+  int64_t columns = r->units * r->gates, one[1] = {columns}, two[2] = {2, columns}, pair[1] = {2 * columns}, kernel[2] = {r->input, columns}, state[2] = {r->units, columns};
   kr_layer *own = c->l;
   c->l = (kr_layer *)(uintptr_t)l;
   hone_status st = kr_expect(c, 0, "kernel", 2, kernel);
   if (!st) st = kr_expect(c, 1, "recurrent_kernel", 2, state);
-  r->reset_after = op == HN_GRU && kj_bool(l->config, "reset_after", b && b->rank == 2);
-  if (!st && b) st = r->reset_after ? kr_expect(c, 2, "bias", 2, two) : kr_expect(c, 2, "bias", 1, one);
+  r->reset_after = op == HN_GRU && (cudnn || kj_bool(l->config, "reset_after", b && b->rank == 2));
+  if (!st && b) st = cudnn ? kr_expect(c, 2, "bias", 1, pair) : r->reset_after ? kr_expect(c, 2, "bias", 2, two) : kr_expect(c, 2, "bias", 1, one);
   c->l = own;
   return st || (w && u) ? st : kr_fail(c, HONE_BAD_GRAPH, "it has no kernels");
 }
@@ -49,13 +50,13 @@ static hn_id gate_rows(kr_call *c, const recurrent *r, const hn_tensor *w) {
   return hn_make_constant(&c->m, t);
 }
 
-/* [1, 2 * gates * units]: of the input, then of the state (0 but for GRUs with reset_after). */
+/* [1, 2 * gates * units]: of the input, then of the state (0 but for GRUs with reset_after, and cuDNN's layers). */
 static hn_id gate_bias(kr_call *c, const recurrent *r, const hn_tensor *b) {
   int64_t columns = r->gates * r->units;
   hn_tensor *t = NULL;
   if (!b) return HN_NONE;
   if (!c->m.st) c->m.st = hn_tensor_create(c->k->cx, b->dtype, 2, (int64_t[]){1, 2 * columns}, &t);
-  for (int half = 0; half < (b->rank == 2 ? 2 : 1) && !c->m.st; half++)
+  for (int half = 0; half < (b->count == 2 * columns ? 2 : 1) && !c->m.st; half++)
     for (int64_t g = 0; g < r->gates; g++)
       memcpy((char *)t->data + (size_t)(half * columns + g * r->units) * hone_dtype_size(b->dtype),
              (const char *)b->data + (size_t)(half * columns + gate_order(r->op)[g] * r->units) * hone_dtype_size(b->dtype),
@@ -118,12 +119,68 @@ static hn_id initial(kr_call *c, hn_id state) {
 
 static hn_id squeezed(kr_call *c, hn_id x, int64_t axis) { return hn_make2(&c->m, HN_Squeeze, x, hn_make_ints(&c->m, &axis, 1)); }
 
+/* Steps that do not count are left out: those that do are moved to the front, and the layer told how many there are. */
+typedef struct steps {
+  hn_id mask, counted, length, front; /* [batch, steps], how many count up to each, int32 [batch], where each of the front comes from */
+} steps;
+
+static hn_id picked_steps(kr_call *c, hn_id x, hn_id index) {
+  hn_id node = hn_make_node(&c->m, HN_GatherND, (hn_id[]){x, hn_make2(&c->m, HN_Unsqueeze, index, hn_make_ints(&c->m, (int64_t[]){2}, 1))}, 2, 1);
+  if (!c->m.st) hn_set_i(c->k->g, node, "batch_dims", 1);
+  return hn_make_done(&c->m, node);
+}
+
+static steps steps_that_count(kr_call *c, hn_id mask) {
+  hn_id one = hn_make_cast(&c->m, mask, HONE_DTYPE_I64), n = kr_dims_of(c, mask, 1, 2), zero = hn_make_scalar(&c->m, HONE_DTYPE_I64, 0);
+  hn_id axis = hn_make_scalar(&c->m, HONE_DTYPE_I64, 1), all = hn_make2(&c->m, HN_Squeeze, n, hn_make_ints(&c->m, (int64_t[]){0}, 1));
+  steps s = {.mask = mask};
+  s.counted = hn_make2(&c->m, HN_CumSum, one, axis);
+  s.length = hn_make_cast(&c->m, hn_make_reduce(&c->m, HN_ReduceSum, one, (int64_t[]){1}, 1, false), HONE_DTYPE_I32);
+  /* sorted by whether they count, then by time */
+  hn_id time = hn_make_done(&c->m, hn_make_node(&c->m, HN_Range, (hn_id[]){zero, all, axis}, 3, 1));
+  hn_id key = hn_make2(&c->m, HN_Sub, hn_make2(&c->m, HN_Mul, one, all), time);
+  hn_id top = hn_make_node(&c->m, HN_TopK, (hn_id[]){key, n}, 2, 2);
+  hn_make_done(&c->m, top);
+  s.front = hn_make_out(&c->m, top, 1);
+  return s;
+}
+
+/* The sequence with an output for every step again: where a step does not count, that of the one computed before, or 0. */
+static hn_id spread_steps(kr_call *c, const recurrent *r, const steps *s, hn_id y) {
+  hn_id one = hn_make_cast(&c->m, s->mask, HONE_DTYPE_I64), zero = hn_make_scalar(&c->m, HONE_DTYPE_I64, 0), least = hn_make_scalar(&c->m, HONE_DTYPE_I64, 1);
+  hn_id at = hn_make2(&c->m, HN_Sub, s->counted, r->backwards ? one : least), there;
+  if (r->backwards) {
+    hn_id length = hn_make2(&c->m, HN_Unsqueeze, hn_make_cast(&c->m, s->length, HONE_DTYPE_I64), hn_make_ints(&c->m, (int64_t[]){1}, 1));
+    there = hn_make2(&c->m, HN_Less, at, length);
+  } else {
+    there = hn_make2(&c->m, HN_GreaterOrEqual, at, zero);
+  }
+  hn_id last = hn_make2(&c->m, HN_Sub, kr_dims_of(c, s->mask, 1, 2), least);
+  at = hn_make2(&c->m, HN_Max, hn_make2(&c->m, HN_Min, at, last), zero);
+  if (r->zeros) there = hn_make2(&c->m, HN_And, there, s->mask);
+  there = hn_make2(&c->m, HN_Unsqueeze, there, hn_make_ints(&c->m, (int64_t[]){2}, 1));
+  hn_id in[3] = {there, picked_steps(c, y, at), hn_make_scalar(&c->m, hn_make_type(&c->m, y), 0)};
+  return hn_make_done(&c->m, hn_make_node(&c->m, HN_Where, in, 3, 1));
+}
+
+/* The mask of a call: of its first input, or given by keyword. */
+static hn_id mask_of(kr_call *c) {
+  hn_id given = kr_named(c, "mask");
+  return given != HN_NONE ? given : kr_mask(c, c->in[0]);
+}
+
 /* The sequence comes in the order of the input's steps, also backwards. */
 static hone_status recur(kr_call *c, const kr_layer *l, const recurrent *r, hn_id x, const hn_id *states, bool main, outputs *out) {
   hn_graph *g = c->k->g;
+  hn_id mask = mask_of(c);
+  steps s = {.length = HN_NONE};
+  if (mask != HN_NONE) {
+    s = steps_that_count(c, mask);
+    x = picked_steps(c, x, s.front);
+  }
   hn_id in[7] = {hn_make_transpose(&c->m, x, (int64_t[]){1, 0, 2}, 3), gate_rows(c, r, l->w[0]), gate_rows(c, r, l->w[1]),
-                 gate_bias(c, r, l->w[2]), HN_NONE, initial(c, states[0]), initial(c, states[1])};
-  uint32_t n_in = in[6] != HN_NONE ? 7 : in[5] != HN_NONE ? 6 : in[3] != HN_NONE ? 4 : 3, n_out = r->op == HN_LSTM ? 3 : 2;
+                 gate_bias(c, r, l->w[2]), s.length, initial(c, states[0]), initial(c, states[1])};
+  uint32_t n_in = in[6] != HN_NONE ? 7 : in[5] != HN_NONE ? 6 : in[4] != HN_NONE ? 5 : in[3] != HN_NONE ? 4 : 3, n_out = r->op == HN_LSTM ? 3 : 2;
   hn_id node = main ? kr_main(c, r->op, in, n_in, n_out) : hn_make_node(&c->m, r->op, in, n_in, n_out);
   if (c->m.st) return c->m.st;
   hn_set_i(g, node, "hidden_size", r->units);
@@ -133,6 +190,7 @@ static hone_status recur(kr_call *c, const kr_layer *l, const recurrent *r, hn_i
   hn_id y = hn_make_done(&c->m, node), h = hn_make_out(&c->m, node, 1), cell = hn_make_out(&c->m, node, 2 - (n_out < 3));
   *out = (outputs){hn_make_transpose(&c->m, squeezed(c, y, 1), (int64_t[]){1, 0, 2}, 3), squeezed(c, h, 0), HN_NONE};
   if (r->op == HN_LSTM) out->cell = squeezed(c, cell, 0);
+  if (mask != HN_NONE) out->sequence = spread_steps(c, r, &s, out->sequence);
   return c->m.st;
 }
 
@@ -163,6 +221,7 @@ hone_status kr_lower_recurrent(kr_call *c, int variant) {
   HN_TRY(recur(c, c->l, &r, c->in[0], states, true, &o));
   if (r.sequences && r.backwards) o.sequence = reversed(c, o.sequence); /* Keras gives it in the order it was computed */
   HN_TRY(kr_result(c, r.sequences ? o.sequence : o.state));
+  if (r.sequences) HN_TRY(kr_set_mask(c, c->out[0], mask_of(c)));
   add_states(c, &r, &o);
   return HONE_OK;
 }
@@ -196,6 +255,7 @@ hone_status kr_lower_bidirectional(kr_call *c, int variant) {
     merged = hn_make_done(&c->m, node);
     HN_TRY(kr_result(c, merged));
   }
+  for (uint32_t i = 0; i < c->n_out && r[0].sequences; i++) HN_TRY(kr_set_mask(c, c->out[i], mask_of(c)));
   for (int i = 0; i < 2; i++) add_states(c, &r[i], &o[i]);
   return c->m.st;
 }

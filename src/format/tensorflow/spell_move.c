@@ -123,12 +123,24 @@ void tg_spell_split(tg *t, const hn_node *n, const char *op) {
   int32_t axis, rank = tg_shape_of(t, n->in[0])->rank;
   bool last = rank > 2 && tg_prefers_last(t, n->in[0]);
   int64_t *sizes = hn_arena_alloc(t->arena, sizeof *sizes * n->n_out);
+  bool known = true;
   if (!sizes || !axis_of(t, n, 0, &axis)) return;
   for (uint32_t i = 0; i < n->n_out; i++) {
     const hn_shape *s = n->out[i] == HN_NONE ? NULL : tg_shape_of(t, n->out[i]);
     const hn_tensor *given = hn_const(t->g, hn_in(n, 1));
-    sizes[i] = given ? hn_tensor_i(given, i) : s && s->rank == rank ? s->d[axis] : -1;
-    if (sizes[i] < 0) tg_refuse(t, "the sizes of its parts are not known");
+    sizes[i] = given ? hn_tensor_i(given, i) : s && s->rank == rank && hn_dim_fixed(s->d[axis]) ? s->d[axis] : -1;
+    known = known && sizes[i] >= 0;
+  }
+  if (!known && hn_in(n, 1) != HN_NONE) tg_refuse(t, "the sizes of its parts are not known");
+  if (!known) { /* equal ones */
+    const char *of = tg_plain(t, n->in[0]), *along = tg_number(t, axis);
+    tg_node *even = tg_add(t, "Split", NULL);
+    tg_input(t, even, along);
+    tg_input(t, even, of);
+    tg_int(t, even, "num_split", n->n_out);
+    tg_type(t, even, "T", tg_dtype(t, n->in[0]));
+    for (uint32_t i = 0; i < n->n_out; i++) tg_set_plain(t, n->out[i], tg_out(t, even, i));
+    return;
   }
   const char *x = last ? tg_last(t, n->in[0]) : tg_plain(t, n->in[0]), *cut = tg_numbers(t, sizes, n->n_out);
   const char *where = tg_number(t, last ? tg_last_axis(axis, rank) : axis);
@@ -319,15 +331,28 @@ void tg_spell_tile(tg *t, const hn_node *n, const char *op) {
 
 /* ---- indices. ONNX counts negative ones from the end, TensorFlow does not have them. */
 
-static const char *counted_from_0(tg *t, hn_id v, int64_t size) {
+/* `of` and `axis`: the dimension that is counted, where its size is open (-1). HN_NONE: there is none to ask. */
+static const char *counted_from_0(tg *t, hn_id v, int64_t size, hn_id of, int32_t axis) {
   const hn_tensor *c = hn_const(t->g, v);
   hn_dtype type = tg_dtype(t, v);
-  bool may = c == NULL && hn_streq(hn_meta_get(t->g, "format"), "ONNX");
+  bool may = c == NULL && t->counts_back;
   for (int64_t i = 0; c && i < c->count; i++) may = may || hn_tensor_i(c, (size_t)i) < 0;
   const char *x = tg_plain(t, v);
   if (!may) return x;
-  if (size < 0) tg_refuse(t, "its indices may be negative and the size of the dimension is open");
-  return tg2(t, "FloorMod", type, x, tg_scalar(t, type, (double)size));
+  if (size >= 0) return tg2(t, "FloorMod", type, x, tg_scalar(t, type, (double)size));
+  if (of == HN_NONE || (type != HONE_DTYPE_I64 && type != HONE_DTYPE_I32)) tg_refuse(t, "its indices may be negative and the size of the dimension is open");
+  if (t->st) return NULL;
+  hn_shape one = hn_shape_of(1, (int64_t[]){1});
+  const char *n = tg_reshape(t, HONE_DTYPE_I64, vector_slice(t, shape_tensor(t, of), axis, axis + 1), &one, NULL);
+  if (type == HONE_DTYPE_I32) {
+    tg_node *narrow = tg_add(t, "Cast", NULL);
+    tg_input(t, narrow, n);
+    tg_type(t, narrow, "SrcT", HONE_DTYPE_I64);
+    tg_type(t, narrow, "DstT", HONE_DTYPE_I32);
+    n = tg_out(t, narrow, 0);
+  }
+  hn_shape none = hn_shape_of(0, NULL);
+  return tg2(t, "FloorMod", type, x, tg_reshape(t, type, n, &none, NULL));
 }
 
 static void gather(tg *t, const hn_node *n, const char *x, const char *index, const char *axis, int64_t batch) {
@@ -346,7 +371,7 @@ void tg_spell_gather(tg *t, const hn_node *n, const char *op) {
   int32_t axis;
   const hn_shape *s = tg_shape_of(t, n->in[0]);
   if (!axis_of(t, n, 0, &axis)) return;
-  const char *x = tg_plain(t, n->in[0]), *i = counted_from_0(t, n->in[1], hn_dim_fixed(s->d[axis]) ? s->d[axis] : -1), *where = tg_number(t, axis);
+  const char *x = tg_plain(t, n->in[0]), *i = counted_from_0(t, n->in[1], hn_dim_fixed(s->d[axis]) ? s->d[axis] : -1, n->in[0], axis), *where = tg_number(t, axis);
   (void)op;
   gather(t, n, x, i, where, 0);
 }
@@ -398,7 +423,7 @@ void tg_spell_one_hot(tg *t, const hn_node *n, const char *op) {
     tg_refuse(t, "its values are not constant, or its indices are no integers");
     return;
   }
-  const char *i = counted_from_0(t, n->in[0], depth ? hn_tensor_i(depth, 0) : -1), *d = depth ? tg_number(t, hn_tensor_i(depth, 0)) : computed_depth(t, n->in[1]);
+  const char *i = counted_from_0(t, n->in[0], depth ? hn_tensor_i(depth, 0) : -1, HN_NONE, 0), *d = depth ? tg_number(t, hn_tensor_i(depth, 0)) : computed_depth(t, n->in[1]);
   const char *on = tg_scalar(t, type, hn_tensor_f(values, 1)), *off = tg_scalar(t, type, hn_tensor_f(values, 0));
   tg_node *node = tg_add(t, op, NULL);
   tg_input(t, node, i);
@@ -423,11 +448,11 @@ void tg_spell_top_k(tg *t, const hn_node *n, const char *op) {
   hn_dtype type = tg_dtype(t, n->in[0]);
   const hn_tensor *k = hn_const(t->g, n->in[1]);
   if (!axis_of(t, n, -1, &axis)) return;
-  if (axis != rank - 1 || !k || !hn_attr_i(n, "largest", 1)) {
-    tg_refuse(t, "only the largest along the last dimension, of a fixed number, have a spelling in TensorFlow");
+  if (axis != rank - 1 || !hn_attr_i(n, "largest", 1)) {
+    tg_refuse(t, "only the largest along the last dimension have a spelling in TensorFlow");
     return;
   }
-  const char *x = tg_plain(t, n->in[0]), *count = tg_number(t, hn_tensor_i(k, 0));
+  const char *x = tg_plain(t, n->in[0]), *count = k ? tg_number(t, hn_tensor_i(k, 0)) : computed_depth(t, n->in[1]);
   tg_node *node = tg_add(t, op, NULL);
   tg_input(t, node, x);
   tg_input(t, node, count);

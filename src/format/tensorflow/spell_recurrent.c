@@ -98,8 +98,8 @@ static bool read_cell(tg *t, const hn_node *n, int64_t d, cell *c) {
     tg_refuse(t, "its weights are computed, not constant");
     return false;
   }
-  if (hn_attr_i(n, "layout", 0) || hn_attr_f(n, "clip", 0) != 0 || hn_in(n, 4) != HN_NONE || hn_in(n, 7) != HN_NONE || hn_attr_i(n, "input_forget", 0)) {
-    tg_refuse(t, "its layout, clip, sequence lengths or peepholes have no spelling in TensorFlow");
+  if (hn_attr_i(n, "layout", 0) || hn_attr_f(n, "clip", 0) != 0 || hn_in(n, 7) != HN_NONE || hn_attr_i(n, "input_forget", 0)) {
+    tg_refuse(t, "its layout, clip or peepholes have no spelling in TensorFlow");
     return false;
   }
   const double *alpha, *beta;
@@ -165,6 +165,31 @@ static const char *initial(tg *t, const hn_node *n, uint32_t i, int64_t d, int64
   return tg_out(t, node, (uint32_t)d);
 }
 
+/* [batch, 1]: is step `at` within each sequence? NULL: all are whole. */
+static const char *within(tg *t, const hn_node *n, int64_t at) {
+  if (hn_in(n, 4) == HN_NONE) return NULL;
+  hn_dtype type = tg_dtype(t, n->in[4]);
+  const char *yes = tg2(t, "Greater", type, tg_plain(t, n->in[4]), tg_scalar(t, type, (double)at)), *axis = tg_number(t, 1);
+  tg_node *wide = tg_add(t, "ExpandDims", NULL);
+  tg_input(t, wide, yes);
+  tg_input(t, wide, axis);
+  tg_type(t, wide, "T", HONE_DTYPE_BOOL);
+  tg_type(t, wide, "Tdim", HONE_DTYPE_I32);
+  return tg_out(t, wide, 0);
+}
+
+/* `then` where the step is within the sequence, else `otherwise` (NULL: zeros). */
+static const char *chosen(tg *t, hn_dtype type, const char *within, const char *then, const char *otherwise) {
+  if (!within || !then) return then;
+  if (!otherwise) otherwise = tg1(t, "ZerosLike", type, then);
+  tg_node *node = tg_add(t, "SelectV2", NULL);
+  tg_input(t, node, within);
+  tg_input(t, node, then);
+  tg_input(t, node, otherwise);
+  tg_type(t, node, "T", type);
+  return tg_out(t, node, 0);
+}
+
 void tg_spell_recurrent(tg *t, const hn_node *n, const char *op) {
   const hn_shape *in = tg_shape_of(t, n->in[0]);
   hn_dtype type = tg_dtype(t, n->in[0]);
@@ -187,8 +212,11 @@ void tg_spell_recurrent(tg *t, const hn_node *n, const char *op) {
     const char *h = initial(t, n, 5, d, directions), *cs = initial(t, n, 6, d, directions);
     for (int64_t s = 0; s < steps && !t->st; s++) {
       int64_t at = backwards ? steps - 1 - s : s;
+      const char *before[2] = {h, cs}, *runs = within(t, n, at);
       step(t, &c, tg_out(t, parts, (uint32_t)at), &h, &cs);
-      y[d * steps + at] = h;
+      y[d * steps + at] = chosen(t, type, runs, h, NULL);
+      h = chosen(t, type, runs, h, before[0]);
+      cs = chosen(t, type, runs, cs, before[1]);
     }
     ends[d][0] = h;
     ends[d][1] = cs;

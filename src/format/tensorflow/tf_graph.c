@@ -88,6 +88,11 @@ void tg_type(tg *t, tg_node *n, const char *key, hn_dtype dtype) {
   if (v) v->value_case = TENSORFLOW__ATTR_VALUE__VALUE_TYPE, v->type = (Tensorflow__DataType)tf;
 }
 
+void tg_resource_type(tg *t, tg_node *n, const char *key) {
+  Tensorflow__AttrValue *v = attr(t, n, key);
+  if (v) v->value_case = TENSORFLOW__ATTR_VALUE__VALUE_TYPE, v->type = TENSORFLOW__DATA_TYPE__DT_RESOURCE;
+}
+
 void tg_int(tg *t, tg_node *n, const char *key, int64_t x) {
   Tensorflow__AttrValue *v = attr(t, n, key);
   if (v) v->value_case = TENSORFLOW__ATTR_VALUE__VALUE_I, v->i = x;
@@ -179,7 +184,7 @@ const char *tg2(tg *t, const char *op, hn_dtype type, const char *a, const char 
 static const char *same_const(tg *t, const hn_tensor *v, uint64_t digest) {
   for (size_t i = 0; i < t->consts.n; i++) {
     const hn_tensor *c = t->consts.p[i].data;
-    if (t->consts.p[i].digest != digest || c->dtype != v->dtype || c->rank != v->rank || c->bytes != v->bytes) continue;
+    if (t->consts.p[i].outside || t->consts.p[i].digest != digest || c->dtype != v->dtype || c->rank != v->rank || c->bytes != v->bytes) continue;
     if (memcmp(c->dims, v->dims, (size_t)v->rank * sizeof *v->dims) == 0 && memcmp(c->data, v->data, v->bytes) == 0) return t->consts.p[i].tensor;
   }
   return NULL;
@@ -203,7 +208,7 @@ static const char *write_const(tg *t, const hn_tensor *v, const char *wanted) {
   a->value_case = TENSORFLOW__ATTR_VALUE__VALUE_TENSOR;
   a->tensor = p;
   const char *out = tg_out(t, n, 0);
-  if (v->bytes >= LARGE && !hn_push(&t->consts, ((tg_constant){digest, v, out})) && !t->st) t->st = hn_nomem(t->cx);
+  if (v->bytes >= LARGE && !hn_push(&t->consts, ((tg_constant){digest, v, out, 0})) && !t->st) t->st = hn_nomem(t->cx);
   return out;
 }
 

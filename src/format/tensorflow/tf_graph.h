@@ -19,6 +19,7 @@ typedef struct tg_constant {
   uint64_t digest;
   const hn_tensor *data;
   const char *tensor;
+  uint32_t outside; /* of how many loops or conditions being written: nodes within cannot read it */
 } tg_constant;
 
 typedef struct tg {
@@ -31,6 +32,7 @@ typedef struct tg {
   HN_VEC(hn_tensor *) own; /* constants made here */
   HN_VEC(tg_constant) consts; /* large ones that are written: an equal one is not written again */
   const hn_node *at; /* the node being spelled */
+  bool counts_back; /* computed indices may be negative, as ONNX has them */
   hone_status st;   /* the first failure sticks */
 } tg;
 
@@ -38,6 +40,7 @@ typedef struct tg {
 tg_node *tg_add(tg *t, const char *op, const char *name);
 void tg_input(tg *t, tg_node *n, const char *tensor);
 void tg_type(tg *t, tg_node *n, const char *attr, hn_dtype v);
+void tg_resource_type(tg *t, tg_node *n, const char *attr); /* of handles */
 void tg_int(tg *t, tg_node *n, const char *attr, int64_t v);
 void tg_bool(tg *t, tg_node *n, const char *attr, bool v);
 void tg_float(tg *t, tg_node *n, const char *attr, double v);
@@ -91,6 +94,7 @@ hone_status tg_split_port(tg *t, tg_port *p); /* node and index from tensor; a n
 hone_status tg_write(tg *t, const hn_graph *g, const tg_port *in, const tg_port *out, bool placeholders);
 /* The same where the names of g's inputs and outputs are the tensors'; the inputs are there. */
 hone_status tg_write_segment(tg *t, const hn_graph *g);
+hone_status tg_write_nodes(tg *t); /* all nodes of t->g, whose inputs have their tensors */
 void tg_close(tg *t); /* its arena is the caller's */
 /* UNSUPPORTED: more than 2 GiB. IO. */
 hone_status tg_put(hone_context *cx, const char *path, const ProtobufCMessage *m);

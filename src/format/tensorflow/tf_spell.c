@@ -22,7 +22,7 @@ static void write_inputs(tg *t, const tg_port *in, bool placeholders) {
   }
 }
 
-static hone_status write_nodes(tg *t) {
+hone_status tg_write_nodes(tg *t) {
   hn_id *order;
   uint32_t n;
   hn_str refused = {0};
@@ -94,7 +94,8 @@ static hone_status drop_unread(tg *t, size_t first, const tg_port *out) {
     read[stack.p[stack.n]] = 1;
     for (size_t i = 0; i < n->n_input && !st; i++) {
       uint32_t at;
-      char *name = hn_arena_strndup(t->arena, n->input[i], strcspn(n->input[i], ":"));
+      const char *from = n->input[i] + (*n->input[i] == '^');
+      char *name = hn_arena_strndup(t->arena, from, strcspn(from, ":"));
       if (!name || (hn_map_get(&index, name, &at) && !hn_push(&stack, at))) st = hn_nomem(t->cx);
     }
   }
@@ -111,10 +112,11 @@ static hone_status drop_unread(tg *t, size_t first, const tg_port *out) {
 hone_status tg_write(tg *t, const hn_graph *g, const tg_port *in, const tg_port *out, bool placeholders) {
   size_t first = t->nodes.n;
   t->g = g;
+  t->counts_back = hn_streq(hn_meta_get(g, "format"), "ONNX");
   t->values = hn_arena_alloc(t->arena, sizeof *t->values * (g->values.n + 1));
   if (!t->values) return hn_nomem(t->cx);
   write_inputs(t, in, placeholders);
-  if (!t->st) t->st = write_nodes(t);
+  if (!t->st) t->st = tg_write_nodes(t);
   if (!t->st) write_outputs(t, in, out);
   if (!t->st) t->st = drop_unread(t, first, out);
   return t->st;

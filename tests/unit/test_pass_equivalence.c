@@ -386,6 +386,68 @@ TEST(passes_keep_what_a_graph_computes) {
   }
 }
 
+/* Equations of all kinds, fixed and with an open batch, whose products, sums and transposes must agree with the reference;
+   those marked are left to it. */
+TEST(lowered_einsum_keeps_what_a_graph_computes) {
+  static const struct {
+    const char *equation, *x, *y;
+    bool stays;
+  } cases[] = {
+      {"bsh,hd->bsd", "2, 3, 4", "4, 5", false},         {"bhqd,bhkd->bhqk", "2, 3, 4, 5", "2, 3, 6, 5", false},
+      {"btnh,bsnh->bnts", "2, 3, 4, 5", "2, 6, 4, 5", false}, {"bsd,dnh->bsnh", "2, 3, 4", "4, 5, 6", false},
+      {"bsnh,nhd->bsd", "2, 3, 4, 5", "4, 5, 6", false}, {"ij,jk", "3, 4", "4, 5", false},
+      {"ij,kj->ki", "3, 4", "5, 4", false},              {"i,i->", "7", "7", false},
+      {"bij,bj->bi", "2, 3, 4", "2, 4", false},          {"...ij,...jk->...ik", "2, 3, 4, 5", "2, 3, 5, 2", false},
+      {"abc,cd->dab", "2, 3, 4", "4, 5", false},         {"bac,bcde->bead", "2, 3, 4", "2, 4, 5, 2", false},
+      {"abcd,bed->aec", "2, 3, 4, 5", "3, 6, 5", false}, {"nabc,nbd->nacd", "2, 3, 4, 5", "2, 4, 3", false},
+      {"i,j->ij", "3", "4", true},                       {"iij,jk->ik", "3, 3, 4", "4, 5", true},
+      {"ijl,jk->ik", "3, 4, 2", "4, 5", true},           {"bij,bij->bij", "2, 3, 4", "2, 3, 4", true},
+      {"abc->ca", "2, 3, 4", NULL, false},               {"ij->", "3, 4", NULL, false},
+      {"ii->i", "3, 3", NULL, true},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    char text[512], second[128] = "", use[16] = "";
+    hone_context *cx;
+    hn_graph *g = NULL;
+    hn_view in[2];
+    run want = {0};
+    REQUIRE(!hone_context_create(&cx));
+    if (cases[i].y) {
+      snprintf(second, sizeof second, "  input %%y : f32[%s]\n", cases[i].y);
+      strcpy(use, ", %y");
+    }
+    snprintf(text, sizeof text, "graph \"g\" {\n  input %%x : f32[%s]\n%s  %%z = Einsum(%%x%s) {equation=\"%s\"} : f32[*]  # e\n  output \"z\" = %%z\n}\n",
+             cases[i].x, second, use, cases[i].equation);
+    hone_status st = hn_graph_parse(cx, text, &g);
+    if (!st) st = hn_infer_graph(g);
+    CHECK_MSG(!st, "%s: %s", cases[i].equation, hone_context_error(cx));
+    if (st) continue;
+    seed = (uint32_t)i + 1;
+    for (size_t k = 0; k < g->inputs.n; k++) {
+      const hn_value *v = hn_value_at(g, g->inputs.p[k]);
+      in[k] = (hn_view){.dtype = HONE_DTYPE_F32, .rank = v->shape.rank, .count = 1};
+      memcpy(in[k].dims, v->shape.d, sizeof in[k].dims);
+      for (int32_t d = 0; d < v->shape.rank; d++) in[k].count *= v->shape.d[d];
+      in[k].data = hn_malloc_aligned(sizeof(float) * (size_t)in[k].count);
+      for (int64_t e = 0; e < in[k].count; e++) ((float *)in[k].data)[e] = (float)(next() % 2001) / 500.0f - 2.0f;
+    }
+    CHECK(!evaluate(g, in, &want));
+    try_passes(g, in, &want, "lower-einsum", 2, (uint32_t)i);
+    hone_optimize_options o;
+    hn_report report = {0};
+    hone_optimize_options_init(&o);
+    CHECK(!hn_passes_run(g, &o, hn_eval_constant, &report));
+    bool stays = false;
+    for (size_t k = 0; k < g->nodes.n; k++) stays = stays || (!g->nodes.p[k].dead && g->nodes.p[k].op == HN_Einsum);
+    CHECK_MSG(stays == cases[i].stays, "%s: %s", cases[i].equation, stays ? "stays" : "does not stay");
+    hn_report_free(&report);
+    hn_program_destroy(want.p);
+    for (size_t k = 0; k < g->inputs.n; k++) hn_free_aligned(in[k].data);
+    hn_graph_destroy(g);
+    hone_context_destroy(&cx);
+  }
+}
+
 /* Branches and rounds put in place of If and Loop compute what the nodes did, which the reference kernels say. */
 TEST(inlined_control_flow_keeps_what_a_graph_computes) {
   static const char text[] =

@@ -10,6 +10,7 @@
 #include "quant/observer.h"
 #include "quant/short_floats.h"
 #include "quant/quantize.h"
+#include "quant/dynamic.h"
 #include "quant/weights.h"
 #include "run/model.h"
 #include "run/session.h"
@@ -268,13 +269,14 @@ hone_status hone_model_quantize(hone_model *m, const hone_calibration *c, const 
   bool *keep;
   HN_TRY(read_quantize_options(m->cx, options, &o));
   if (o.precision == HONE_PRECISION_F32) return HONE_OK;
-  if ((unsigned)o.precision > HONE_PRECISION_INT4_WEIGHTS) return hn_fail(m->cx, HONE_BAD_ARG, "there is no precision %d", (int)o.precision);
+  if ((unsigned)o.precision > HONE_PRECISION_INT8_DYNAMIC) return hn_fail(m->cx, HONE_BAD_ARG, "there is no precision %d", (int)o.precision);
   bool eight = o.precision == HONE_PRECISION_INT8;
   if (eight && !c) return hn_fail(m->cx, HONE_BAD_ARG, "8-bit activations need a calibration: run the model on examples first");
   HN_TRY(flags_by_node(m, &o, &keep));
   hn_graph *g = hn_graph_clone(m->g);
   hone_status st = !g      ? hn_nomem(m->cx)
                    : eight ? quantize(g, c, keep, &r)
+                   : o.precision == HONE_PRECISION_INT8_DYNAMIC ? hn_quantize_dynamic(g, keep, &r)
                    : o.precision >= HONE_PRECISION_INT8_WEIGHTS
                        ? hn_quantize_weights(g, o.precision == HONE_PRECISION_INT4_WEIGHTS ? 4 : 8, keep, &r)
                            : hn_quantize_half(g, o.precision == HONE_PRECISION_BF16 ? HONE_DTYPE_BF16 : HONE_DTYPE_F16, keep, &r);

@@ -128,6 +128,9 @@ for p in int8-weights int4-weights; do
   prints "$p: accuracy" 'top-1 9[89]\.' "$hone" eval "$work/w.onnx" --images="$images" --labels="$images/labels.txt"
 done
 prints "int8-weights: the kernel for few rows" 'matmul_weights' "$hone" bench "$work/w.onnx" --runs=1 --layers
+prints "int8-dynamic: the last layer" '1 of 1' "$hone" optimize "$model" -o "$work/dynamic.onnx" --precision=int8-dynamic --threads=1
+prints "int8-dynamic: accuracy" 'top-1 9[89]\.' "$hone" eval "$work/dynamic.onnx" --images="$images" --labels="$images/labels.txt"
+prints "int8-dynamic: integer kernels" 'product_int8' "$hone" bench "$work/dynamic.onnx" --runs=1 --layers
 prints "int8: equalized" 'quantized 12 of 12' "$hone" optimize "$model" -o "$work/q4.hone" $eight --equalize --calibrate="$images/00*.png" --tune=off
 prints "int8: equalized, accuracy" 'top-1 99\.' "$hone" eval "$work/q4.hone" --images="$images" --labels="$images/labels.txt"
 fails "bf16: nothing to calibrate" 2 'without' "$hone" optimize "$model" -o "$work/x.hone" --precision=bf16 --calibrate="$images"

@@ -593,6 +593,14 @@ static bool make_cast(trial *t) {
   hn_shape s = hn_shape_of(3, d);
   hn_id x = hn_graph_add_input(t->g, "x", HONE_DTYPE_F32, &s);
   t->odd_values = chance(2);
+  if (chance(3)) { /* of whole numbers */
+    t->odd_values = false;
+    hn_id whole = cast(t, x, HONE_DTYPE_I32);
+    t->half = HONE_DTYPE_UNDEFINED;
+    hn_id id = hn_graph_add_node(t->g, HN_Cast, "case", &whole, 1, 1);
+    hn_set_i(t->g, id, "to", HONE_DTYPE_F32);
+    return with_epilogue(t, id);
+  }
   hn_graph_add_output(t->g, "y", cast(t, cast(t, x, t->half), HONE_DTYPE_F32));
   return true;
 }
@@ -609,6 +617,37 @@ static bool make_quantize(trial *t) {
   return true;
 }
 
+/* Whole numbers as floats, for comparison. */
+static void output_of(trial *t, const char *name, hn_id x) { hn_graph_add_output(t->g, name, cast(t, x, HONE_DTYPE_F32)); }
+
+static bool make_matmul_integer(trial *t) {
+  int64_t a[3] = {between(1, 2), chance(3) ? 1 : between(1, 70), between(1, 90)}, b[2] = {a[2], between(1, 70)};
+  bool is_signed = chance(3), w_unsigned = chance(3), zeros = chance(2) || w_unsigned;
+  hn_shape s = hn_shape_of(3, a);
+  hn_id x = hn_graph_add_input(t->g, "x", HONE_DTYPE_F32, &s), zero = scalar(t, is_signed ? HONE_DTYPE_I8 : HONE_DTYPE_U8, is_signed ? -3 : 77);
+  hn_tensor *w;
+  if (hn_tensor_create(t->cx, w_unsigned ? HONE_DTYPE_U8 : HONE_DTYPE_I8, 2, b, &w)) abort();
+  for (int64_t i = 0; i < w->count; i++) hn_store_i64(w->dtype, w->data, (size_t)i, w_unsigned ? between(0, 255) : between(zeros ? -126 : -128, 127));
+  hn_id in[4] = {one(t, HN_QuantizeLinear, x, scalar(t, HONE_DTYPE_F32, 1.0 / 64), zero), hn_graph_add_constant(t->g, NULL, w),
+                 zeros || chance(2) ? zero : HN_NONE, zeros ? scalar(t, w->dtype, w_unsigned ? 128 : 1) : HN_NONE};
+  output_of(t, "y", hn_node_at(t->g, node(t, in, 4, 1))->out[0]);
+  t->exact = true;
+  return true;
+}
+
+static bool make_dynamic_quantize(trial *t) {
+  int64_t d[2] = {between(1, 40), between(1, 70)};
+  hn_shape s = hn_shape_of(2, d);
+  hn_id x = hn_graph_add_input(t->g, "x", HONE_DTYPE_F32, &s), n = node(t, &x, 1, 3);
+  hn_id out[3];
+  for (int i = 0; i < 3; i++) out[i] = hn_node_at(t->g, n)->out[i];
+  output_of(t, "y", out[0]);
+  hn_graph_add_output(t->g, "scale", out[1]);
+  output_of(t, "zero", out[2]);
+  t->exact = true;
+  return true;
+}
+
 /* Operators that compute with 8-bit integers in the place of reals. */
 static bool quantizable(hn_op op) {
   return op == HN_Conv || op == HN_MatMul || op == HN_Gemm || op == HN_MaxPool || op == HN_AveragePool || op == HN_Concat ||
@@ -621,6 +660,8 @@ static bool generate(trial *t) {
     case HN_Cast: return make_cast(t);
     case HN_QuantizeLinear:
     case HN_DequantizeLinear: return make_quantize(t);
+    case HN_MatMulInteger: return make_matmul_integer(t);
+    case HN_DynamicQuantizeLinear: return make_dynamic_quantize(t);
     case HN_Conv:
     case HN_ConvTranspose: return make_conv(t);
     case HN_MaxPool:

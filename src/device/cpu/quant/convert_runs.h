@@ -12,6 +12,7 @@ typedef void (*hn_store_run)(void *d, const float *x, size_t n, float scale, flo
 
 enum { HN_CONVERT_TYPES = HONE_DTYPE_BF16 + 1 };
 typedef struct hn_convert {
+  void (*range)(const float *x, size_t n, float *low, float *high); /* widens low..high to hold the numbers, NaN left out */
   hn_load_run load[HN_CONVERT_TYPES]; /* by hn_dtype; NULL: none */
   hn_store_run store[HN_CONVERT_TYPES];
 } hn_convert;

@@ -81,7 +81,35 @@ static void store_f16(void *restrict to, const float *restrict x, size_t n, floa
   for (; i < n; i++) d[i] = hn_f32_to_f16(x[i]);
 }
 
+static void load_i32(float *restrict d, const void *restrict from, size_t n, float scale, float zero) {
+  const int32_t *x = from;
+  (void)scale;
+  (void)zero;
+  LOOP d[i] = (float)x[i];
+}
+
+static void range(const float *x, size_t n, float *low, float *high) {
+  enum { SIDE_BY_SIDE = 16 };
+  float lo[SIDE_BY_SIDE], hi[SIDE_BY_SIDE];
+  size_t i = 0;
+  for (int k = 0; k < SIDE_BY_SIDE; k++) lo[k] = *low, hi[k] = *high;
+  for (; i + SIDE_BY_SIDE <= n; i += SIDE_BY_SIDE)
+    for (int k = 0; k < SIDE_BY_SIDE; k++) {
+      lo[k] = x[i + (size_t)k] < lo[k] ? x[i + (size_t)k] : lo[k];
+      hi[k] = x[i + (size_t)k] > hi[k] ? x[i + (size_t)k] : hi[k];
+    }
+  for (; i < n; i++) {
+    lo[0] = x[i] < lo[0] ? x[i] : lo[0];
+    hi[0] = x[i] > hi[0] ? x[i] : hi[0];
+  }
+  for (int k = 0; k < SIDE_BY_SIDE; k++) {
+    *low = lo[k] < *low ? lo[k] : *low;
+    *high = hi[k] > *high ? hi[k] : *high;
+  }
+}
+
 const hn_convert CONVERT = {
-    .load = {[HONE_DTYPE_U8] = load_u8, [HONE_DTYPE_I8] = load_i8, [HONE_DTYPE_BF16] = load_bf16, [HONE_DTYPE_F16] = load_f16},
+    .range = range,
+    .load = {[HONE_DTYPE_I32] = load_i32, [HONE_DTYPE_U8] = load_u8, [HONE_DTYPE_I8] = load_i8, [HONE_DTYPE_BF16] = load_bf16, [HONE_DTYPE_F16] = load_f16},
     .store = {[HONE_DTYPE_U8] = store_u8, [HONE_DTYPE_I8] = store_i8, [HONE_DTYPE_BF16] = store_bf16, [HONE_DTYPE_F16] = store_f16},
 };

@@ -135,10 +135,11 @@ static void run_line(const depthwise *s, const uint8_t *image, int64_t y, uint8_
   const hn_conv *c = &s->c;
   const uint8_t *line[MAX_ROWS], *pixel[MAX_ROWS * MAX_COLS];
   hn_int8_depthwise j = job_of(s, pixel);
-  int64_t tiles = hn_ceil_div(c->out_w, s->tile->pixels), rows = 4 * s->quads;
+  int64_t rows = 4 * s->quads, most = s->tile->pixels;
   find_lines(s, image, y, line);
-  for (int64_t i = 0; i < tiles; i++) {
-    int64_t x = c->out_w * i / tiles, n = c->out_w * (i + 1) / tiles - x, cols = (n - 1) * c->stride_w + c->kernel_w, from = x * c->stride_w - c->pad_left;
+  for (int64_t first = 0; first < c->out_w; first += c->out_w < most ? 1 : most) { /* the last tile repeats a few pixels */
+    int64_t n = c->out_w < most ? 1 : most, x = n == 1 ? first : hn_smaller(first, c->out_w - most);
+    int64_t cols = (n - 1) * c->stride_w + c->kernel_w, from = x * c->stride_w - c->pad_left;
     for (int64_t k = 0; k < rows; k++)
       for (int64_t at = 0; at < cols; at++)
         pixel[k * cols + at] = line[k] && from + at >= 0 && from + at < c->in_w ? line[k] + (from + at) * c->in_c : s->outside;

@@ -78,9 +78,9 @@ typedef struct hn_int8_pair {
 typedef struct hn_int8_tile {
   int rows, cols;        /* largest tile */
   int lanes;             /* half of cols: a narrower last panel costs half */
-  int wide, pixels;      /* of depthwise(): channels of a block, largest number of pixels */
+  int wide, pixels;      /* of depthwise(): channels of a block; pixels that it does at once, or one */
   bool saturates;        /* the sum of two products must fit 16 bits: quads where it may not are to be given in two */
-  void (*mul)(const hn_int8_mul *m, const hn_int8_finish *f, int rows, bool narrow); /* to the end; m->sum is room */
+  void (*mul)(const hn_int8_mul *m, const hn_int8_finish *f, int rows, bool narrow); /* to the end, m->sum being room; f NULL: to the sums */
   void (*finish)(const hn_int8_finish *f, int rows);
   void (*depthwise)(const hn_int8_depthwise *d, int pixels);
   int (*order)(int i);   /* channel of a block that comes i-th */

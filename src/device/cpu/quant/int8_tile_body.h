@@ -2,7 +2,9 @@
    the table, ROWS of a tile, LANES of a vector, PIXELS of a depthwise step, and the arithmetic of int8_lanes_*.h. */
 #include <string.h>
 enum { VECS = 2, COLS = VECS * LANES };
+#ifndef UNROLL
 #define UNROLL _Pragma("GCC unroll 16")
+#endif
 #define CONST_FN static inline __attribute__((always_inline))
 
 /* ---- products */
@@ -32,11 +34,16 @@ CONST_FN void mul_rows(const hn_int8_mul *m, int64_t from, const int rows, const
   UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < vecs; v++) store_ints(m->sum + (from + r) * COLS + v * LANES, sum[r][v]);
 }
 
-CONST_FN void mul_vecs(const hn_int8_mul *m, int from, int rows, const int vecs) {
+CONST_FN void sums_of(const hn_int8_mul *m, int from, int rows, const int vecs) {
   for (; rows - from >= ROWS; from += ROWS) mul_rows(m, from, ROWS, vecs);
   for (; rows - from >= 4; from += 4) mul_rows(m, from, 4, vecs);
   for (; rows - from >= 2; from += 2) mul_rows(m, from, 2, vecs);
   if (from < rows) mul_rows(m, from, 1, vecs);
+}
+
+static __attribute__((noinline)) void sums(const hn_int8_mul *m, int from, int rows, bool narrow) {
+  if (narrow) sums_of(m, from, rows, 1);
+  else sums_of(m, from, rows, VECS);
 }
 
 /* ---- from sums to outputs */
@@ -180,14 +187,17 @@ CONST_FN void whole_tiles_of(const hn_int8_mul *m, const hn_int8_finish *f, int 
 }
 
 static void mul(const hn_int8_mul *m, const hn_int8_finish *f, int rows, bool narrow) {
+  if (!f) {
+    sums(m, 0, rows, narrow);
+    return;
+  }
   bool bounds = f->ending->function == HN_INT8_BOUNDS, curve = f->ending->function == HN_INT8_CURVE;
   bool plain = f->residual == HN_INT8_NO_RESIDUAL, bytes = bounds && f->residual == HN_INT8_RESIDUAL_U8 && f->n == (narrow ? LANES : COLS);
   int done = !f->ending->to_float && (bytes || ((bounds || curve) && plain)) ? rows - rows % ROWS : 0;
   if (done && narrow) whole_tiles_of(m, f, rows, 1);
   else if (done) whole_tiles_of(m, f, rows, VECS);
   if (done == rows) return;
-  if (narrow) mul_vecs(m, done, rows, 1);
-  else mul_vecs(m, done, rows, VECS);
+  sums(m, done, rows, narrow);
   size_t size = f->ending->to_float ? sizeof(float) : 1, res_size = f->residual == HN_INT8_RESIDUAL_F32 ? sizeof(float) : 1;
   hn_int8_finish rest = *f;
   rest.sum = m->sum + (int64_t)done * COLS;
@@ -202,10 +212,9 @@ enum { WIDE = 4 * LANES };
 /* Within each 16 bytes channels lie in order; vectors hold four of each 16. */
 static int order(int i) { return i % LANES / 4 * 16 + i / LANES * 4 + i % 4; }
 
-CONST_FN void depthwise_block(const hn_int8_depthwise *d, int64_t c, int64_t block, const int side, const int stride, const int n,
-                              const hn_int8_function function) {
+/* Sums of a block of channels of n pixels. */
+CONST_FN void depthwise_sums(const hn_int8_depthwise *d, int64_t c, int64_t block, const int side, const int stride, const int n, int32_t *to) {
   const int cols = (n - 1) * stride + side;
-  const limits l = limits_of(d->ending, function);
   const int8_t *w = d->w + block * WIDE * 4 * d->quads * side;
   ints sum[PIXELS][4];
   UNROLL for (int p = 0; p < n; p++) UNROLL for (int v = 0; v < 4; v++) sum[p][v] = load_ints(d->init + block * WIDE + v * LANES);
@@ -221,41 +230,40 @@ CONST_FN void depthwise_block(const hn_int8_depthwise *d, int64_t c, int64_t blo
       }
     }
   }
-  UNROLL for (int p = 0; p < n; p++) {
+  UNROLL for (int p = 0; p < n; p++) UNROLL for (int v = 0; v < 4; v++) store_ints(to + p * WIDE + v * LANES, sum[p][v]);
+}
+
+#define DEPTHWISE_KIND(side, stride)                                                                                           \
+  static __attribute__((noinline)) void sums_##side##_##stride(const hn_int8_depthwise *d, int64_t c, int64_t block, int n, int32_t *to) { \
+    if (n == 1) depthwise_sums(d, c, block, side, stride, 1, to);                                                              \
+    else depthwise_sums(d, c, block, side, stride, PIXELS, to);                                                                \
+  }
+DEPTHWISE_KIND(3, 1) DEPTHWISE_KIND(3, 2) DEPTHWISE_KIND(5, 1) DEPTHWISE_KIND(5, 2)
+
+CONST_FN void end_pixels(const hn_int8_depthwise *d, const int32_t *sum, int64_t c, int64_t block, int n, const hn_int8_function function) {
+  const limits l = limits_of(d->ending, function);
+  floats unit[4], bias[4];
+  UNROLL for (int v = 0; v < 4; v++) unit[v] = load_floats(d->unit + block * WIDE + v * LANES), bias[v] = load_floats(d->bias + block * WIDE + v * LANES);
+  for (int p = 0; p < n; p++) {
     ints r[4];
     UNROLL for (int v = 0; v < 4; v++)
-      r[v] = to_ints(ending(d->ending, &l, fma_floats(to_floats(sum[p][v]), load_floats(d->unit + block * WIDE + v * LANES),
-                                                      load_floats(d->bias + block * WIDE + v * LANES)), function));
+      r[v] = to_ints(ending(d->ending, &l, fma_floats(to_floats(load_ints(sum + p * WIDE + v * LANES)), unit[v], bias[v]), function));
     store_ints((uint8_t *)d->out + p * d->channels + c, pack_bytes(r[0], r[1], r[2], r[3], d->ending->zero, d->ending->is_signed));
   }
 }
 
 /* The last block ends where the channels do: it repeats a few. */
-CONST_FN void depthwise_pixels(const hn_int8_depthwise *f, const int side, const int stride, const int n) {
+static void depthwise(const hn_int8_depthwise *f, int n) {
+  int32_t sum[PIXELS * WIDE];
   for (int64_t block = 0; block * WIDE < f->channels; block++) {
     int64_t c = block * WIDE + WIDE <= f->channels ? block * WIDE : f->channels - WIDE;
-#define BLOCK_OF(function) depthwise_block(f, c, block, side, stride, n, function)
-    EACH_FUNCTION(BLOCK_OF)
+    if (f->side == 3 && f->stride == 1) sums_3_1(f, c, block, n, sum);
+    else if (f->side == 3) sums_3_2(f, c, block, n, sum);
+    else if (f->stride == 1) sums_5_1(f, c, block, n, sum);
+    else sums_5_2(f, c, block, n, sum);
+#define END_PIXELS(function) end_pixels(f, sum, c, block, n, function)
+    EACH_FUNCTION(END_PIXELS)
   }
-}
-
-#define DEPTHWISE_KIND(side, stride)                                                             \
-  static void depthwise_##side##_##stride(const hn_int8_depthwise *d, int n) {                   \
-    switch (n) {                                                                                 \
-      case 1: depthwise_pixels(d, side, stride, 1); break;                                       \
-      case 2: depthwise_pixels(d, side, stride, PIXELS < 2 ? 1 : 2); break;                       \
-      case 3: depthwise_pixels(d, side, stride, PIXELS < 3 ? 1 : 3); break;                      \
-      case 4: depthwise_pixels(d, side, stride, PIXELS < 4 ? 1 : 4); break;                      \
-      default: break;                                                                            \
-    }                                                                                            \
-  }
-DEPTHWISE_KIND(3, 1) DEPTHWISE_KIND(3, 2) DEPTHWISE_KIND(5, 1) DEPTHWISE_KIND(5, 2)
-
-static void depthwise(const hn_int8_depthwise *d, int n) {
-  if (d->side == 3 && d->stride == 1) depthwise_3_1(d, n);
-  else if (d->side == 3) depthwise_3_2(d, n);
-  else if (d->stride == 1) depthwise_5_1(d, n);
-  else depthwise_5_2(d, n);
 }
 
 /* ---- element by element */
@@ -279,28 +287,33 @@ CONST_FN void pair_block(const hn_int8_pair *p, const limits *l, int64_t at, con
 
 CONST_FN void pair_of(const hn_int8_pair *p, int64_t n, const hn_int8_function function, const hn_int8_residual y_type) {
   const limits l = limits_of(p->ending, function);
-  int64_t i = 0;
-  for (; i + WIDE <= n; i += WIDE) pair_block(p, &l, i, function, y_type, p->out + i);
-  if (i == n) return;
-  size_t rest = (size_t)(n - i), size = y_type == HN_INT8_RESIDUAL_F32 ? sizeof(float) : 1;
+  for (int64_t i = 0; i < n; i += WIDE) pair_block(p, &l, i, function, y_type, p->out + i);
+}
+
+static void pair_blocks(const hn_int8_pair *f, int64_t n) {
+#define PAIR_OF(function)                                                                   \
+  do {                                                                                      \
+    if (f->y_type == HN_INT8_RESIDUAL_F32) pair_of(f, n, function, HN_INT8_RESIDUAL_F32);    \
+    else if (f->y_type == HN_INT8_RESIDUAL_U8) pair_of(f, n, function, HN_INT8_RESIDUAL_U8); \
+    else pair_of(f, n, function, HN_INT8_RESIDUAL_I8);                                      \
+  } while (0)
+  EACH_FUNCTION(PAIR_OF)
+}
+
+static void pair(const hn_int8_pair *p, int64_t n) {
+  int64_t whole = n - n % WIDE;
+  pair_blocks(p, whole);
+  if (whole == n) return;
+  size_t rest = (size_t)(n - whole), size = p->y_type == HN_INT8_RESIDUAL_F32 ? sizeof(float) : 1;
   uint8_t x[WIDE] = {0}, y[WIDE * sizeof(float)] = {0}, out[WIDE];
-  memcpy(x, (const uint8_t *)p->x + i, rest);
-  memcpy(y, (const uint8_t *)p->y + (size_t)i * size, rest * size);
+  memcpy(x, (const uint8_t *)p->x + whole, rest);
+  memcpy(y, (const uint8_t *)p->y + (size_t)whole * size, rest * size);
   hn_int8_pair last = *p;
   last.x = x;
   last.y = y;
-  pair_block(&last, &l, 0, function, y_type, out);
-  memcpy(p->out + i, out, rest);
-}
-
-static void pair(const hn_int8_pair *f, int64_t n) {
-#define PAIR_OF(function)                                                              \
-  do {                                                                                 \
-    if (f->y_type == HN_INT8_RESIDUAL_F32) pair_of(f, n, function, HN_INT8_RESIDUAL_F32); \
-    else if (f->y_type == HN_INT8_RESIDUAL_U8) pair_of(f, n, function, HN_INT8_RESIDUAL_U8); \
-    else pair_of(f, n, function, HN_INT8_RESIDUAL_I8);                                 \
-  } while (0)
-  EACH_FUNCTION(PAIR_OF)
+  last.out = out;
+  pair_blocks(&last, WIDE);
+  memcpy(p->out + whole, out, rest);
 }
 
 static void look_bytes_up(uint8_t *d, const uint8_t *x, const uint8_t table[256], int64_t n) {

@@ -6,7 +6,8 @@
 #define TILE hn_int8_tile_portable
 #define ROWS 4
 #define LANES 4
-#define PIXELS 1
+#define PIXELS 2
+#define UNROLL
 typedef struct ints {
   int32_t v[4];
 } ints;

@@ -1,6 +1,6 @@
 /* product_int8.c - convolution and matrix products of 8-bit integers with exact sums, for every processor: blocks of rows of
    activations, gathered where they do not lie so, meet packed weights panel by panel, and what comes out is scaled, activated
-   and rounded at once. Channels last. */
+   and rounded at once. Channels last. MatMulInteger stops at the sums; its zero point is known only when it runs. */
 #include <string.h>
 
 #include "base/parallel.h"
@@ -20,6 +20,9 @@ typedef struct product {
   int64_t rows, k, group, columns; /* of A; depth and columns of one group */
   bool image, depthwise, transposed, direct; /* direct: rows lie as they are needed */
   int64_t in_h, in_w, in_c, out_h, out_w, kernel[2], stride[2], dilation[2], pad[2];
+  bool to_sums;                    /* MatMulInteger */
+  bool w_unsigned;                 /* its weights, less w_zero, fit 8 signed bits */
+  int32_t w_zero;
   uint8_t flip;                    /* signed activations are read as unsigned ones 128 higher */
   int32_t zero;
   panel *panels;                   /* group by group */
@@ -31,7 +34,7 @@ typedef struct product {
   int64_t block;                   /* rows */
   int threads;
   bool by_columns;
-  size_t scratch;                  /* of a thread */
+  size_t scratch, inits;           /* of a thread; of what sums start from, where the zero point is known only now */
   hn_int8_tail tail;               /* for steps that the ending does not know */
 } product;
 
@@ -78,7 +81,39 @@ static bool describe_matmul(const hn_task *t, product *p) {
   return true;
 }
 
+static bool is_8bit(const hn_arg *a) { return a->present && !a->dynamic && (a->dtype == HONE_DTYPE_U8 || a->dtype == HONE_DTYPE_I8); }
+
+static int64_t count_of(const hn_arg *a) {
+  int64_t n = 1;
+  for (int32_t i = 0; i < a->rank; i++) n *= a->dims[i];
+  return n;
+}
+
+/* Constant weights that fit 8 bits once their zero point is gone, activations of one zero point. */
+static bool describe_integer(const hn_task *t, product *p) {
+  const hn_arg *x = &t->in[0], *w = &t->in[1];
+  const hn_arg *xz = t->node->n_main > 2 && t->in[2].present ? &t->in[2] : NULL, *wz = t->node->n_main > 3 && t->in[3].present ? &t->in[3] : NULL;
+  if (!t->device || t->node->n_post || !is_8bit(x) || x->rank < 2 || !is_8bit(w) || w->rank != 2 || !w->constant || !count_of(x) || !w->constant->count) return false;
+  if ((xz && (!is_8bit(xz) || count_of(xz) != 1)) || (wz && (!wz->constant || wz->constant->count < 1))) return false;
+  *p = (product){.to_sums = true, .zero = -1, .w_unsigned = w->dtype == HONE_DTYPE_U8, .flip = x->dtype == HONE_DTYPE_I8 ? 128 : 0};
+  p->w_zero = wz ? (int32_t)hn_tensor_i(wz->constant, 0) : 0;
+  for (int64_t i = 1; wz && i < wz->constant->count; i++)
+    if (hn_tensor_i(wz->constant, (size_t)i) != p->w_zero) return false;
+  for (int64_t i = 0; (p->w_zero || p->w_unsigned) && i < w->constant->count; i++) {
+    int64_t v = hn_tensor_i(w->constant, (size_t)i) - p->w_zero;
+    if (v < -128 || v > 127) return false;
+  }
+  p->group = p->rows = 1;
+  p->in_c = p->k = x->dims[x->rank - 1];
+  p->columns = w->dims[1];
+  p->direct = !p->flip;
+  for (int32_t i = 0; i < x->rank - 1; i++) p->rows *= x->dims[i];
+  return true;
+}
+
 static bool describe(const hn_task *t, product *p) {
+  if (t->node->op == HN_MatMulInteger) return describe_integer(t, p);
+  if (!hn_int8_product(t)) return false;
   bool is_signed = t->in[0].dtype == HONE_DTYPE_I8;
   *p = (product){.flip = is_signed ? 128 : 0, .zero = t->in[0].quant->zero + (is_signed ? 128 : 0)};
   if (!(t->node->op == HN_Conv ? describe_conv(t, p) : describe_matmul(t, p))) return false;
@@ -88,7 +123,7 @@ static bool describe(const hn_task *t, product *p) {
 
 bool product_int8_supports(const hn_task *t) {
   product p;
-  return hn_int8_product(t) && describe(t, &p);
+  return describe(t, &p);
 }
 
 /* ------------------------------------------------------------------------------------------- packing */
@@ -96,6 +131,7 @@ bool product_int8_supports(const hn_task *t) {
 /* Weight of a depth (kernel row, kernel column, channel) and a column of a group; beyond either, none. */
 static int8_t weight(const product *p, const int8_t *w, int64_t g, int64_t k, int64_t c) {
   if (k >= p->k || c >= p->columns) return 0;
+  if (p->to_sums) return (int8_t)((p->w_unsigned ? (uint8_t)w[k * p->columns + c] : w[k * p->columns + c]) - p->w_zero);
   if (!p->image) return p->transposed ? w[c * p->k + k] : w[k * p->columns + c];
   int64_t taps = p->kernel[0] * p->kernel[1], per = p->k / taps;
   return w[((g * p->columns + c) * per + k % per) * taps + k / per];
@@ -197,12 +233,13 @@ hone_status product_int8_plan(hn_task *t) {
   hn_layout l = p->image ? HN_LAYOUT_NHWC : HN_LAYOUT_PLAIN;
   t->in[0].layout = t->out[0].layout = l;
   HN_TRY(pack_weights(t, p));
-  bool whole = hn_int8_way_out_take(t, l, !p->depthwise, &p->way);
+  bool whole = p->to_sums || hn_int8_way_out_take(t, l, !p->depthwise, &p->way);
   if (!whole) {
     p->way = (hn_int8_way_out){.residual = HN_NONE, .by = 1, .ending = {.to_float = true, .lo = -__builtin_inff(), .hi = __builtin_inff()}};
     HN_TRY(hn_int8_tail_plan(t, &p->tail));
   }
-  HN_TRY(set_numbers(t, p));
+  if (p->to_sums) t->in[1].unused = true;
+  else HN_TRY(set_numbers(t, p));
   int rows = p->tile->rows;
   p->block = p->depthwise ? 1 : hn_smaller(TILES * rows, hn_round_up(p->rows, rows));
   p->threads = hn_conv_threads(t, p->rows * p->k * p->columns * p->group / 4);
@@ -210,7 +247,8 @@ hone_status product_int8_plan(hn_task *t) {
   size_t gathered = p->depthwise ? (size_t)p->group : (size_t)(4 * quads_of(p) * p->block);
   size_t sums = sizeof(int32_t) * (size_t)(p->depthwise ? hn_round_up(p->group, p->tile->cols) : p->block * p->tile->cols);
   p->scratch = whole_lines(gathered) + whole_lines(sums);
-  t->scratch = p->tail.bytes + p->scratch * (size_t)p->threads;
+  p->inits = p->to_sums ? whole_lines(sizeof(int32_t) * (size_t)(panels_of(p) * p->tile->cols)) : 0;
+  t->scratch = p->tail.bytes + p->inits + p->scratch * (size_t)p->threads;
   return HONE_OK;
 }
 
@@ -221,6 +259,7 @@ typedef struct product_run {
   const hn_exec *x;
   void *y;
   unsigned char *scratch;
+  const int32_t *init;
 } product_run;
 
 static void copy_flipped(uint8_t *to, const uint8_t *from, int64_t n, uint8_t flip) {
@@ -285,7 +324,12 @@ static void run_panels(const product_run *r, int64_t row, int rows, int64_t from
     m.w = p->weights + p->panels[i].start * cols * 4;
     m.at = p->at ? p->at + p->panels[i].start : NULL;
     m.quads = p->panels[i].quads;
-    m.init = p->init + i * cols;
+    m.init = r->init + i * cols;
+    if (p->to_sums) {
+      p->tile->mul(&m, NULL, rows, n <= p->tile->lanes);
+      for (int k = 0; k < rows; k++) memcpy((int32_t *)r->y + at + k * channels, sum + k * cols, sizeof *sum * (size_t)n);
+      continue;
+    }
     hn_int8_finish f = {.sum = sum, .unit = p->unit + i * cols, .bias = p->bias + i * cols, .n = n, .ld = channels,
                         .out = (unsigned char *)r->y + (size_t)at * size, .ending = &w->ending};
     if (w->residual != HN_NONE) {
@@ -337,7 +381,14 @@ static void run_share(void *arg, int64_t begin, int64_t end) {
 hone_status product_int8_run(hn_exec *x) {
   const product *p = x->task->state;
   void *y = p->tail.chain ? x->scratch : x->out[0].data;
-  product_run r = {p, x, y, (unsigned char *)x->scratch + p->tail.bytes};
+  product_run r = {p, x, y, (unsigned char *)x->scratch + p->tail.bytes + p->inits, p->init};
+  if (p->to_sums) {
+    bool given = x->task->node->n_main > 2 && x->task->in[2].present;
+    int32_t zero = (!given ? 0 : x->in[2].dtype == HONE_DTYPE_I8 ? *(const int8_t *)x->in[2].data : *(const uint8_t *)x->in[2].data) + p->flip;
+    int32_t *init = x->scratch;
+    for (int64_t i = 0; i < panels_of(p) * p->tile->cols; i++) init[i] = -zero * p->init[i];
+    r.init = init;
+  }
   hn_parallel_for(p->threads, p->threads, 1, run_share, &r);
   if (p->tail.chain) hn_int8_tail_run(&p->tail, x, y);
   return HONE_OK;

@@ -152,7 +152,7 @@ hone_status hk_dynamic_quantize_linear_ref(hn_exec *x) {
   zero = zero < 0 ? 0 : zero > 255 ? 255 : zero;
   const target t = {HONE_DTYPE_U8, HONE_DTYPE_F32, true, true, {0, 255}};
   for (int64_t i = 0; i < in->count; i++)
-    quantize_one(&t, (double)v[i] / (double)scale, (double)zero, x->out[0].data, (size_t)i);
+    quantize_one(&t, (double)(v[i] / scale), (double)zero, x->out[0].data, (size_t)i);
   *(float *)x->out[1].data = scale;
   *(uint8_t *)x->out[2].data = (uint8_t)zero;
   return HONE_OK;

@@ -48,7 +48,7 @@ static void describe_form(const hn_task *t, hn_chain *c, int32_t k, const hn_arg
 /* Adds an input to the walk, in the layout that costs least: the output's for one of its shape, else as it lies. */
 static bool add_operand(hn_task *t, hn_nd *nd, hn_arg *a) {
   const hn_arg *o = &t->out[0];
-  if (!a->present || !hn_as_floats(a) || a->dynamic || (a->quant && o->layout > HN_LAYOUT_NHWC)) return false;
+  if (!a->present || !(hn_as_floats(a) || a->dtype == HONE_DTYPE_I32) || a->dynamic || (a->quant && o->layout > HN_LAYOUT_NHWC)) return false;
   if (same_dims(a, o)) a->layout = o->layout;
   if (hn_nd_operand(nd, o->layout, o->rank, o->dims, a)) return true;
   a->layout = HN_LAYOUT_PLAIN;
@@ -156,7 +156,7 @@ typedef struct chain_run {
 /* n elements of nd operand k from `at` on as floats: where they lie, or lined up in `to`. */
 static const float *fetch(const hn_chain *c, hn_exec *x, int k, int64_t at, int64_t step, int64_t n, float *to) {
   const unsigned char *from = (const unsigned char *)x->in[c->input[k]].data + (size_t)at * c->form[k].size;
-  unsigned char bytes[2 * CHUNK];
+  unsigned char bytes[4 * CHUNK];
   if (!c->form[k].load) {
     const float *v = (const float *)(const void *)from;
     if (step == 1) return v;
@@ -167,7 +167,8 @@ static const float *fetch(const hn_chain *c, hn_exec *x, int k, int64_t at, int6
   if (step != 1) {
     for (int64_t i = 0; i < n; i++)
       if (size == 1) bytes[i] = from[i * step];
-      else memcpy(bytes + 2 * i, from + 2 * i * step, 2);
+      else if (size == 2) memcpy(bytes + 2 * i, from + 2 * i * step, 2);
+      else memcpy(bytes + 4 * i, from + 4 * i * step, 4);
     from = bytes;
   }
   c->form[k].load(to, from, (size_t)n, c->form[k].scale, c->form[k].zero);

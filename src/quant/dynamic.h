@@ -1,0 +1,9 @@
+/* dynamic.h - 8 bits without calibration: activations are quantized in each run, by the range they have then. */
+#ifndef HN_DYNAMIC_H
+#define HN_DYNAMIC_H
+#include "ir/graph.h"
+
+/* Every matrix product with constant weights, unless keep[node], becomes DynamicQuantizeLinear, MatMulInteger and what
+   brings its sums back to floats: one scale a tensor of activations, one a column of weights. */
+hone_status hn_quantize_dynamic(hn_graph *g, const bool *keep, hone_quantize_result *result);
+#endif

@@ -475,6 +475,38 @@ static bool make_lrn(trial *t) {
   return with_epilogue(t, n);
 }
 
+/* Places are compared as floats; among few distinct values there are ties. */
+static bool make_topk(trial *t) {
+  int32_t rank = (int32_t)between(1, 3), axis = (int32_t)between(0, rank - 1);
+  int64_t d[3];
+  for (int32_t i = 0; i < rank; i++) d[i] = between(1, i == axis ? 90 : 4);
+  int64_t k = between(1, d[axis]);
+  t->odd_values = chance(2);
+  hn_id x = input(t, rank, d);
+  if (chance(2)) x = hn_node_at(t->g, hn_graph_add_node(t->g, HN_Round, "", &x, 1, 1))->out[0];
+  hn_id in[2] = {x, ints(t, &k, 1)}, n = node(t, in, 2, 2);
+  hn_set_i(t->g, n, "axis", chance(2) ? axis : axis - rank);
+  hn_set_i(t->g, n, "largest", chance(2));
+  hn_id values = hn_node_at(t->g, n)->out[0], places = hn_node_at(t->g, n)->out[1];
+  hn_graph_add_output(t->g, "values", values);
+  hn_graph_add_output(t->g, "places", cast(t, places, HONE_DTYPE_F32));
+  return true;
+}
+
+static bool make_arg(trial *t) {
+  int32_t rank = (int32_t)between(1, 3), axis = (int32_t)between(0, rank - 1);
+  int64_t d[3];
+  for (int32_t i = 0; i < rank; i++) d[i] = between(1, chance(2) ? 200 : 5);
+  t->odd_values = chance(2);
+  hn_id x = input(t, rank, d);
+  if (chance(2)) x = hn_node_at(t->g, hn_graph_add_node(t->g, HN_Round, "", &x, 1, 1))->out[0];
+  hn_id n = node(t, &x, 1, 1);
+  hn_set_i(t->g, n, "axis", axis);
+  hn_set_i(t->g, n, "keepdims", chance(2));
+  hn_graph_add_output(t->g, "place", cast(t, hn_node_at(t->g, n)->out[0], HONE_DTYPE_F32));
+  return true;
+}
+
 static bool make_norm(trial *t) {
   bool instance = t->op == HN_InstanceNormalization;
   int32_t rank = (int32_t)between(instance ? 3 : 1, 4), axis = instance ? 2 : (int32_t)between(0, rank - 1);
@@ -682,6 +714,9 @@ static bool generate(trial *t) {
     case HN_SpaceToDepth: return make_blocks(t);
     case HN_Where: return make_where(t);
     case HN_LRN: return make_lrn(t);
+    case HN_TopK: return make_topk(t);
+    case HN_ArgMax:
+    case HN_ArgMin: return make_arg(t);
     case HN_Softmax:
     case HN_LogSoftmax: return make_softmax(t);
     case HN_LayerNormalization:

@@ -336,6 +336,15 @@ static void vec_pick(float *d, const float *x, const int32_t *from, size_t n) {
   LOOP d[i] = x[from[i]];
 }
 
+static void vec_extreme(float *best, int32_t *at, const float *x, float sign, int32_t k, size_t n) {
+  LOOP {
+    float v = sign * x[i], b = best[i];
+    int more = !(v <= b) & (b == b);
+    best[i] = more ? v : b;
+    at[i] = more ? k : at[i];
+  }
+}
+
 static void vec_select(float *d, const unsigned char *c, const float *a, const float *b, size_t n, bool many_a, bool many_b) {
   float x = *a, y = *b;
   if (many_a && many_b) LOOP d[i] = c[i] ? a[i] : b[i];
@@ -364,5 +373,6 @@ const hn_vec VEC = {
     .scale_rows = vec_scale_rows,
     .sum_rows = vec_sum_rows,
     .pick = vec_pick,
+    .extreme = vec_extreme,
     .select = vec_select,
 };

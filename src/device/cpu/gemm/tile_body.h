@@ -2,6 +2,7 @@
    BYTES of a vector register, ROWS and VECS of the largest tile, VMAX, VMIN (a, b), which give b if one is NaN, and
    FMA(sum, a, b): the instruction that adds to its first operand, so that compilers, free to choose another form, do not
    copy and spill the sums. Loops over rows and vectors have constant bounds and are unrolled. */
+#include <math.h>
 #include <string.h>
 
 #include "device/cpu/gemm/tile.h"
@@ -66,7 +67,7 @@ CONST_FN void product(const int rows, const int vecs, const hn_tile_job *j, int 
         const float *p = j->start + r * j->ld_start + v * W;
         sum[r][v] += v + 1 < vecs ? load(p) : load_part(p, last);
       }
-  } else {
+  } else if (j->k * pieces > 512) {
     UNROLL for (int v = 0; v < vecs; v++)
       UNROLL for (int r = 0; r < rows; r++) __builtin_prefetch(j->c + r * j->ldc + v * W, 1);
   }
@@ -88,12 +89,19 @@ CONST_FN void product(const int rows, const int vecs, const hn_tile_job *j, int 
     }
   }
   const vec lo = j->lo - (vec){0}, hi = j->hi - (vec){0};
+  if (j->lo > -INFINITY) { /* of few steps the bounds are a notable part */
+    UNROLL for (int v = 0; v < vecs; v++)
+      UNROLL for (int r = 0; r < rows; r++) sum[r][v] = VMAX(lo, sum[r][v]);
+  }
+  if (j->hi < INFINITY) {
+    UNROLL for (int v = 0; v < vecs; v++)
+      UNROLL for (int r = 0; r < rows; r++) sum[r][v] = VMIN(hi, sum[r][v]);
+  }
   UNROLL for (int v = 0; v < vecs; v++)
     UNROLL for (int r = 0; r < rows; r++) {
       float *p = j->c + r * j->ldc + v * W;
-      vec to = VMIN(hi, VMAX(lo, sum[r][v]));
-      if (v + 1 < vecs) *(vec_at *)p = to;
-      else store_part(p, last, to);
+      if (v + 1 < vecs) *(vec_at *)p = sum[r][v];
+      else store_part(p, last, sum[r][v]);
     }
 }
 

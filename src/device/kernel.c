@@ -25,6 +25,15 @@ bool hn_layout_bytes(hn_layout l, hn_dtype t, int32_t rank, const int64_t *dims,
   return hn_dtype_bytes(t, (uint64_t)n, bytes);
 }
 
+int64_t hn_layout_run(hn_layout l, int32_t rank, const int64_t *dims) {
+  switch (l) {
+    case HN_LAYOUT_C8: return 8;
+    case HN_LAYOUT_C16: return 16;
+    case HN_LAYOUT_NHWC: return dims[1];
+    default: return rank ? dims[rank - 1] : 1;
+  }
+}
+
 hone_status hn_xfail(const hn_exec *x, hone_status st, const char *fmt, ...) {
   char text[1024];
   va_list ap;

@@ -15,6 +15,8 @@ typedef enum hn_layout {
 const char *hn_layout_name(hn_layout l);
 /* Bytes of a tensor in a layout, channel padding included; false on overflow. */
 bool hn_layout_bytes(hn_layout l, hn_dtype t, int32_t rank, const int64_t *dims, size_t *bytes);
+/* How many elements lie together along the innermost dimension: the channels, where they come last. */
+int64_t hn_layout_run(hn_layout l, int32_t rank, const int64_t *dims);
 
 /* What is known of one tensor when a kernel is chosen. All dims are fixed except where `dynamic`. */
 typedef struct hn_arg {
@@ -26,10 +28,23 @@ typedef struct hn_arg {
   int64_t dims[HN_MAX_RANK];
   hn_layout layout;          /* input: as the producer leaves it; the kernel's plan() sets what it wants.
                                 output: set by plan() */
+  /* A part of a larger tensor may lie with gaps: runs of the innermost dimension are `pitch` elements apart. 0: they are
+     not. An input lies so in layout `pitch_in`, an output is to. Only a kernel whose plan() calls hn_take_pitch() sees
+     it; for others an input is copied into a dense tensor, and their output by the Concat. */
+  int64_t pitch;
+  hn_layout pitch_in;
+  bool pitched;              /* taken */
+  bool placed;               /* of a Concat: the input lies in its place in output 0, in `layout`, and is not to be read */
   const hn_tensor *constant; /* content, if constant (always plain) */
   const hn_quant *quant;     /* integers that stand for real numbers, with which the node computes; NULL: they do not */
   bool unused;               /* plan() sets it when the input is not read in run() (packed or folded into state) */
 } hn_arg;
+
+/* For plan(), after it has set the layout: how many elements lie between the beginnings of runs of the innermost dimension. */
+static inline int64_t hn_take_pitch(hn_arg *a) {
+  a->pitched = a->pitch && a->layout == a->pitch_in;
+  return a->pitched ? a->pitch : hn_layout_run(a->layout, a->rank, a->dims);
+}
 
 enum { HN_TASK_PACKS = 4, HN_MAX_CHAIN = 12 };
 typedef struct hn_pack {

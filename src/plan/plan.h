@@ -22,6 +22,8 @@ typedef struct hn_slot {
   int32_t rank;
   int64_t dims[HN_MAX_RANK];
   int64_t count;
+  int64_t pitch;  /* elements from run to run of the layout's innermost dimension; 0: no gaps between them */
+  size_t offset;  /* bytes from where the block, input or constant begins: the slot is a part of another's */
   hn_id value;
   const hn_tensor *constant; /* CONST: whose data it is (dims may differ: a view of it) */
   uint32_t index; /* of the block, the graph input, or the dynamic buffer */
@@ -87,10 +89,13 @@ typedef struct hn_plan_options {
   const hn_placement *placement; /* set by the program, from `place` */
   bool untuned;   /* the nodes' tactics are not looked at */
   hn_strips_use strips; /* which chains of layers are run strip by strip */
+  bool copy_joins; /* no Concat is made in place */
   uint32_t round; /* how many of a node's kernels to pass over, as long as another is left: how tuning visits all */
-  /* For tests: of its operator's kernels no other is tried; inputs of images are brought into a layout first. */
+  /* For tests: of its operator's kernels no other is tried; inputs of images are brought into a layout first; tensors that
+     lie in it get so many elements between runs where their kernels can do with that. */
   const hn_kernel *only;
   hn_layout inputs_as;
+  int64_t gap;
 } hn_plan_options;
 
 hone_status hn_plan_create(hn_graph *g, const hn_plan_options *o, hn_plan **out);

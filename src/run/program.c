@@ -101,8 +101,11 @@ static hn_view slot_view(const hn_program *p, uint32_t slot) {
   if (s->kind == HN_SLOT_CONST) v.data = s->constant->data;
   else if (s->kind == HN_SLOT_BLOCK) v.data = p->memory[s->device] + p->plan->blocks.p[s->index].offset;
   else if (s->kind == HN_SLOT_INPUT) v.data = p->inputs ? p->inputs[s->index].data : NULL;
+  if (s->offset && v.data) v.data = (unsigned char *)v.data + s->offset;
   return v;
 }
+
+hn_view hn_program_slot(const hn_program *p, uint32_t slot) { return slot_view(p, slot); }
 
 bool hn_program_value(const hn_program *p, hn_id value, hn_view *out) {
   uint32_t slot = value < p->g->values.n ? p->plan->value_slot[value] : HN_NONE;
@@ -110,6 +113,7 @@ bool hn_program_value(const hn_program *p, hn_id value, hn_view *out) {
   if (slot == HN_NONE) return false;
   *out = slot_view(p, slot);
   const hn_slot *s = &p->plan->slots.p[slot];
+  if (s->pitch) return false; /* cannot be with keep_all */
   if (s->layout != HN_LAYOUT_PLAIN && hn_layout_bytes(s->layout, s->dtype, s->rank, s->dims, &bytes) && hone_dtype_size(s->dtype))
     out->count = (int64_t)(bytes / hone_dtype_size(s->dtype));
   return out->data != NULL;

@@ -225,10 +225,20 @@ hone_status hone_session_prepare(hone_session *s) {
 
 /* What the plan came to, on the layers themselves. */
 static void note_layouts(hn_graph *g, const hn_plan *p) {
+  bool tuned = hn_meta_get(g, "tuned") != NULL;
+  for (hn_id id = 0; id < g->nodes.n; id++) {
+    hn_node *n = hn_node_at(g, id);
+    uint32_t slot = n->dead || n->out[0] == HN_NONE ? HN_NONE : p->value_slot[n->out[0]];
+    if (slot == HN_NONE || (n->op != HN_Concat && n->op != HN_Split && n->op != HN_Slice)) continue;
+    n->tactic_layout = hn_layout_name(p->slots.p[slot].layout);
+    if (tuned) n->tactic = "in_place"; /* unless there is a step for it */
+  }
   for (size_t i = 0; i < p->steps.n; i++) {
     const hn_planned *s = &p->steps.p[i];
     if (s->node >= g->nodes.n || !s->task.n_out) continue;
-    hn_node_at(g, s->node)->tactic_layout = hn_layout_name(s->task.out[0].layout);
+    hn_node *n = hn_node_at(g, s->node);
+    n->tactic_layout = hn_layout_name(s->task.out[0].layout);
+    if (hn_streq(n->tactic, "in_place")) n->tactic = s->task.kernel->name;
   }
 }
 

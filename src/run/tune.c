@@ -249,6 +249,7 @@ static hone_status try_plan(tuner *t, const hn_plan_options *how, uint32_t *alte
   o.round = how->round;
   o.untuned = how->untuned;
   o.strips = how->strips;
+  o.copy_joins = how->copy_joins;
   HN_TRY(hn_program_create(t->g, t->inputs, &o, &p));
   const hn_plan *plan = hn_program_plan(p);
   hone_status st = name_layers(t, p);
@@ -332,6 +333,45 @@ static hone_status search_chains(tuner *t, double *total) {
   return HONE_OK;
 }
 
+/* The kernel that copies what may also be written or read in place: which of both a layer does is for the whole to show, since
+   the time goes to others. NULL: another layer. */
+static const hn_kernel *copies(const tuner *t, hn_id id) {
+  hn_op op = hn_node_at(t->g, id)->op;
+  const char *name = op == HN_Concat ? "concat_move" : op == HN_Split ? "split_move" : op == HN_Slice ? "slice_move" : NULL;
+  const timing *measured = name ? tried_with(&t->layers[id], name) : NULL;
+  return measured ? measured->kernel : NULL;
+}
+
+/* Copies, or not, all of one kind (HN_NONE: all there are). */
+static void copy_alike(tuner *t, hn_id first, bool copy) {
+  for (hn_id id = 0; id < t->g->nodes.n; id++) {
+    const hn_kernel *k = copies(t, id);
+    if (!k || (first != HN_NONE && t->layers[id].first != first)) continue;
+    if (copy) choose(t, id, tried_with(&t->layers[id], k->name));
+    else hn_node_at(t->g, id)->tactic = NULL;
+  }
+}
+
+/* In place or copied: all alike, then with full effort each. */
+static hone_status search_joins(tuner *t, double *total) {
+  const hn_plan_options chosen = {.round = 0};
+  double seconds;
+  HN_TRY(try_plan(t, &(hn_plan_options){.copy_joins = true}, NULL, &seconds));
+  if (seconds < *total) {
+    copy_alike(t, HN_NONE, true);
+    *total = seconds;
+  }
+  for (hn_id id = 0; id < t->g->nodes.n && t->how->effort > 1; id++) {
+    if (!leads(t, id) || !copies(t, id)) continue;
+    bool was = hn_node_at(t->g, id)->tactic != NULL;
+    copy_alike(t, id, !was);
+    HN_TRY(try_plan(t, &chosen, NULL, &seconds));
+    if (seconds < *total * 0.995) *total = seconds;
+    else copy_alike(t, id, was);
+  }
+  return HONE_OK;
+}
+
 static hone_status search(tuner *t) {
   uint32_t rounds = 1, alternatives = 1;
   double total, least = 0, mixed;
@@ -340,7 +380,7 @@ static hone_status search(tuner *t) {
     if (!r) {
       t->result.before_ms = total * 1e3;
       rounds = alternatives ? alternatives : 1;
-      t->expected = rounds + 4;
+      t->expected = rounds + 5;
     }
     if (r && total >= least) continue;
     least = total;
@@ -350,11 +390,12 @@ static hone_status search(tuner *t) {
     const timing *best = best_of(&t->layers[id]);
     hn_node *n = hn_node_at(t->g, id);
     n->tactic = NULL;
-    if (best) choose(t, id, best);
+    if (best && n->op != HN_Concat && n->op != HN_Split && n->op != HN_Slice) choose(t, id, best);
     t->result.layers += t->layers[id].n > 1;
   }
   HN_TRY(try_plan(t, &(hn_plan_options){.strips = HN_STRIPS_NONE}, NULL, &mixed));
   HN_TRY(search_chains(t, &mixed));
+  HN_TRY(search_joins(t, &mixed));
   if (t->how->effort > 1) {
     t->expected = t->done + count_close(t);
     HN_TRY(descend(t, &mixed));
@@ -363,7 +404,8 @@ static hone_status search(tuner *t) {
   if (mixed <= least) return HONE_OK;
   t->result.after_ms = least * 1e3; /* no mixture beats the plain order of the table, begun further down */
   for (hn_id id = 0; id < t->g->nodes.n; id++)
-    if (t->layers[id].uniform) choose(t, id, tried_with(&t->layers[id], t->layers[id].uniform->name));
+    if (t->layers[id].uniform && !copies(t, id)) choose(t, id, tried_with(&t->layers[id], t->layers[id].uniform->name));
+  copy_alike(t, HN_NONE, false);
   return HONE_OK;
 }
 

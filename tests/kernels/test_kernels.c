@@ -40,6 +40,8 @@ typedef struct trial {
   hn_dtype half;   /* 16-bit floats throughout; UNDEFINED: not */
   bool exact;      /* and so must be the outputs */
   float step;      /* else: a step of the output */
+  int64_t gap;     /* between runs, where kernels can do with that */
+  int read_gaps, wrote_gaps;
 } trial;
 
 static void fill(float *v, int64_t n, bool odd) {
@@ -766,11 +768,44 @@ static int compare(const trial *t, const hn_view *want, const hn_view *got, cons
   return 0;
 }
 
+/* What lies between the runs of tensors with gaps is written (from 0) or looked at; how many of them there are. */
+static int gaps(const hn_program *p, bool write, const char *what, uint32_t at) {
+  const hn_plan *plan = hn_program_plan(p);
+  int n = 0;
+  for (uint32_t i = 0; i < plan->slots.n; i++) {
+    const hn_slot *s = &plan->slots.p[i];
+    if (!s->pitch) continue;
+    int64_t run = hn_layout_run(s->layout, s->rank, s->dims);
+    size_t size = hone_dtype_size(s->dtype);
+    unsigned char *from = hn_program_slot(p, i).data;
+    bool whole = true;
+    for (int64_t r = 0; r < s->count / run; r++)
+      for (size_t b = (size_t)(r * s->pitch + run) * size; b < (size_t)((r + 1) * s->pitch) * size; b++) {
+        if (write) from[b] = (unsigned char)(0x7f - (b & 1)); /* NaN, if it is read for a float */
+        else whole = whole && from[b] == (unsigned char)(0x7f - (b & 1));
+      }
+    CHECK_MSG(whole, "%s, case %u: written beside a run of '%s'", what, at, hn_value_at(plan->g, s->value)->name);
+    n++;
+  }
+  return n;
+}
+
+/* Does a step of the kernel read or write with gaps? */
+static bool takes_gaps(const hn_program *p, const hn_kernel *k, bool writes) {
+  const hn_plan *plan = hn_program_plan(p);
+  for (size_t i = 0; i < plan->steps.n; i++) {
+    const hn_task *t = &plan->steps.p[i].task;
+    for (uint32_t a = 0; t->kernel == k && a < (writes ? t->n_out : t->n_in); a++)
+      if (writes ? t->out[a].pitched : t->in[a].pitched && !t->in[a].unused) return true;
+  }
+  return false;
+}
+
 /* 1: the kernel took the case; 0: it did not; -1: a failure was reported. */
 static int run_trial(trial *t, const hn_kernel *k, hn_cpu *cpu, hn_layout layout, int threads, uint32_t at) {
   hn_view in[MAX_INPUTS + 8] = {{0}}, want[4], got[4];
   char what[128];
-  snprintf(what, sizeof what, "%s (%s) from %s, %s, %d threads", k->name, hn_op_name(k->op), hn_layout_name(layout), hn_bytes_name(cpu->isa, cpu->bytes), threads);
+  snprintf(what, sizeof what, "%s (%s) from %s%s, %s, %d threads", k->name, hn_op_name(k->op), hn_layout_name(layout), t->gap ? " with gaps" : "", hn_bytes_name(cpu->isa, cpu->bytes), threads);
   for (size_t i = 0; i < t->g->inputs.n; i++) {
     const hn_value *v = hn_value_at(t->g, t->g->inputs.p[i]);
     in[i] = (hn_view){.dtype = HONE_DTYPE_F32, .rank = v->shape.rank, .count = 1};
@@ -780,7 +815,7 @@ static int run_trial(trial *t, const hn_kernel *k, hn_cpu *cpu, hn_layout layout
     fill(in[i].data, in[i].count, t->odd_values);
   }
   hn_plan_options slow = {.threads = 1, .reference = true};
-  hn_plan_options fast = {.device = cpu, .threads = threads, .only = k, .inputs_as = layout};
+  hn_plan_options fast = {.device = cpu, .threads = threads, .only = k, .inputs_as = layout, .gap = t->gap};
   hn_program *reference = NULL, *tried = NULL;
   int result = -1;
   hone_status st = hn_program_create(t->g, in, &slow, &reference);
@@ -789,7 +824,13 @@ static int run_trial(trial *t, const hn_kernel *k, hn_cpu *cpu, hn_layout layout
   if (!st && !used(tried, k)) result = 0;
   else if (!st) {
     st = hn_program_run(reference, in, want);
-    for (int again = 0; again < 2 && !st; again++) st = hn_program_run(tried, in, got); /* twice: nothing may be left over */
+    for (int again = 0; again < 2 && !st; again++) { /* twice: nothing may be left over */
+      gaps(tried, true, what, at);
+      st = hn_program_run(tried, in, got);
+    }
+    gaps(tried, false, what, at);
+    t->read_gaps += takes_gaps(tried, k, false);
+    t->wrote_gaps += takes_gaps(tried, k, true);
     CHECK_MSG(!st, "%s, case %u: %s", what, at, hone_context_error(t->cx));
     if (!st) result = compare(t, want, got, what, at) ? -1 : 1;
   }
@@ -799,11 +840,21 @@ static int run_trial(trial *t, const hn_kernel *k, hn_cpu *cpu, hn_layout layout
   return result;
 }
 
-static void test_kernel(const hn_kernel *k, hn_isa isa, hn_bytes bytes, hn_layout layout, int threads) {
+/* Kernels that must be able to, since concatenation in place depends on them. */
+static const struct {
+  const char *kernel;
+  bool reads, writes;
+} with_gaps[] = {{"conv_gemm", true, true},      {"conv_winograd2", true, true}, {"conv_winograd4", true, true},
+                 {"conv_winograd6", true, true}, {"conv_depthwise", true, true}, {"pool_vec", true, true},
+                 {"eltwise_vec", true, true},    {"concat_move", true, true},    {"split_move", true, true},
+                 {"slice_move", true, true},     {"transpose_move", true, false}, {"pick_move", true, true},
+                 {"gate_vec", true, true}};
+
+static void test_kernel_from(const hn_kernel *k, hn_isa isa, hn_bytes bytes, hn_layout layout, int threads, int64_t gap) {
   const char *wanted = getenv("HONE_TEST_KERNEL"); /* one of them alone */
   hone_context *cx;
   hn_cpu *cpu = NULL;
-  int taken = 0;
+  int taken = 0, read_gaps = 0, wrote_gaps = 0;
   if (wanted && strcmp(wanted, k->name)) return;
   REQUIRE(!hone_context_create(&cx));
   REQUIRE(!hn_cpu_create(cx, isa, &cpu));
@@ -812,7 +863,7 @@ static void test_kernel(const hn_kernel *k, hn_isa isa, hn_bytes bytes, hn_layou
   for (uint32_t at = 0; at < CASES; at++) {
     seed = at * 7919u + (uint32_t)k->op * 104729u + (uint32_t)layout * 31u;
     next();
-    trial t = {.cx = cx, .op = k->op, .quantized = at % 2 && quantizable(k->op), .step = 0.125f};
+    trial t = {.cx = cx, .op = k->op, .gap = gap, .quantized = at % 2 && quantizable(k->op), .step = 0.125f};
     if (!t.quantized && at % 8 == 4 && (quantizable(k->op) || k->op == HN_Cast)) t.half = at % 16 == 4 ? HONE_DTYPE_BF16 : HONE_DTYPE_F16;
     if (k->op == HN_Cast) t.half = at % 2 ? HONE_DTYPE_BF16 : HONE_DTYPE_F16;
     t.g = hn_graph_create(cx, "case");
@@ -821,12 +872,31 @@ static void test_kernel(const hn_kernel *k, hn_isa isa, hn_bytes bytes, hn_layou
     CHECK_MSG(made || at, "%s: there is no generator for %s", k->name, hn_op_name(k->op));
     int r = made && !hn_infer_graph(t.g) ? run_trial(&t, k, cpu, layout, threads, at) : 0;
     taken += r > 0;
+    read_gaps += t.read_gaps;
+    wrote_gaps += t.wrote_gaps;
     hn_graph_destroy(t.g);
     if (r < 0) break;
   }
   if (layout == HN_LAYOUT_PLAIN) CHECK_MSG(taken > 0, "%s (%s) took none of the cases", k->name, hn_op_name(k->op));
+  for (size_t i = 0; gap && layout == HN_LAYOUT_NHWC && k->op != HN_Gemm && i < sizeof with_gaps / sizeof *with_gaps; i++)
+    if (strcmp(with_gaps[i].kernel, k->name) == 0) {
+      CHECK_MSG(read_gaps || !with_gaps[i].reads, "%s (%s) never reads with gaps", k->name, hn_op_name(k->op));
+      CHECK_MSG(wrote_gaps || !with_gaps[i].writes, "%s (%s) never writes with gaps", k->name, hn_op_name(k->op));
+    }
   hn_cpu_destroy(cpu);
   hone_context_destroy(&cx);
+}
+
+static void test_kernel(const hn_kernel *k, hn_isa isa, hn_bytes bytes, hn_layout layout, int threads) {
+  test_kernel_from(k, isa, bytes, layout, threads, 0);
+}
+
+TEST(tensors_with_gaps) {
+  for (uint32_t i = 0; hn_kernel_at(i); i++)
+    for (int isa = 0; isa <= (int)hn_isa_best(); isa++)
+      test_kernel_from(hn_kernel_at(i), (hn_isa)isa, hn_bytes_best((hn_isa)isa), HN_LAYOUT_NHWC, 1 + isa, 5);
+  for (uint32_t i = 0; hn_kernel_at(i); i++)
+    test_kernel_from(hn_kernel_at(i), hn_isa_best(), hn_bytes_best(hn_isa_best()), HN_LAYOUT_PLAIN, 1, 5);
 }
 
 TEST(every_kernel_agrees_with_its_reference) {

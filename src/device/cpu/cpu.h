@@ -24,6 +24,10 @@ void hn_cpu_destroy(hn_cpu *cpu); /* accepts NULL */
 /* The kernel that changes a layout. Its task has one input and one output of the same dtype and dims, whose
    `layout` fields say from and to; plan() makes it, UNSUPPORTED if there is no such conversion. node is NULL. */
 extern const hn_kernel hn_reorder_kernel;
+/* The same within one layout: from and to tensors with gaps between their runs (move/copy_move.c). */
+extern const hn_kernel hn_copy_kernel;
+/* A Concat some inputs of which are `placed`: it copies the others, into output 0 as it lies (move/join_move.c). */
+extern const hn_kernel hn_fill_kernel;
 
 /* The reference of any node that has integers in the place of real numbers (hn_arg.quant): the operator's own
    reference between conversions (ref/reals_ref.c). Movements keep the integers as they are and do without. */

@@ -20,18 +20,18 @@ int32_t hn_layout_dims(hn_layout l, int32_t rank, const int64_t *dims, int64_t *
   return n;
 }
 
-static void dense(int32_t rank, const int64_t *dims, int64_t *stride) {
+static void strides(int32_t rank, const int64_t *dims, int64_t pitch, int64_t *stride) {
   int64_t s = 1;
   for (int32_t i = rank - 1; i >= 0; i--) {
     stride[i] = s;
-    s *= dims[i];
+    s *= i == rank - 1 && pitch ? pitch : dims[i];
   }
 }
 
-void hn_nd_begin(hn_nd *nd, hn_layout l, int32_t rank, const int64_t *dims) {
+void hn_nd_begin(hn_nd *nd, hn_layout l, int32_t rank, const int64_t *dims, int64_t pitch) {
   nd->rank = hn_layout_dims(l, rank, dims, nd->dims);
   nd->n = 1;
-  dense(nd->rank, nd->dims, nd->stride[0]);
+  strides(nd->rank, nd->dims, pitch, nd->stride[0]);
 }
 
 bool hn_nd_strided(hn_nd *nd, const int64_t *stride) {
@@ -45,7 +45,7 @@ bool hn_nd_strided(hn_nd *nd, const int64_t *stride) {
 static void logical_strides(const hn_arg *a, int64_t *stride, int64_t *lane) {
   int64_t physical[HN_ND_RANK], s[HN_ND_RANK];
   int32_t n = hn_layout_dims(a->layout, a->rank, a->dims, physical);
-  dense(n, physical, s);
+  strides(n, physical, a->pitched ? a->pitch : 0, s);
   if (a->rank) memcpy(stride, s, sizeof *s * (size_t)a->rank);
   *lane = 0;
   if (block_of(a->layout) > 1) *lane = s[n - 1];

@@ -15,9 +15,9 @@ typedef struct hn_nd {
 /* Dimensions of a layout as they lie in memory, the innermost last; a blocked one has one more than the tensor. */
 int32_t hn_layout_dims(hn_layout l, int32_t rank, const int64_t *dims, int64_t *physical);
 
-/* The index space of a tensor in a layout. Operand 0 is the tensor itself, dense. */
-void hn_nd_begin(hn_nd *nd, hn_layout l, int32_t rank, const int64_t *dims);
-/* One more operand, broadcast to the tensor (numpy's rules), lying in its own layout. false: too many operands, or
+/* The index space of a tensor in a layout. Operand 0 is the tensor itself; its runs lie `pitch` apart (0: dense). */
+void hn_nd_begin(hn_nd *nd, hn_layout l, int32_t rank, const int64_t *dims, int64_t pitch);
+/* One more operand, broadcast to the tensor (numpy's rules), lying in its own layout, with its pitch if that is taken. false: too many operands, or
    the two layouts do not go together (a blocked tensor whose channels do not fill the blocks). l, rank and dims are
    those given to hn_nd_begin. */
 bool hn_nd_operand(hn_nd *nd, hn_layout l, int32_t rank, const int64_t *dims, const hn_arg *operand);

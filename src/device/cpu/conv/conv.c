@@ -68,6 +68,7 @@ void hn_ending_take(hn_task *t, hn_layout l, bool residual, hn_ending *e) {
   if (residual && i < n->n_post && is_residual(t, &n->post[i])) {
     e->residual = n->post[i++].operand;
     t->in[e->residual].layout = l;
+    e->residual_pitch = hn_take_pitch(&t->in[e->residual]);
     if (t->in[e->residual].may_overwrite) t->inplace = (int)e->residual;
   }
   for (; i < n->n_post && n->post[i].operand == HN_NONE; i++) {

@@ -37,6 +37,7 @@ hone_status hn_conv_pack_bias(hn_task *t, int64_t extra, const float **out);
    output's shape, bounds (Relu, Clip), then other unary steps. */
 typedef struct hn_ending {
   uint32_t residual; /* the input, or HN_NONE */
+  int64_t residual_pitch; /* from pixel to pixel of it */
   float lo, hi;
   uint32_t n;
   hn_step unary[4];

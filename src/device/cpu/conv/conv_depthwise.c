@@ -13,6 +13,7 @@ typedef struct conv_depthwise {
   hn_depthwise_fn fn;
   const float *weights, *bias;
   const float *zeros; /* a pixel outside the image */
+  int64_t in_pitch, out_pitch; /* from pixel to pixel */
 } conv_depthwise;
 
 bool conv_depthwise_supports(const hn_task *t) {
@@ -48,6 +49,8 @@ hone_status conv_depthwise_plan(hn_task *t) {
   HN_TRY(hn_conv_pack_bias(t, 0, &s->bias));
   hn_ending_take(t, HN_LAYOUT_NHWC, false, &s->e);
   t->in[0].layout = t->out[0].layout = HN_LAYOUT_NHWC;
+  s->in_pitch = hn_take_pitch(&t->in[0]);
+  s->out_pitch = hn_take_pitch(&t->out[0]);
   return HONE_OK;
 }
 
@@ -60,9 +63,9 @@ void conv_depthwise_lines(const hn_task *t, const hn_strip *p, void *scratch) {
   const conv_depthwise *s = t->state;
   const hn_conv *c = &s->c;
   (void)scratch;
-  int64_t side = c->kernel_h, tiles = (c->out_w + DEPTHWISE_PIXELS - 1) / DEPTHWISE_PIXELS, line = c->in_w * c->in_c;
+  int64_t side = c->kernel_h, tiles = (c->out_w + DEPTHWISE_PIXELS - 1) / DEPTHWISE_PIXELS, line = c->in_w * s->in_pitch;
   for (int64_t y = p->begin; y < p->end; y++) {
-    float *out = p->out + hn_strip_line(p->out_ring, p->image, c->out_h, y) * c->out_w * c->out_c;
+    float *out = p->out + hn_strip_line(p->out_ring, p->image, c->out_h, y) * c->out_w * s->out_pitch;
     const float *pixel[DEPTHWISE_SIDE * (2 * DEPTHWISE_PIXELS + DEPTHWISE_SIDE)];
     int64_t first = y * c->stride_h - c->pad_top, last_n = 0, last_x = 0;
     bool lines_inside = first >= 0 && first + side <= c->in_h;
@@ -71,22 +74,25 @@ void conv_depthwise_lines(const hn_task *t, const hn_strip *p, void *scratch) {
       int64_t from = x * c->stride_w - c->pad_left;
       bool whole = lines_inside && from >= 0 && from + cols <= c->in_w;
       if (whole && n == last_n) { /* the tile before, further on */
-        for (int64_t k = 0; k < side * cols; k++) pixel[k] += (x - last_x) * c->stride_w * c->in_c;
+        for (int64_t k = 0; k < side * cols; k++) pixel[k] += (x - last_x) * c->stride_w * s->in_pitch;
       } else {
         for (int64_t k = 0; k < side; k++) {
           bool inside = first + k >= 0 && first + k < c->in_h;
           const float *in = inside ? p->in + hn_strip_line(p->in_ring, p->image, c->in_h, first + k) * line : NULL;
           for (int64_t at = 0; at < cols; at++)
-            pixel[k * cols + at] = inside && from + at >= 0 && from + at < c->in_w ? in + (from + at) * c->in_c : s->zeros;
+            pixel[k * cols + at] = inside && from + at >= 0 && from + at < c->in_w ? in + (from + at) * s->in_pitch : s->zeros;
         }
       }
       last_n = whole ? n : 0;
       last_x = x;
       hn_depthwise_job j = {.pixel = pixel, .weights = s->weights, .bias = s->bias, .channels = c->in_c,
-                            .out = out + x * c->out_c, .lo = s->e.lo, .hi = s->e.hi};
+                            .out = out + x * s->out_pitch, .out_pitch = s->out_pitch, .lo = s->e.lo, .hi = s->e.hi};
       s->fn(&j, (int)n);
     }
-    if (s->e.n) hn_ending_run(&s->e, out, c->out_w * c->out_c);
+    if (!s->e.n) continue;
+    if (s->out_pitch == c->out_c) hn_ending_run(&s->e, out, c->out_w * c->out_c);
+    else
+      for (int64_t x = 0; x < c->out_w; x++) hn_ending_run(&s->e, out + x * s->out_pitch, c->out_c);
   }
 }
 

@@ -19,6 +19,7 @@ typedef struct conv_gemm {
   hn_ending e;
   const hn_tile *tile;
   const float *weights, *bias;
+  int64_t in_pitch, out_pitch;   /* from pixel to pixel of image and result */
   int64_t in_c, k, n;            /* of one group: input channels, numbers in a window, output channels */
   int64_t piece, pieces, at_once;/* numbers of a tap that lie together, such pieces of a window, pieces summed at a time */
   int64_t *offsets;              /* of each piece, from the window's first pixel */
@@ -70,9 +71,9 @@ static hone_status lay_out(hn_task *t, conv_gemm *s) {
   bool inside = c->pad_top == 0 && c->pad_left == 0 &&
                 (c->out_h - 1) * c->stride_h + (c->kernel_h - 1) * c->dilation_h < c->in_h &&
                 (c->out_w - 1) * c->stride_w + (c->kernel_w - 1) * c->dilation_w < c->in_w;
-  bool sets = c->in_c * c->stride_w % 1024 == 0 && (c->out_w > 1 || c->out_h > 1);
+  bool sets = s->in_pitch * c->stride_w % 1024 == 0 && (c->out_w > 1 || c->out_h > 1);
   s->copy = !inside || sets || (c->kernel_h > 1 && t->strip); /* a kernel over several lines cannot read a ring */
-  s->pixel = !s->copy ? c->in_c : s->in_c * c->stride_w % 1024 ? s->in_c : s->in_c + GAP;
+  s->pixel = !s->copy ? s->in_pitch : s->in_c * c->stride_w % 1024 ? s->in_c : s->in_c + GAP;
   int64_t parts = 1, taps = c->kernel_h * c->kernel_w;
   while (s->in_c / parts > DEPTH && parts < 64 && (parts == 1 || s->in_c % parts)) parts++;
   if (s->in_c % parts) parts = 1;
@@ -153,18 +154,20 @@ hone_status conv_gemm_plan(hn_task *t) {
   t->threads = hn_conv_threads(t, hn_conv_macs(c));
   s->tile = hn_tile_for(cpu->isa);
   if (!t->strip) flatten(c);
+  t->in[0].layout = t->out[0].layout = HN_LAYOUT_NHWC;
+  s->in_pitch = hn_take_pitch(&t->in[0]);
+  s->out_pitch = hn_take_pitch(&t->out[0]);
   s->in_c = c->in_c / c->group;
   s->n = c->out_c / c->group;
   s->k = s->in_c * c->kernel_h * c->kernel_w;
   HN_TRY(lay_out(t, s));
   cut(t, s);
-  s->line = s->copy ? pixels_for(c, s->job_w) * s->pixel : c->in_w * c->in_c;
+  s->line = s->copy ? pixels_for(c, s->job_w) * s->pixel : c->in_w * s->in_pitch;
   set_offsets(s);
   if (s->copy) s->scratch = (size_t)(lines_for(c, s->job_h) * s->line + GAP);
   t->scratch = sizeof(float) * s->scratch * (size_t)t->threads;
   HN_TRY(pack_weights(t, s));
   hn_ending_take(t, HN_LAYOUT_NHWC, true, &s->e);
-  t->in[0].layout = t->out[0].layout = HN_LAYOUT_NHWC;
   return HONE_OK;
 }
 
@@ -186,11 +189,11 @@ static void copy_image(const conv_gemm *s, const hn_strip *p, const block *b, fl
       memset(d, 0, sizeof *d * (size_t)(pixels * s->pixel));
       continue;
     }
-    const float *from = p->in + ((hn_strip_line(p->in_ring, p->image, c->in_h, y + i) * c->in_w + x) * c->in_c + b->group * s->in_c);
+    const float *from = p->in + ((hn_strip_line(p->in_ring, p->image, c->in_h, y + i) * c->in_w + x) * s->in_pitch + b->group * s->in_c);
     memset(d, 0, sizeof *d * (size_t)(left * s->pixel));
-    if (s->pixel == c->in_c) memcpy(d + left * s->pixel, from + left * c->in_c, sizeof *d * (size_t)((right - left) * c->in_c));
+    if (s->pixel == s->in_pitch && c->group == 1) memcpy(d + left * s->pixel, from + left * s->pixel, sizeof *d * (size_t)((right - left) * s->pixel));
     else
-      for (int64_t k = left; k < right; k++) memcpy(d + k * s->pixel, from + k * c->in_c, sizeof *d * (size_t)s->in_c);
+      for (int64_t k = left; k < right; k++) memcpy(d + k * s->pixel, from + k * s->in_pitch, sizeof *d * (size_t)s->in_c);
     memset(d + right * s->pixel, 0, sizeof *d * (size_t)((pixels - right) * s->pixel));
   }
 }
@@ -199,7 +202,7 @@ static void copy_image(const conv_gemm *s, const hn_strip *p, const block *b, fl
 static const float *window_at(const conv_gemm *s, const hn_strip *p, const block *b, const float *copied, int64_t y) {
   const hn_conv *c = &s->c;
   if (s->copy) return copied + (y - b->y) * c->stride_h * s->line;
-  return p->in + ((hn_strip_line(p->in_ring, p->image, c->in_h, y * c->stride_h) * c->in_w + b->x * c->stride_w) * c->in_c +
+  return p->in + ((hn_strip_line(p->in_ring, p->image, c->in_h, y * c->stride_h) * c->in_w + b->x * c->stride_w) * s->in_pitch +
                   b->group * s->in_c);
 }
 
@@ -217,7 +220,7 @@ static void run_block(const conv_gemm *s, const hn_strip *p, const block *b, flo
     for (int64_t n = b->n; n < b->n_end; n += cols) {
       int64_t channel = b->group * s->n + n;
       hn_tile_job j = {.k = s->piece, .lda = c->stride_w * s->pixel, .offsets = s->offsets + piece, .n_offsets = pieces,
-                       .b = weights + n * s->k + k * cols, .ldc = c->out_c, .ld_start = c->out_c,
+                       .b = weights + n * s->k + k * cols, .ldc = s->out_pitch, .ld_start = first ? e->residual_pitch : s->out_pitch,
                        .bias = last && s->bias ? s->bias + channel : NULL,
                        .lo = last ? e->lo : -INFINITY, .hi = last ? e->hi : INFINITY};
       /* The next panel's weights come nearer while this one's are in use. */
@@ -226,13 +229,13 @@ static void run_block(const conv_gemm *s, const hn_strip *p, const block *b, flo
       int64_t step = hn_tile_next_step(tile, (b->y_end - b->y) * cut.tiles);
       for (int64_t y = b->y; y < b->y_end; y++) {
         const float *a = window_at(s, p, b, copied, y);
-        int64_t to = ((hn_strip_line(p->out_ring, p->image, c->out_h, y) * c->out_w + b->x) * c->out_c) + channel;
-        int64_t from = (((p->image * c->out_h + y) * c->out_w + b->x) * c->out_c) + channel;
+        int64_t to = ((hn_strip_line(p->out_ring, p->image, c->out_h, y) * c->out_w + b->x) * s->out_pitch) + channel;
+        int64_t from = (((p->image * c->out_h + y) * c->out_w + b->x) * e->residual_pitch) + channel;
         for (int64_t i = 0; i < cut.tiles; i++) {
           int64_t at = hn_tile_row(&cut, i);
           j.a = a + at * j.lda;
-          j.c = p->out + to + at * c->out_c;
-          j.start = !first ? j.c : p->residual ? p->residual + from + at * c->out_c : NULL;
+          j.c = p->out + to + at * s->out_pitch;
+          j.start = !first ? j.c : p->residual ? p->residual + from + at * e->residual_pitch : NULL;
           if (n == b->n && first && !s->copy) {
             j.next = (const char *)(j.a + tile->rows * j.lda);
             j.next_step = 256;
@@ -250,10 +253,10 @@ static void run_block(const conv_gemm *s, const hn_strip *p, const block *b, flo
   }
   if (!e->n) return;
   for (int64_t y = b->y; y < b->y_end; y++) {
-    float *out = p->out + (hn_strip_line(p->out_ring, p->image, c->out_h, y) * c->out_w + b->x) * c->out_c + b->group * s->n + b->n;
-    if (b->n_end - b->n == c->out_c) hn_ending_run(e, out, width * c->out_c);
+    float *out = p->out + (hn_strip_line(p->out_ring, p->image, c->out_h, y) * c->out_w + b->x) * s->out_pitch + b->group * s->n + b->n;
+    if (b->n_end - b->n == s->out_pitch) hn_ending_run(e, out, width * s->out_pitch);
     else
-      for (int64_t x = 0; x < width; x++) hn_ending_run(e, out + x * c->out_c, b->n_end - b->n);
+      for (int64_t x = 0; x < width; x++) hn_ending_run(e, out + x * s->out_pitch, b->n_end - b->n);
   }
 }
 

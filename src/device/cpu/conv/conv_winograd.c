@@ -21,7 +21,7 @@ typedef struct conv_winograd {
   const hn_winograd *transform;
   const float *weights, *bias; /* weights: panel, point, input channel, column */
   const float *zeros;          /* a pixel outside the image */
-  int64_t out, points;
+  int64_t out, points, in_pitch, out_pitch; /* pitches: from pixel to pixel */
   int64_t tiles_h, tiles_w, tiles; /* of all images */
   int64_t block, blocks, panels, parts; /* tiles of a job; jobs are blocks x parts of the panels */
   int64_t ld, input_floats, product_floats;
@@ -115,6 +115,9 @@ static hone_status plan(hn_task *t, int out) {
   HN_TRY(hn_conv_resolve(t, c));
   if (c->stride_h != 1 || c->stride_w != 1 || c->dilation_h != 1 || c->dilation_w != 1) return HONE_UNSUPPORTED;
   t->threads = hn_conv_threads(t, hn_conv_macs(c));
+  t->in[0].layout = t->out[0].layout = HN_LAYOUT_NHWC;
+  s->in_pitch = hn_take_pitch(&t->in[0]);
+  s->out_pitch = hn_take_pitch(&t->out[0]);
   s->tile = hn_tile_for(cpu->isa);
   s->transform = hn_winograd_for(cpu->isa, out);
   s->out = out;
@@ -127,7 +130,6 @@ static hone_status plan(hn_task *t, int out) {
   HN_TRY(pack_weights(t, s));
   cut(t, s);
   hn_ending_take(t, HN_LAYOUT_NHWC, true, &s->e);
-  t->in[0].layout = t->out[0].layout = HN_LAYOUT_NHWC;
   return HONE_OK;
 }
 
@@ -151,7 +153,7 @@ static void transform_input(const conv_winograd *s, const float *data, int64_t t
   for (int64_t i = 0; i < s->points; i++) {
     int64_t iy = y - c->pad_top + i / in, ix = x - c->pad_left + i % in;
     bool inside = iy >= 0 && iy < c->in_h && ix >= 0 && ix < c->in_w;
-    pixel[i] = inside ? data + ((image * c->in_h + iy) * c->in_w + ix) * c->in_c : s->zeros;
+    pixel[i] = inside ? data + ((image * c->in_h + iy) * c->in_w + ix) * s->in_pitch : s->zeros;
   }
   s->transform->input(pixel, c->in_c, v, s->block * s->ld);
 }
@@ -160,14 +162,15 @@ static void transform_output(const conv_winograd *s, hn_exec *x, const float *m,
   const hn_conv *c = &s->c;
   int64_t image, y, px;
   locate(s, tile, &image, &y, &px);
-  int64_t at = ((image * c->out_h + y) * c->out_w + px) * c->out_c + col, line = c->out_w * c->out_c;
+  int64_t at = (image * c->out_h + y) * c->out_w + px, line = c->out_w * s->out_pitch, residual = s->e.residual_pitch;
   int rows = (int)hn_smaller(s->out, c->out_h - y), width = (int)hn_smaller(s->out, c->out_w - px);
   hn_winograd_end end = {.bias = s->bias ? s->bias + col : NULL, .lo = s->e.lo, .hi = s->e.hi,
-                         .residual = s->e.residual == HN_NONE ? NULL : (const float *)x->in[s->e.residual].data + at};
-  float *out = (float *)x->out[0].data + at;
-  s->transform->output(m, s->block * s->tile->cols, cols, &end, out, line, c->out_c, rows, width);
+                         .residual_line = c->out_w * residual, .residual_pixel = residual,
+                         .residual = s->e.residual == HN_NONE ? NULL : (const float *)x->in[s->e.residual].data + at * residual + col};
+  float *out = (float *)x->out[0].data + at * s->out_pitch + col;
+  s->transform->output(m, s->block * s->tile->cols, cols, &end, out, line, s->out_pitch, rows, width);
   for (int r = 0; r < rows && s->e.n; r++)
-    for (int k = 0; k < width; k++) hn_ending_run(&s->e, out + r * line + k * c->out_c, cols);
+    for (int k = 0; k < width; k++) hn_ending_run(&s->e, out + r * line + k * s->out_pitch, cols);
 }
 
 static void run_job(const conv_winograd *s, hn_exec *x, int64_t first, int64_t part, float *v) {

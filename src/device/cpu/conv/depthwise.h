@@ -13,7 +13,8 @@ typedef struct hn_depthwise_job {
   const float *weights;      /* tap, channel */
   const float *bias;         /* NULL: none */
   int64_t channels;
-  float *out;                /* pixels, `channels` apart */
+  float *out;                /* pixels, out_pitch apart */
+  int64_t out_pitch;
   float lo, hi;              /* NaN passes */
 } hn_depthwise_job;
 

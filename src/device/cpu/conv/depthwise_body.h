@@ -27,7 +27,7 @@ CONST_FN void pixels(const int side, const int stride, const int n, const hn_dep
           if (i >= x * stride && i < x * stride + side) sum[x] += in * w[i - x * stride];
       }
     }
-    UNROLL for (int x = 0; x < n; x++) *(vec_at *)(j->out + x * channels + c) = VMIN(hi, VMAX(lo, sum[x]));
+    UNROLL for (int x = 0; x < n; x++) *(vec_at *)(j->out + x * j->out_pitch + c) = VMIN(hi, VMAX(lo, sum[x]));
     if (c + W == channels) break;
   }
 }

@@ -51,6 +51,12 @@ bool hn_strips_begin(const hn_graph *g, const hn_node *n, uint32_t *image) {
 
 static int64_t reach(const hn_conv *c) { return (c->kernel_h - 1) * c->dilation_h + 1; }
 
+/* The ends of a chain may lie with gaps. */
+static void take_gaps(hn_arg *of_member, const hn_arg *of_chain) {
+  of_member->pitch = of_chain->pitch;
+  of_member->pitch_in = of_chain->pitch_in;
+}
+
 /* The task of one layer, as the planner would make it. */
 static hone_status open_member(hn_task *t, const strips *s, uint32_t i) {
   member *m = &s->m[i];
@@ -68,6 +74,13 @@ static hone_status open_member(hn_task *t, const strips *s, uint32_t i) {
     *a = (hn_arg){.present = true, .dtype = v->dtype, .rank = v->shape.rank, .constant = v->data, .layout = HN_LAYOUT_NHWC};
     memcpy(a->dims, v->shape.d, sizeof a->dims);
   }
+  uint32_t image;
+  if (i == 0 && hn_strips_begin(t->g, n, &image)) take_gaps(&m->task.in[image], &t->in[0]);
+  if (i + 1 < s->n) return HONE_OK;
+  take_gaps(m->task.out, &t->out[0]);
+  for (uint32_t k = n->n_main; k < n->n_in; k++)
+    for (uint32_t j = 1; j < t->n_in; j++)
+      if (t->operands[j] == n->in[k]) take_gaps(&m->task.in[k], &t->in[j]);
   return HONE_OK;
 }
 
@@ -156,8 +169,12 @@ static hone_status strips_plan(hn_task *t) {
   s->scratch += s->rings;
   t->scratch = sizeof(float) * s->scratch * (size_t)t->threads;
   t->fused = t->node->n_post;
-  for (uint32_t i = 0; i < t->n_in; i++) t->in[i].layout = HN_LAYOUT_NHWC;
+  for (uint32_t i = 0; i < t->n_in; i++) {
+    t->in[i].layout = HN_LAYOUT_NHWC;
+    if (i != s->gate) hn_take_pitch(&t->in[i]);
+  }
   t->out[0].layout = HN_LAYOUT_NHWC;
+  hn_take_pitch(&t->out[0]);
   return HONE_OK;
 }
 

@@ -10,7 +10,8 @@
 enum { WINOGRAD_MAX_IN = 8, WINOGRAD_MAX_POINTS = 64 };
 
 typedef struct hn_winograd_end {
-  const float *bias, *residual; /* NULL: none; residual lies as the output does */
+  const float *bias, *residual; /* NULL: none */
+  int64_t residual_line, residual_pixel; /* how far apart its lines and pixels are */
   float lo, hi;
 } hn_winograd_end;
 

@@ -29,10 +29,9 @@ static void JOIN(output, OUT, )(const float *m, int64_t step, int64_t n, const h
       JOIN(output_line_, OUT, )(half + IN * y, o, 1);
       UNROLL for (int x = 0; x < OUT; x++) {
         if (x >= cols) break;
-        int64_t at = y * line_step + x * pixel_step + c;
         vec v = o[x] + bias;
-        if (end->residual) v += *(const vec_at *)(end->residual + at);
-        *(vec_at *)(out + at) = bounded(v, lo, hi);
+        if (end->residual) v += *(const vec_at *)(end->residual + y * end->residual_line + x * end->residual_pixel + c);
+        *(vec_at *)(out + y * line_step + x * pixel_step + c) = bounded(v, lo, hi);
       }
     }
   }

@@ -23,17 +23,17 @@ static bool parts_fit(const hn_arg *part, uint32_t n, hn_layout l, int32_t axis)
 }
 
 /* The copies between a tensor and its parts along an axis, all in one layout. */
-static hone_status plan_parts(hn_task *t, const hn_arg *whole, const hn_arg *part, uint32_t n, hn_layout l, int32_t axis, bool split) {
+static hone_status plan_parts(hn_task *t, hn_arg *whole, hn_arg *part, uint32_t n, hn_layout l, int32_t axis, bool split) {
   join *j = hn_calloc(1, sizeof *j + n * sizeof j->part[0]);
   t->state = j;
   if (!j) return hn_nomem(t->cx);
   j->n = n;
   int64_t wd[HN_ND_RANK], ws[HN_ND_RANK], pd[HN_ND_RANK], ps[HN_ND_RANK], at = 0, block;
   int32_t rank = hn_layout_dims(l, whole->rank, whole->dims, wd), a = hn_layout_axis(l, whole->rank, axis, &block);
-  hn_dense_strides(rank, wd, ws);
+  hn_pitched_strides(rank, wd, hn_take_pitch(whole), ws);
   for (uint32_t i = 0; i < n; i++) {
     hn_layout_dims(l, whole->rank, part[i].dims, pd);
-    hn_dense_strides(rank, pd, ps);
+    hn_pitched_strides(rank, pd, hn_take_pitch(&part[i]), ps);
     size_t size = hn_element_size(whole->dtype);
     if (split) hn_copy_plan(&j->part[i], size, rank, pd, 0, ps, at * ws[a], ws);
     else hn_copy_plan(&j->part[i], size, rank, pd, at * ws[a], ws, 0, ps);
@@ -66,6 +66,8 @@ hone_status concat_move_plan(hn_task *t) {
   for (uint32_t i = 0; i < n && l == HN_LAYOUT_PLAIN; i++)
     if (!t->in[i].constant) l = t->in[i].layout;
   if (!parts_fit(t->in, n, l, axis)) l = HN_LAYOUT_PLAIN;
+  for (uint32_t i = 0; i < n; i++)
+    if (t->in[i].placed) l = t->in[i].layout;
   for (uint32_t i = 0; i < n; i++) t->in[i].layout = l;
   t->out[0].layout = l;
   return plan_parts(t, &t->out[0], t->in, n, l, axis, false);
@@ -73,7 +75,8 @@ hone_status concat_move_plan(hn_task *t) {
 
 hone_status concat_move_run(hn_exec *x) {
   const join *j = x->task->state;
-  for (uint32_t i = 0; i < j->n; i++) hn_copy_run(&j->part[i], x->threads, x->out[0].data, x->in[i].data);
+  for (uint32_t i = 0; i < j->n; i++)
+    if (!x->task->in[i].placed) hn_copy_run(&j->part[i], x->threads, x->out[0].data, x->in[i].data);
   return HONE_OK;
 }
 
@@ -81,6 +84,9 @@ void concat_move_destroy(hn_task *t) {
   hn_free(t->state);
   t->state = NULL;
 }
+
+const hn_kernel hn_fill_kernel = {.name = "concat_rest", .op = HN_Concat, .plan = concat_move_plan, .run = concat_move_run,
+                                  .destroy = concat_move_destroy};
 
 /* ---- Split */
 

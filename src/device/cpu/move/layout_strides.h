@@ -3,13 +3,17 @@
 #define HN_LAYOUT_STRIDES_H
 #include "device/cpu/move/strided_copy.h"
 
-/* Row-major strides. */
-static inline void hn_dense_strides(int32_t rank, const int64_t *dims, int64_t *stride) {
+/* Row-major strides where runs of the innermost dimension lie `pitch` apart. */
+static inline void hn_pitched_strides(int32_t rank, const int64_t *dims, int64_t pitch, int64_t *stride) {
   int64_t s = 1;
   for (int32_t i = rank - 1; i >= 0; i--) {
     stride[i] = s;
-    s *= dims[i];
+    s *= i == rank - 1 ? pitch : dims[i];
   }
+}
+
+static inline void hn_dense_strides(int32_t rank, const int64_t *dims, int64_t *stride) {
+  hn_pitched_strides(rank, dims, rank ? dims[rank - 1] : 1, stride);
 }
 
 /* Axis of a tensor as an axis of its layout, and the elements that are one step along it (a block of channels). */

@@ -9,6 +9,7 @@
 
 typedef struct pick {
   int64_t outer, n_in, n_out, inner; /* the input as [outer, n_in, inner] */
+  int64_t in_step, out_step;         /* between the outer ones */
   int32_t from[];
 } pick;
 
@@ -47,6 +48,9 @@ hone_status pick_move_plan(hn_task *t) {
     s->from[i] = (int32_t)(at < 0 ? at + s->n_in : at);
   }
   t->in[0].layout = t->out[0].layout = l;
+  s->in_step = s->n_in * s->inner;
+  s->out_step = s->n_out * s->inner;
+  if (last || axis == x->rank - 1) s->in_step = hn_take_pitch(&t->in[0]), s->out_step = hn_take_pitch(&t->out[0]);
   t->in[1].unused = true;
   return HONE_OK;
 }
@@ -59,9 +63,9 @@ void pick_move_destroy(hn_task *t) {
 static void run_share(void *arg, int64_t begin, int64_t end) {
   const hn_exec *x = arg;
   const pick *s = x->task->state;
-  const float *in = (const float *)x->in[0].data + begin * s->n_in * s->inner;
-  float *out = (float *)x->out[0].data + begin * s->n_out * s->inner;
-  for (int64_t o = begin; o < end; o++, in += s->n_in * s->inner, out += s->n_out * s->inner) {
+  const float *in = (const float *)x->in[0].data + begin * s->in_step;
+  float *out = (float *)x->out[0].data + begin * s->out_step;
+  for (int64_t o = begin; o < end; o++, in += s->in_step, out += s->out_step) {
     if (s->inner == 1) x->task->device->vec->pick(out, in, s->from, (size_t)s->n_out);
     else
       for (int64_t i = 0; i < s->n_out; i++) memcpy(out + i * s->inner, in + s->from[i] * s->inner, sizeof *out * (size_t)s->inner);

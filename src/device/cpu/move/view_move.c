@@ -15,10 +15,10 @@ static hone_status plan_copy(hn_task *t, int32_t rank, const int64_t *dims, cons
 }
 
 /* Strides of the tensor's own dimensions in a layout without blocks. */
-static void strides_of(const hn_arg *a, int64_t *stride) {
+static void strides_of(hn_arg *a, int64_t *stride) {
   int64_t physical[HN_ND_RANK], s[HN_ND_RANK];
   hn_layout_dims(a->layout, a->rank, a->dims, physical);
-  hn_dense_strides(a->rank, physical, s);
+  hn_pitched_strides(a->rank, physical, hn_take_pitch(a), s);
   for (int32_t i = 0; i < a->rank; i++) {
     int64_t block;
     stride[i] = s[hn_layout_axis(a->layout, a->rank, i, &block)];
@@ -53,7 +53,7 @@ hone_status transpose_move_plan(hn_task *t) {
   out->layout = HN_LAYOUT_PLAIN;
   strides_of(in, stride);
   for (int32_t i = 0; i < in->rank; i++) from[i] = stride[n ? perm[i] : in->rank - 1 - i];
-  hn_dense_strides(out->rank, out->dims, to);
+  hn_pitched_strides(out->rank, out->dims, hn_take_pitch(out), to);
   return plan_copy(t, out->rank, out->dims, to, 0, from);
 }
 
@@ -105,7 +105,7 @@ hone_status slice_move_plan(hn_task *t) {
   in->layout = out->layout = unblocked(in->layout);
   strides_of(in, stride);
   hn_layout_dims(out->layout, out->rank, out->dims, dims);
-  hn_dense_strides(out->rank, dims, to);
+  hn_pitched_strides(out->rank, dims, hn_take_pitch(out), to);
   for (int32_t i = 0; i < in->rank; i++) {
     int64_t block;
     if (out->dims[i] == 0) first[i] = 0;

@@ -27,6 +27,22 @@ bool hn_dnnl_desc(hn_dtype t, int32_t rank, const int64_t *dims, hn_layout layou
   return dnnl_memory_desc_init_by_tag(md, rank ? rank : 1, rank ? dims : one, type, tags[layout][rank]) == dnnl_success;
 }
 
+bool hn_dnnl_arg_desc(const hn_arg *a, dnnl_memory_desc_t *md) {
+  if (!a->pitched) return hn_dnnl_desc(a->dtype, a->rank, a->dims, a->layout, md);
+  dnnl_dims_t strides, dims;
+  int32_t innermost = a->layout == HN_LAYOUT_NHWC ? 1 : a->rank - 1;
+  int64_t step = a->pitch;
+  if (hn_dnnl_type(a->dtype) == dnnl_data_type_undef || a->rank > 5) return false;
+  strides[innermost] = 1;
+  for (int32_t i = a->rank - 1; i >= 0; i--) {
+    dims[i] = a->dims[i];
+    if (i == innermost) continue;
+    strides[i] = step;
+    step *= a->dims[i];
+  }
+  return dnnl_memory_desc_init_by_strides(md, a->rank, dims, hn_dnnl_type(a->dtype), strides) == dnnl_success;
+}
+
 bool hn_dnnl_any(hn_dtype t, int32_t rank, const int64_t *dims, dnnl_memory_desc_t *md) {
   dnnl_data_type_t type = hn_dnnl_type(t);
   if (type == dnnl_data_type_undef || rank < 1 || rank > HN_MAX_RANK) return false;

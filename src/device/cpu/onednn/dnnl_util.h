@@ -9,9 +9,8 @@
 dnnl_data_type_t hn_dnnl_type(hn_dtype t);
 /* Memory descriptor of a tensor in one of our layouts; false if there is none. */
 bool hn_dnnl_desc(hn_dtype t, int32_t rank, const int64_t *dims, hn_layout layout, dnnl_memory_desc_t *md);
-static inline bool hn_dnnl_arg_desc(const hn_arg *a, dnnl_memory_desc_t *md) {
-  return hn_dnnl_desc(a->dtype, a->rank, a->dims, a->layout, md);
-}
+/* The same of an argument, with its pitch if that is taken. */
+bool hn_dnnl_arg_desc(const hn_arg *a, dnnl_memory_desc_t *md);
 /* One that leaves the layout to oneDNN. */
 bool hn_dnnl_any(hn_dtype t, int32_t rank, const int64_t *dims, dnnl_memory_desc_t *md);
 /* Which of our layouts a descriptor of this tensor is; false: none. */

@@ -10,6 +10,8 @@ static hone_status reorder_plan(hn_task *t) {
   const hn_cpu *cpu = t->device;
   dnnl_memory_desc_t from, to;
   dnnl_primitive_desc_t pd = NULL;
+  hn_take_pitch(&t->in[0]);
+  hn_take_pitch(&t->out[0]);
   if (!cpu || !hn_dnnl_arg_desc(&t->in[0], &from) || !hn_dnnl_arg_desc(&t->out[0], &to)) return no_conversion(t);
   hn_dnnl_run *r = hn_calloc(1, sizeof *r);
   if (!r) return hn_nomem(t->cx);

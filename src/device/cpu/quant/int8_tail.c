@@ -27,6 +27,8 @@ hone_status hn_int8_tail_plan(hn_task *t, hn_int8_tail *tail) {
     sub.in[t->n_in] = t->out[0];
     sub.in[t->n_in].dtype = HONE_DTYPE_F32;
     sub.in[t->n_in].quant = NULL;
+    sub.in[t->n_in].pitch = 0; /* the product is dense */
+    hn_take_pitch(&t->out[0]);
     st = hn_chain_create(&sub, t->n_in, t->node->post, t->node->n_post, &tail->chain);
     memcpy(t->in, sub.in, sizeof *sub.in * t->n_in);
   }

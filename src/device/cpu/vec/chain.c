@@ -50,10 +50,13 @@ static bool add_operand(hn_task *t, hn_nd *nd, hn_arg *a) {
   const hn_arg *o = &t->out[0];
   if (!a->present || !(hn_as_floats(a) || a->dtype == HONE_DTYPE_I32) || a->dynamic || (a->quant && o->layout > HN_LAYOUT_NHWC)) return false;
   if (same_dims(a, o)) a->layout = o->layout;
+  hn_take_pitch(a);
   if (hn_nd_operand(nd, o->layout, o->rank, o->dims, a)) return true;
   a->layout = HN_LAYOUT_PLAIN;
+  hn_take_pitch(a);
   if (hn_nd_operand(nd, o->layout, o->rank, o->dims, a)) return true;
   a->layout = o->layout;
+  hn_take_pitch(a);
   return a->rank == o->rank && hn_nd_operand(nd, o->layout, o->rank, o->dims, a);
 }
 
@@ -95,7 +98,7 @@ static void clear_padding(const hn_chain *c, unsigned char *out) {
 
 static bool compile(hn_task *t, hn_chain *c) {
   const hn_arg *o = &t->out[0];
-  hn_nd_begin(&c->nd, o->layout, o->rank, o->dims);
+  hn_nd_begin(&c->nd, o->layout, o->rank, o->dims, o->pitched ? o->pitch : 0);
   describe_form(t, c, 0, o);
   if (c->form[0].store && o->quant && o->layout > HN_LAYOUT_NHWC) return false; /* padding must be the zero point there */
   if (c->source != HN_NONE) {
@@ -178,7 +181,7 @@ static const float *fetch(const hn_chain *c, hn_exec *x, int k, int64_t at, int6
 static void run_chunk(const hn_chain *c, hn_exec *x, const int64_t *at, int64_t from, int64_t n) {
   float lined_up[CHUNK], stored[CHUNK];
   int32_t last = c->nd.rank - 1;
-  unsigned char *out = (unsigned char *)x->out[0].data + (size_t)(at[0] + from) * c->form[0].size;
+  unsigned char *out = (unsigned char *)x->out[0].data + (size_t)(at[0] + from * c->nd.stride[0][last]) * c->form[0].size;
   float *d = c->form[0].store ? stored : (float *)(void *)out;
   const float *v = d;
   if (c->source != HN_NONE) {
@@ -203,7 +206,8 @@ static void run_chunk(const hn_chain *c, hn_exec *x, const int64_t *at, int64_t 
 
 static void run_line(void *arg, const int64_t *at, int64_t n) {
   const chain_run *r = arg;
-  for (int64_t from = 0; from < n; from += CHUNK) run_chunk(r->c, r->x, at, from, n - from < CHUNK ? n - from : CHUNK);
+  int64_t most = r->c->nd.stride[0][r->c->nd.rank - 1] == 1 ? CHUNK : 1; /* one channel, with gaps */
+  for (int64_t from = 0; from < n; from += most) run_chunk(r->c, r->x, at, from, n - from < most ? n - from : most);
 }
 
 void hn_chain_run(const hn_chain *c, hn_exec *x) {

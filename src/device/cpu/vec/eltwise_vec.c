@@ -75,6 +75,7 @@ hone_status eltwise_vec_plan(hn_task *t) {
   if (t->node->op == HN_Clip)
     for (uint32_t i = 1; i < t->node->n_main; i++) t->in[i].unused = true;
   t->out[0].layout = output_layout(t);
+  hn_take_pitch(&t->out[0]);
   HN_TRY(hn_chain_create(t, o.source, o.steps, o.n, &c));
   t->state = c;
   t->fused = t->node->n_post;

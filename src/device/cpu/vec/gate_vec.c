@@ -12,6 +12,7 @@ enum { GRAIN = 16384 };
 typedef struct gate {
   uint32_t image;                             /* which input it is */
   int64_t images, lines, width, channels;
+  int64_t in_pitch, out_pitch;                /* from pixel to pixel */
   int64_t step;                               /* from the gate of one image to the next */
   void (*scale)(float *d, const float *x, const float *by, size_t n, size_t rows);
 } gate;
@@ -35,6 +36,8 @@ hone_status gate_vec_plan(hn_task *t) {
   s->step = t->in[1 - s->image].dims[0] == 1 ? 0 : s->channels;
   s->scale = hn_cpu_of(t)->vec->scale_rows;
   t->in[0].layout = t->in[1].layout = t->out[0].layout = HN_LAYOUT_NHWC;
+  s->in_pitch = hn_take_pitch(&t->in[s->image]);
+  s->out_pitch = hn_take_pitch(&t->out[0]);
   if (t->in[s->image].may_overwrite) t->inplace = (int)s->image;
   return HONE_OK;
 }
@@ -46,11 +49,15 @@ void gate_vec_destroy(hn_task *t) {
 
 void gate_vec_lines(const hn_task *t, const hn_strip *p, void *scratch) {
   const gate *s = t->state;
-  int64_t line = s->width * s->channels;
+  bool dense = s->in_pitch == s->channels && s->out_pitch == s->channels;
+  int64_t each = dense ? s->width : 1; /* pixels at a time */
   (void)scratch;
-  for (int64_t y = p->begin; y < p->end; y++)
-    s->scale(p->out + hn_strip_line(p->out_ring, p->image, s->lines, y) * line, p->in + hn_strip_line(p->in_ring, p->image, s->lines, y) * line,
-             p->gate + p->image * s->step, (size_t)s->channels, (size_t)s->width);
+  for (int64_t y = p->begin; y < p->end; y++) {
+    float *out = p->out + hn_strip_line(p->out_ring, p->image, s->lines, y) * s->width * s->out_pitch;
+    const float *in = p->in + hn_strip_line(p->in_ring, p->image, s->lines, y) * s->width * s->in_pitch;
+    for (int64_t x = 0; x < s->width; x += each)
+      s->scale(out + x * s->out_pitch, in + x * s->in_pitch, p->gate + p->image * s->step, (size_t)s->channels, (size_t)each);
+  }
 }
 
 static void run_lines(void *arg, int64_t begin, int64_t end) {

@@ -11,7 +11,7 @@ enum { PIECE = 64 }; /* channels */
 
 typedef struct pool {
   int64_t planes, run;  /* images or blocks of channels of them; numbers that lie together */
-  int64_t in_h, in_w, out_h, out_w, row; /* row: numbers of an input row */
+  int64_t in_h, in_w, out_h, out_w, in_pitch, out_pitch; /* pitches: from pixel to pixel */
   int64_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_bottom, pad_left, pad_right;
   bool average, padding_counts, whole; /* whole: an average over everything */
   hn_vec_binary join;
@@ -79,14 +79,15 @@ hone_status pool_vec_plan(hn_task *t) {
   int64_t block = l == HN_LAYOUT_C16 ? 16 : l == HN_LAYOUT_C8 ? 8 : 0, channels = t->in[0].dims[1];
   p->run = block ? block : channels;
   p->planes = t->in[0].dims[0] * (block ? (channels + block - 1) / block : 1);
-  p->row = p->in_w * p->run;
   p->join = vec->binary[p->average ? HN_Add : HN_Max];
   p->scale = vec->right[HN_Mul];
   p->vec = vec;
   p->whole = p->average && p->out_h * p->out_w == 1 && p->kernel_h == p->in_h && p->kernel_w == p->in_w && p->dilation_h == 1 &&
              p->dilation_w == 1 && !(p->pad_top | p->pad_bottom | p->pad_left | p->pad_right);
-  t->scratch = sizeof(float) * (size_t)(t->threads * (p->whole ? larger(p->planes, t->threads) * p->run : p->row));
   t->in[0].layout = t->out[0].layout = l;
+  p->in_pitch = hn_take_pitch(&t->in[0]);
+  p->out_pitch = hn_take_pitch(&t->out[0]);
+  t->scratch = sizeof(float) * (size_t)(t->threads * (p->whole ? larger(p->planes, t->threads) : p->in_w) * p->run);
   return HONE_OK;
 }
 
@@ -95,14 +96,17 @@ void pool_vec_destroy(hn_task *t) {
   t->state = NULL;
 }
 
-/* The rows of a window as one: where they are one anyway, that. */
-static const float *join_rows(const pool *p, const float *plane, int64_t y, float *scratch) {
-  int64_t at = y * p->stride_h - p->pad_top, first, last;
+/* The rows of a window as one, whose pixels lie *pitch apart: where they are one anyway, that. */
+static const float *join_rows(const pool *p, const float *plane, int64_t y, float *scratch, int64_t *pitch) {
+  int64_t at = y * p->stride_h - p->pad_top, first, last, in_row = p->in_w * p->in_pitch;
   taps_within(at, p->kernel_h, p->dilation_h, 0, p->in_h, &first, &last);
-  const float *row = plane + (at + first * p->dilation_h) * p->row;
-  for (int64_t k = first + 1; k < last; k++) {
-    p->join(scratch, row, plane + (at + k * p->dilation_h) * p->row, (size_t)p->row);
-    row = scratch;
+  const float *row = plane + (at + first * p->dilation_h) * in_row;
+  *pitch = p->in_pitch;
+  for (int64_t k = first + 1; k < last; k++, *pitch = p->run, row = scratch) {
+    const float *next = plane + (at + k * p->dilation_h) * in_row;
+    if (p->in_pitch == p->run) p->join(scratch, row, next, (size_t)in_row);
+    else
+      for (int64_t x = 0; x < p->in_w; x++) p->join(scratch + x * p->run, row + x * *pitch, next + x * p->in_pitch, (size_t)p->run);
   }
   return row;
 }
@@ -114,17 +118,18 @@ static int64_t counted(int64_t at, int64_t n, int64_t dilation, int64_t from, in
 }
 
 static void pool_row(const pool *p, const float *plane, int64_t y, float *d, float *scratch) {
-  const float *row = join_rows(p, plane, y, scratch);
+  int64_t pitch;
+  const float *row = join_rows(p, plane, y, scratch, &pitch);
   int64_t around = p->padding_counts, top = y * p->stride_h - p->pad_top;
   int64_t rows = counted(top, p->kernel_h, p->dilation_h, -p->pad_top * around, p->in_h + p->pad_bottom * around);
   size_t run = (size_t)p->run;
-  for (int64_t x = 0; x < p->out_w; x++, d += run) {
+  for (int64_t x = 0; x < p->out_w; x++, d += p->out_pitch) {
     int64_t at = x * p->stride_w - p->pad_left, first, last;
     taps_within(at, p->kernel_w, p->dilation_w, 0, p->in_w, &first, &last);
-    const float *from = row + (at + first * p->dilation_w) * p->run;
+    const float *from = row + (at + first * p->dilation_w) * pitch;
     if (last - first == 1) memcpy(d, from, sizeof *d * run);
     for (int64_t k = first + 1; k < last; k++) {
-      p->join(d, from, row + (at + k * p->dilation_w) * p->run, run);
+      p->join(d, from, row + (at + k * p->dilation_w) * pitch, run);
       from = d;
     }
     if (!p->average) continue;
@@ -147,7 +152,8 @@ static void run_shares(void *arg, int64_t begin, int64_t end) {
   int64_t rows = p->planes * p->out_h;
   for (int64_t k = begin; k < end; k++)
     for (int64_t i = rows * k / r->threads; i < rows * (k + 1) / r->threads; i++)
-      pool_row(p, r->in + i / p->out_h * p->in_h * p->row, i % p->out_h, r->out + i * p->out_w * p->run, r->scratch + k * p->row);
+      pool_row(p, r->in + i / p->out_h * p->in_h * p->in_w * p->in_pitch, i % p->out_h, r->out + i * p->out_w * p->out_pitch,
+               r->scratch + k * p->in_w * p->run);
 }
 
 /* d = the sum of lines begin..end of a plane, each line's pixels summed first, so that long sums lose less. */
@@ -156,7 +162,7 @@ static void sum_lines(const pool *p, const float *plane, int64_t begin, int64_t 
   for (int64_t from = 0; from < p->run; from += PIECE) {
     size_t n = (size_t)smaller(PIECE, p->run - from);
     for (int64_t y = begin; y < end; y++) {
-      p->vec->sum_rows(y == begin ? d + from : line, plane + y * p->row + from, n, (size_t)p->in_w, (size_t)p->run);
+      p->vec->sum_rows(y == begin ? d + from : line, plane + y * p->in_w * p->in_pitch + from, n, (size_t)p->in_w, (size_t)p->in_pitch);
       if (y > begin) p->join(d + from, d + from, line, n);
     }
   }
@@ -166,8 +172,9 @@ static void average_planes(void *arg, int64_t begin, int64_t end) {
   const pool_run *r = arg;
   const pool *p = r->p;
   for (int64_t i = begin; i < end; i++) {
-    sum_lines(p, r->in + i * p->in_h * p->row, 0, p->in_h, r->out + i * p->run);
-    p->scale(r->out + i * p->run, r->out + i * p->run, 1.0f / (float)(p->in_h * p->in_w), (size_t)p->run);
+    float *out = r->out + i * p->out_pitch;
+    sum_lines(p, r->in + i * p->in_h * p->in_w * p->in_pitch, 0, p->in_h, out);
+    p->scale(out, out, 1.0f / (float)(p->in_h * p->in_w), (size_t)p->run);
   }
 }
 
@@ -177,7 +184,7 @@ static void sum_shares(void *arg, int64_t begin, int64_t end) {
   const pool *p = r->p;
   for (int64_t k = begin; k < end; k++)
     for (int64_t i = 0; i < p->planes; i++)
-      sum_lines(p, r->in + i * p->in_h * p->row, p->in_h * k / r->threads, p->in_h * (k + 1) / r->threads,
+      sum_lines(p, r->in + i * p->in_h * p->in_w * p->in_pitch, p->in_h * k / r->threads, p->in_h * (k + 1) / r->threads,
                 r->scratch + (k * p->planes + i) * p->run);
 }
 
@@ -191,14 +198,15 @@ static void run_whole(const pool_run *r, int threads) {
   size_t n = (size_t)(p->planes * p->run);
   hn_parallel_for(threads, threads, 1, sum_shares, (void *)(uintptr_t)r);
   for (int k = 1; k < threads; k++) p->join(r->scratch, r->scratch, r->scratch + (size_t)k * n, n);
-  p->scale(r->out, r->scratch, 1.0f / (float)(p->in_h * p->in_w), n);
+  for (int64_t i = 0; i < p->planes; i++)
+    p->scale(r->out + i * p->out_pitch, r->scratch + i * p->run, 1.0f / (float)(p->in_h * p->in_w), (size_t)p->run);
 }
 
 hone_status pool_vec_run(hn_exec *x) {
   const pool *p = x->task->state;
   pool_run r = {p, x->in[0].data, x->out[0].data, x->scratch, x->task->threads};
   /* Waking somebody for less than some ten thousand numbers takes longer than doing it. */
-  bool small = p->planes * p->in_h * p->row < 32768;
+  bool small = p->planes * p->in_h * p->in_w * p->run < 32768;
   if (p->whole) run_whole(&r, small ? 1 : x->task->threads);
   else hn_parallel_for(small ? 1 : x->task->threads, x->task->threads, 1, run_shares, &r);
   return HONE_OK;

@@ -19,7 +19,7 @@ hone_status where_vec_plan(hn_task *t) {
   if (!nd) return hn_nomem(t->cx);
   for (int i = 0; i < 3; i++) t->in[i].layout = HN_LAYOUT_PLAIN;
   out->layout = HN_LAYOUT_PLAIN;
-  hn_nd_begin(nd, HN_LAYOUT_PLAIN, out->rank, out->dims);
+  hn_nd_begin(nd, HN_LAYOUT_PLAIN, out->rank, out->dims, 0);
   for (int i = 0; i < 3; i++)
     if (!hn_nd_operand(nd, HN_LAYOUT_PLAIN, out->rank, out->dims, &t->in[i])) return HONE_UNSUPPORTED;
   hn_nd_merge(nd);

@@ -1,0 +1,88 @@
+/* chains.c - which convolutions are planned as one step, to be run strip by strip. */
+#include <string.h>
+
+#include "plan/builder.h"
+
+/* Of the nodes from `id` on, each of which is all that reads the one before, as many as may run strip by strip. Operands
+   from elsewhere, which must be there already, end a chain. */
+static uint32_t find_chain(const hn_builder *b, hn_id id, hn_id *chain) {
+  const hn_graph *g = b->g;
+  uint32_t n = 0, image;
+  for (const hn_node *at = hn_node_at(g, id); n < HN_MAX_CHAIN; at = hn_node_at(g, id)) {
+    if (n ? !hn_strips_continue(g, at) : !hn_strips_begin(g, at, &image)) break;
+    bool ready = !b->planned[id];
+    for (uint32_t i = at->n_main; i < at->n_in && ready; i++) ready = n && b->p->value_slot[at->in[i]] != HN_NONE;
+    if (!ready) break;
+    chain[n++] = id;
+    const hn_value *v = hn_value_at(g, at->out[0]);
+    if (at->n_in > at->n_main || v->n_users != 1 || b->pinned[b->group[at->out[0]]] || !hn_shape_fixed(&v->shape)) break;
+    id = v->users[0];
+    if (hn_in(hn_node_at(g, id), 0) != at->out[0]) break;
+  }
+  return n;
+}
+
+/* Whether a chain is to be run as one: as timing found, or where nothing was timed, if what lies between is large. */
+static bool wants_strips(const hn_builder *b, const hn_id *chain, uint32_t n) {
+  enum { LARGE = 1 << 20 };
+  const hn_node *head = hn_node_at(b->g, chain[0]);
+  size_t bytes, most = 0;
+  if (b->o->strips >= HN_STRIPS_THIN) return b->o->strips == HN_STRIPS_ALL || hn_strips_continue(b->g, head);
+  if (b->o->strips == HN_STRIPS_NONE || (b->o->sources && !(b->o->sources & 1U << HN_ORIGIN_HONE))) return false;
+  if (head->tactic && !b->o->untuned) return hn_streq(head->tactic, hn_strips_kernel.name);
+  for (uint32_t i = 0; i + 1 < n; i++) {
+    const hn_value *v = hn_value_at(b->g, hn_node_at(b->g, chain[i])->out[0]);
+    if (hn_layout_bytes(HN_LAYOUT_PLAIN, v->dtype, v->shape.rank, v->shape.d, &bytes) && bytes > most) most = bytes;
+  }
+  return most >= LARGE;
+}
+
+/* Plans a chain that begins here as one step, if one does and is wanted. */
+hone_status hn_plan_chain(hn_builder *b, hn_id id) {
+  hn_id chain[HN_MAX_CHAIN];
+  hn_planned s;
+  uint32_t length = b->o->reference || b->o->keep_all || b->o->only || b->o->placement ? 0 : find_chain(b, id, chain);
+  if (length < 2 || !wants_strips(b, chain, length)) return HONE_OK;
+  const hn_node *head = hn_node_at(b->g, id), *last = hn_node_at(b->g, chain[length - 1]);
+  uint32_t image, gates = head->op == HN_Mul, n_in = 1 + gates + last->n_in - last->n_main;
+  HN_TRY(hn_step_new(b, &s, id, HN_HOST, n_in, 1));
+  hn_id *operands = hn_arena_alloc(b->p->arena, sizeof *operands * n_in);
+  s.task.chain = hn_arena_memdup(b->p->arena, chain, sizeof *chain * length);
+  if (!operands || !s.task.chain) return hn_nomem(b->g->cx);
+  hn_strips_begin(b->g, head, &image);
+  operands[0] = head->in[image];
+  if (gates) operands[1] = head->in[1 - image];
+  memcpy(operands + 1 + gates, last->in + last->n_main, sizeof *operands * (n_in - 1 - gates));
+  s.task.operands = operands;
+  s.task.n_chain = length;
+  s.task.kernel = &hn_strips_kernel;
+  for (uint32_t i = 0; i < n_in; i++) {
+    uint32_t slot;
+    HN_TRY(hn_slot_of(b, operands[i], &slot));
+    hn_slot_arg(b, slot, &s.task.in[i]);
+    if (s.task.in[i].dynamic) return HONE_OK;
+  }
+  const hn_value *v = hn_value_at(b->g, last->out[0]);
+  s.task.out[0] = (hn_arg){.present = true, .dtype = v->dtype, .rank = v->shape.rank};
+  memcpy(s.task.out[0].dims, v->shape.d, sizeof s.task.out[0].dims);
+  hn_join_offer(b, last->out[0], &s.task.out[0]);
+  hone_status st = hn_strips_kernel.plan(&s.task);
+  for (uint32_t i = 0; i < n_in && !st; i++)
+    st = hn_slot_in_layout(b, operands[i], HN_HOST, s.task.in[i].layout, s.task.in[i].pitched, &s.in[i]);
+  for (uint32_t i = 0; i < n_in && !st; i++) hn_slot_touch(b, s.in[i]);
+  if (!st) st = hn_join_output(b, last->out[0], &s.task.out[0], HN_HOST, &s.out[0]);
+  if (st) {
+    hn_step_abandon(&s);
+    return st == HONE_UNSUPPORTED ? HONE_OK : st;
+  }
+  b->p->value_slot[last->out[0]] = s.out[0];
+  if (b->pinned[b->group[last->out[0]]]) hn_slot_keep(b, s.out[0]);
+  HN_TRY(hn_step_append(b, &s));
+  for (uint32_t i = 0; i < length; i++) {
+    const hn_node *at = hn_node_at(b->g, chain[i]);
+    b->planned[chain[i]] = true;
+    for (uint32_t k = 0; k < at->n_in; k++)
+      if (at->in[k] != HN_NONE) b->reads[b->group[at->in[k]]]--;
+  }
+  return HONE_OK;
+}

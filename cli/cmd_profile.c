@@ -120,7 +120,7 @@ static int run_profile(cli *c) {
   return code;
 }
 
-static const profile_options defaults = {.feed = FEED_OPTIONS_DEFAULT, .image = IMAGE_OPTIONS_DEFAULT, .warmup = 5, .runs = 20, .top = 15};
+static const profile_options defaults = {.feed = FEED_OPTIONS_DEFAULT, .image = IMAGE_OPTIONS_DEFAULT, .session = SESSION_OPTIONS_DEFAULT, .warmup = 5, .runs = 20, .top = 15};
 static const arg_option rows[] = {
     {"output", 'o', ARG_TEXT, offsetof(profile_options, trace), "FILE", "Write the trace, in Chrome's trace event format (JSON).", 0, 0},
     {"html", 0, ARG_TEXT, offsetof(profile_options, html), "FILE", "Write a page with timeline, tables and graph that needs nothing else.", 0, 0},

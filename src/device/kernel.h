@@ -77,8 +77,9 @@ struct hn_task {
   int threads;
   struct hn_cpu *device; /* of cpu/cpu.h; NULL where only references run */
   int64_t strip;         /* lines() will be called, for at most so many lines; 0: run() will be */
-  const hn_id *chain;    /* nodes of a chain run strip by strip, the first `node`: in[0] is its input, the others the last
+  const hn_id *chain;    /* nodes of a chain that one step does, the first `node`: in[0] is its input, the others the last
                             one's operands, out[0] the last one's output; NULL: the node alone */
+  const hn_node *before; /* a node that is to be done to input 0 as it is read, whose input in[0] is (conv/before.h); NULL: none */
   const hn_id *operands; /* of a chain: the values that its inputs are */
   uint32_t n_chain;      /* at most HN_MAX_CHAIN */
   struct hn_device *on;  /* of device.h: what it runs on; NULL: the CPU */

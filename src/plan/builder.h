@@ -51,6 +51,6 @@ bool hn_join_may_cut(const hn_builder *b, hn_id id); /* without knowing the layo
 hone_status hn_join_cut(hn_builder *b, hn_id id, bool *done);
 
 /* ---- chains.c */
-/* Plans a chain that begins here as one step, if one does and is wanted. */
+/* Plans a chain of nodes that begins here as one step, if one does and is wanted. */
 hone_status hn_plan_chain(hn_builder *b, hn_id id);
 #endif

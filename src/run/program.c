@@ -5,6 +5,7 @@
 #include "base/checked.h"
 #include "base/parallel.h"
 #include "base/str.h"
+#include "device/cpu/conv/before.h"
 #include "device/cpu/cpu.h"
 #include "op/infer.h"
 #include "pass/pass.h"
@@ -329,7 +330,10 @@ static hone_status get_memory(hn_program *p) {
 }
 
 /* Was a fast kernel of ours chosen for it? */
-static bool is_ours(const hn_node *n) {
+static bool is_ours(const hn_graph *g, const hn_node *n) {
+  hn_id before = n->n_in ? hn_producer(g, n->in[0]) : HN_NONE;
+  if (hn_streq(n->tactic, hn_strips_kernel.name)) return true;
+  if (before != HN_NONE && hn_streq(hn_node_at(g, before)->tactic, hn_prologue_kernel.name)) return true;
   for (uint32_t i = 0; n->tactic && hn_kernel_at(i); i++)
     if (hn_streq(hn_kernel_at(i)->name, n->tactic)) return hn_kernel_origin(hn_kernel_at(i)) == HN_ORIGIN_HONE;
   return false;
@@ -346,7 +350,7 @@ static hn_pool *choose_pool(const hn_program *p) {
     const hn_node *n = &p->g->nodes.p[i];
     uint64_t macs = n->dead ? 0 : hn_node_macs(p->g, n, &symbolic);
     all += macs;
-    if (!ours && (o->untuned || !is_ours(n))) others += macs;
+    if (!ours && (o->untuned || !is_ours(p->g, n))) others += macs;
   }
   return others > all / 20 ? NULL : o->pool;
 }

@@ -6,6 +6,7 @@
 #include "base/isa.h"
 #include "base/parallel.h"
 #include "base/str.h"
+#include "device/cpu/conv/before.h"
 #include "device/cpu/peak/peak.h"
 #include "run/timing_cache.h"
 
@@ -66,6 +67,12 @@ static const char *layer_text(tuner *t, const hn_graph *g, const hn_task *task) 
     for (uint32_t i = 0; i < n->n_in; i++) add_tensor(g, n->in[i], &s);
     hn_str_add(&s, " ");
     hn_attrs_text(g, n, &s);
+    const hn_value *v = n->n_out && n->out[0] != HN_NONE ? hn_value_at(g, n->out[0]) : NULL;
+    for (uint32_t i = 0; v && i < v->n_users; i++)
+      if (hn_node_at(g, v->users[i])->op == HN_Concat) {
+        hn_str_add(&s, " into a Concat");
+        break;
+      }
   }
   for (size_t i = 0; i < s.n; i++)
     if ((unsigned char)s.p[i] < ' ') s.p[i] = ' ';
@@ -167,8 +174,33 @@ static hone_status remember(tuner *t, const hn_plan *plan, const double *seconds
   return st;
 }
 
+/* The step that makes a value, or the number of steps. */
+static size_t maker_of(const hn_plan *plan, hn_id value) {
+  size_t i = 0;
+  for (; i < plan->steps.n; i++) {
+    const hn_planned *s = &plan->steps.p[i];
+    hn_id node = s->task.chain ? s->task.chain[s->task.n_chain - 1] : s->node;
+    if (node != HN_NONE && node == hn_producer(plan->g, value)) break;
+  }
+  return i;
+}
+
+/* What a Concat copies because the kernels before it could not write there is their time too. */
+static void charge_copies(const hn_plan *plan, double *seconds) {
+  for (size_t i = 0; i < plan->steps.n; i++) {
+    const hn_planned *s = &plan->steps.p[i];
+    if (!s->task.node || s->task.node->op != HN_Concat || s->task.chain) continue;
+    double all = 0;
+    for (uint32_t k = 0; k < s->task.n_in; k++) all += s->in[k] == HN_NONE ? 0 : (double)plan->slots.p[s->in[k]].count;
+    for (uint32_t k = 0; k < s->task.n_in && all > 0; k++) {
+      size_t maker = s->in[k] == HN_NONE ? plan->steps.n : maker_of(plan, s->task.node->in[k]);
+      if (maker < plan->steps.n) seconds[maker] += seconds[i] * (double)plan->slots.p[s->in[k]].count / all;
+    }
+  }
+}
+
 /* The smallest time of each step and of a whole run: what disturbs a run only adds to it. */
-static hone_status time_program(tuner *t, hn_program *p, const char *whole) {
+static hone_status time_program(tuner *t, hn_program *p, const char *whole, bool copied) {
   const hn_plan *plan = hn_program_plan(p);
   double *least = hn_calloc(plan->steps.n, sizeof *least), total = 0;
   hone_status st = least ? hn_program_run(p, t->inputs, t->outputs) : hn_nomem(t->g->cx); /* warm-up */
@@ -183,6 +215,7 @@ static hone_status time_program(tuner *t, hn_program *p, const char *whole) {
     }
     if (!r || sum < total) total = sum;
   }
+  if (!st && !copied) charge_copies(plan, least);
   if (!st) st = remember(t, plan, least);
   if (!st) st = hn_timing_cache_put(t->cache, t->machine, whole, "all", total);
   hn_free(least);
@@ -224,7 +257,13 @@ static void choose(tuner *t, hn_id id, const timing *with) {
   n->tactic_ms = with->seconds * 1e3;
 }
 
-/* A chain is run strip by strip if that is faster than its layers one by one, each by its best kernel. */
+/* Was it chosen as the first of a chain? */
+static bool starts_chain(const tuner *t, hn_id id) {
+  const char *tactic = hn_node_at(t->g, id)->tactic;
+  return hn_streq(tactic, hn_strips_kernel.name) || hn_streq(tactic, hn_prologue_kernel.name);
+}
+
+/* A chain is run as one if that is faster than its layers one by one, each by its best kernel. */
 static void weigh_chain(tuner *t, const hn_planned *s) {
   if (!s->task.chain || layer_id(t, s) == HN_NONE) return;
   const timing *together = best_of(&t->layers[layer_id(t, s)]);
@@ -233,7 +272,7 @@ static void weigh_chain(tuner *t, const hn_planned *s) {
     hn_id id = s->task.chain[i];
     const timing *one = id < t->g->nodes.n ? best_of(&t->layers[id]) : NULL;
     if (!one) return;
-    if (i && hn_streq(hn_node_at(t->g, id)->tactic, hn_strips_kernel.name)) { /* the rest is a chain of its own */
+    if (i && starts_chain(t, id)) { /* the rest is a chain of its own */
       apart += hn_node_at(t->g, id)->tactic_ms * 1e-3;
       break;
     }
@@ -255,7 +294,7 @@ static hone_status try_plan(tuner *t, const hn_plan_options *how, uint32_t *alte
   hone_status st = name_layers(t, p);
   const char *whole = st ? NULL : plan_text(t, p);
   if (!st && !whole) st = hn_nomem(t->g->cx);
-  if (!st && !all_known(t, plan, whole)) st = time_program(t, p, whole);
+  if (!st && !all_known(t, plan, whole)) st = time_program(t, p, whole, how->copy_joins);
   else if (!st) t->result.recalled++;
   for (size_t i = 0; i < plan->steps.n && !st; i++) {
     uint32_t id = layer_id(t, &plan->steps.p[i]);
@@ -329,7 +368,7 @@ static hone_status search_chains(tuner *t, double *total) {
     return HONE_OK;
   }
   for (hn_id id = 0; id < n; id++)
-    if (hn_streq(hn_node_at(t->g, id)->tactic, hn_strips_kernel.name)) choose(t, id, best_of(&t->layers[id]));
+    if (starts_chain(t, id)) choose(t, id, best_of(&t->layers[id]));
   return HONE_OK;
 }
 

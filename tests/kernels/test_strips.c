@@ -1,5 +1,6 @@
-/* test_strips.c - chains of convolutions, also behind a gate, run strip by strip against the references, for every instruction set and several
-   threads: random lengths, kernels, strides, padding, activations, residual sums, images that end a thread's share. */
+/* test_strips.c - chains of convolutions, also behind a gate, run strip by strip, and convolutions that do the element-wise layer before them,
+   against the references, for every instruction set and several threads: random lengths, kernels, strides, padding,
+   activations, residual sums, images that end a thread's share, tensors with gaps between pixels. */
 #include <math.h>
 
 #include "device/cpu/conv/strip.h"
@@ -90,6 +91,7 @@ static bool run_case(hn_graph *g, hn_cpu *cpu, int threads, int at) {
   in.data = hn_malloc_aligned(sizeof(float) * (size_t)in.count);
   for (int64_t i = 0; i < in.count; i++) ((float *)in.data)[i] = (float)(next() % 2001) / 1000.0f - 1.0f;
   hn_plan_options slow = {.threads = 1, .reference = true}, fast = {.device = cpu, .threads = threads, .strips = HN_STRIPS_ALL};
+  if (at % 2) fast.gap = 5, fast.inputs_as = HN_LAYOUT_NHWC;
   hn_program *a = NULL, *b = NULL;
   hone_status st = hn_program_create(g, &in, &slow, &a);
   if (!st) st = hn_program_create(g, &in, &fast, &b);
@@ -111,6 +113,61 @@ static bool run_case(hn_graph *g, hn_cpu *cpu, int threads, int at) {
   hn_program_destroy(b);
   hn_free_aligned(in.data);
   return chained;
+}
+
+/* An element-wise node of factors and additions per channel, bounds and functions, and a convolution behind it. */
+static hn_graph *make_prologue(hone_context *cx) {
+  static const int64_t some[] = {1, 3, 8, 16, 17, 40};
+  static const hn_op affine[] = {HN_Mul, HN_Add, HN_Sub, HN_Div};
+  hn_graph *g = hn_graph_create(cx, "prologue");
+  int64_t group = next() % 4 ? 1 : 2, c = group * (next() % 2 ? 16 : some[next() % 6] * (group > 1 ? 8 : 1)), out = group * 8 * between(1, 3);
+  int64_t d[4] = {between(1, 2), c, between(3, 12), between(3, 12)}, one[3] = {c, 1, 1}, none[3] = {1, 1, 1};
+  hn_shape s = hn_shape_of(4, d);
+  hn_id x = hn_graph_add_input(g, "x", HONE_DTYPE_F32, &s), in[3] = {x, HN_NONE, HN_NONE}, e;
+  if (next() % 4) {
+    bool left = next() % 3 == 0;
+    in[left] = x;
+    in[!left] = constant(g, 3, next() % 4 ? one : none, 1);
+    e = hn_graph_add_node(g, left ? affine[next() % 2] : affine[next() % 3], "", in, 2, 1);
+    for (int64_t i = between(0, 2); i > 0; i--) hn_add_post(g, e, affine[next() % 3], constant(g, 3, next() % 4 ? one : none, 1), false, 0, 0);
+  } else {
+    e = hn_graph_add_node(g, HN_Relu, "", in, 1, 1);
+  }
+  if (next() % 2) hn_add_post(g, e, HN_Relu, HN_NONE, false, 0, 0);
+  if (next() % 4 == 0) hn_add_post(g, e, HN_Clip, HN_NONE, false, -0.5f, 0.7f);
+  if (next() % 4 == 0) hn_add_post(g, e, HN_Swish, HN_NONE, false, 1, 0);
+  int64_t side = next() % 3 ? 1 : 3, stride = between(1, 2), pad = side / 2, w[4] = {out, c / group, side, side};
+  hn_id conv[3] = {hn_node_at(g, e)->out[0], constant(g, 4, w, 1.0f / sqrtf((float)(w[1] * side * side))), constant(g, 1, &out, 1)};
+  hn_id n = hn_graph_add_node(g, HN_Conv, "", conv, next() % 2 ? 2 : 3, 1);
+  hn_set_ints(g, n, "pads", (int64_t[]){pad, pad, pad, pad}, 4);
+  hn_set_ints(g, n, "strides", (int64_t[]){stride, stride}, 2);
+  hn_set_i(g, n, "group", group);
+  if (c == out && stride == 1 && next() % 2) hn_add_post(g, n, HN_Add, x, false, 0, 0);
+  if (next() % 2) hn_add_post(g, n, HN_Relu, HN_NONE, false, 0, 0);
+  hn_graph_add_output(g, "y", hn_node_at(g, n)->out[0]);
+  hone_status st = hn_infer_again(g);
+  CHECK_MSG(!st, "%s", hone_context_error(cx));
+  return g;
+}
+
+TEST(prologues_against_references) {
+  hone_context *cx;
+  CHECK(!hone_context_create(&cx));
+  for (int isa = 0; isa <= (int)hn_isa_best(); isa++) {
+    hn_cpu *cpu;
+    int chained = 0;
+    CHECK(!hn_cpu_create(cx, (hn_isa)isa, &cpu));
+    cpu->thread_macs = 1;
+    seed = 3;
+    for (int i = 0; i < CASES; i++) {
+      hn_graph *g = make_prologue(cx);
+      chained += run_case(g, cpu, 1 + i % 3, i);
+      hn_graph_destroy(g);
+    }
+    CHECK_MSG(chained > CASES / 2, "%s: only %d convolutions did the layer before them", hn_isa_name((hn_isa)isa), chained);
+    hn_cpu_destroy(cpu);
+  }
+  hone_context_destroy(&cx);
 }
 
 TEST(chains_against_references) {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/parallel.h"
+#include "device/cpu/conv/before.h"
 #include "device/cpu/conv/conv.h"
 
 enum {
@@ -25,6 +26,7 @@ typedef struct conv_gemm {
   int64_t *offsets;              /* of each piece, from the window's first pixel */
   int64_t pixel, line;           /* how far apart pixels and lines are, where tiles read them */
   bool copy;
+  hn_before before;              /* done while copying; scale NULL: nothing */
   int64_t job_h, job_w, job_n;   /* a job: lines, pixels, output channels */
   int64_t jobs_h, jobs_w, jobs_n;
   size_t scratch;                /* of a thread, floats */
@@ -72,7 +74,7 @@ static hone_status lay_out(hn_task *t, conv_gemm *s) {
                 (c->out_h - 1) * c->stride_h + (c->kernel_h - 1) * c->dilation_h < c->in_h &&
                 (c->out_w - 1) * c->stride_w + (c->kernel_w - 1) * c->dilation_w < c->in_w;
   bool sets = s->in_pitch * c->stride_w % 1024 == 0 && (c->out_w > 1 || c->out_h > 1);
-  s->copy = !inside || sets || (c->kernel_h > 1 && t->strip); /* a kernel over several lines cannot read a ring */
+  s->copy = !inside || sets || t->before || (c->kernel_h > 1 && t->strip); /* a kernel over several lines cannot read a ring */
   s->pixel = !s->copy ? s->in_pitch : s->in_c * c->stride_w % 1024 ? s->in_c : s->in_c + GAP;
   int64_t parts = 1, taps = c->kernel_h * c->kernel_w;
   while (s->in_c / parts > DEPTH && parts < 64 && (parts == 1 || s->in_c % parts)) parts++;
@@ -167,6 +169,7 @@ hone_status conv_gemm_plan(hn_task *t) {
   if (s->copy) s->scratch = (size_t)(lines_for(c, s->job_h) * s->line + GAP);
   t->scratch = sizeof(float) * s->scratch * (size_t)t->threads;
   HN_TRY(pack_weights(t, s));
+  if (t->before) HN_TRY(hn_before_take(t, &s->before));
   hn_ending_take(t, HN_LAYOUT_NHWC, true, &s->e);
   return HONE_OK;
 }
@@ -191,7 +194,9 @@ static void copy_image(const conv_gemm *s, const hn_strip *p, const block *b, fl
     }
     const float *from = p->in + ((hn_strip_line(p->in_ring, p->image, c->in_h, y + i) * c->in_w + x) * s->in_pitch + b->group * s->in_c);
     memset(d, 0, sizeof *d * (size_t)(left * s->pixel));
-    if (s->pixel == s->in_pitch && c->group == 1) memcpy(d + left * s->pixel, from + left * s->pixel, sizeof *d * (size_t)((right - left) * s->pixel));
+    if (s->before.scale)
+      for (int64_t k = left; k < right; k++) hn_before_run(&s->before, d + k * s->pixel, from + k * s->in_pitch, b->group * s->in_c, s->in_c);
+    else if (s->pixel == s->in_pitch && c->group == 1) memcpy(d + left * s->pixel, from + left * s->pixel, sizeof *d * (size_t)((right - left) * s->pixel));
     else
       for (int64_t k = left; k < right; k++) memcpy(d + k * s->pixel, from + k * s->in_pitch, sizeof *d * (size_t)s->in_c);
     memset(d + right * s->pixel, 0, sizeof *d * (size_t)((pixels - right) * s->pixel));

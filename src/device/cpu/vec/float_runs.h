@@ -27,6 +27,8 @@ typedef struct hn_vec {
   float (*exp_sum)(float *d, const float *x, size_t n, float largest); /* d = exp(x - largest); their sum */
   void (*normalize)(float *d, const float *x, size_t n, float mean, float inv, const float *scale, const float *bias);
                                                                        /* (x - mean) * inv * scale + bias; both may be NULL */
+  void (*affine)(float *d, const float *x, const float *scale, const float *shift, float lo, float hi, size_t n);
+                                                                       /* x * scale + shift within lo and hi; NaN passes */
   void (*accumulate)(float *d, const float *x, size_t n);              /* d += x */
   void (*add_scaled)(float *d, const float *x, float w, size_t n);     /* d += x * w */
   void (*scale_rows)(float *d, const float *x, const float *by, size_t n, size_t rows); /* rows of n numbers, each times by[] */

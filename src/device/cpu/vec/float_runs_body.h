@@ -295,6 +295,14 @@ static void vec_normalize(float *d, const float *x, size_t n, float mean, float 
   }
 }
 
+static void vec_affine(float *d, const float *x, const float *scale, const float *shift, float lo, float hi, size_t n) {
+  LOOP {
+    float v = x[i] * scale[i] + shift[i];
+    v = v < lo ? lo : v;
+    d[i] = v > hi ? hi : v;
+  }
+}
+
 static void vec_accumulate(float *d, const float *x, size_t n) {
   LOOP d[i] += x[i];
 }
@@ -368,6 +376,7 @@ const hn_vec VEC = {
     .sum_squares = vec_sum_squares,
     .exp_sum = vec_exp_sum,
     .normalize = vec_normalize,
+    .affine = vec_affine,
     .accumulate = vec_accumulate,
     .add_scaled = vec_add_scaled,
     .scale_rows = vec_scale_rows,

@@ -66,7 +66,7 @@ static bool wants_prologue(const hn_builder *b, const hn_id *chain) {
 
 /* One step of the chain; *done: the kernel takes it. `image`: which input of the first node that is, `gates`: the other one is
    an input of the step too. */
-static hone_status plan_as(hn_builder *b, const hn_kernel *k, const hn_id *chain, uint32_t length, uint32_t image, bool gates, bool *done) {
+static hone_status plan_as(hn_builder *b, const hn_kernel *kernel, const hn_id *chain, uint32_t length, uint32_t image, bool gates, bool *done) {
   const hn_node *head = hn_node_at(b->g, chain[0]), *last = hn_node_at(b->g, chain[length - 1]);
   uint32_t n_in = 1 + gates + last->n_in - last->n_main;
   hn_planned s;
@@ -79,7 +79,7 @@ static hone_status plan_as(hn_builder *b, const hn_kernel *k, const hn_id *chain
   memcpy(operands + 1 + gates, last->in + last->n_main, sizeof *operands * (n_in - 1 - gates));
   s.task.operands = operands;
   s.task.n_chain = length;
-  s.task.kernel = k;
+  s.task.kernel = kernel;
   for (uint32_t i = 0; i < n_in; i++) {
     uint32_t slot;
     HN_TRY(hn_slot_of(b, operands[i], &slot));

@@ -530,3 +530,87 @@ TEST(inlined_control_flow_keeps_what_a_graph_computes) {
   hn_graph_destroy(g);
   hone_context_destroy(&cx);
 }
+
+/* Layers as a ShuffleNet's: halves of a random selection of what is joined, one handed on, one worked on. */
+static hn_id plain_conv(builder *b, hn_id x, int64_t out, int64_t side, bool deep) {
+  int64_t c = shape(b, x).d[1], w[4] = {out, deep ? 1 : c, side, side}, pads[4] = {side / 2, side / 2, side / 2, side / 2};
+  hn_id in[3] = {x, constant(b, 4, w, 0), constant(b, 1, &out, 0)};
+  hn_id n = add(b, HN_Conv, in, chance(2) ? 3 : 2);
+  hn_set_i(b->g, n, "group", deep ? c : 1);
+  hn_set_ints(b->g, n, "pads", pads, 4);
+  if (chance(2)) hn_add_post(b->g, n, HN_Relu, HN_NONE, false, 0, 0);
+  return result(b, n);
+}
+
+static hn_id select_channels(builder *b, hn_id x, const int64_t *from, size_t n) {
+  hn_id in[2] = {x, ints(b, from, n)}, node = add(b, HN_Gather, in, 2);
+  hn_set_i(b->g, node, "axis", 1);
+  return result(b, node);
+}
+
+static hn_id join_channels(builder *b, hn_id x, hn_id y) {
+  hn_id node = add(b, HN_Concat, (hn_id[2]){x, y}, 2);
+  hn_set_i(b->g, node, "axis", 1);
+  return result(b, node);
+}
+
+static void shuffled(int64_t *v, int64_t n) {
+  for (int64_t i = 0; i < n; i++) v[i] = i;
+  for (int64_t i = n - 1; i > 0; i--) {
+    int64_t k = between(0, i), t = v[i];
+    v[i] = v[k], v[k] = t;
+  }
+}
+
+TEST(ordered_channels_keep_what_a_graph_computes) {
+  uint32_t slices = 0, gathers = 0, before = 0;
+  for (uint32_t at = 0; at < 200 && test_failures < 3; at++) {
+    hone_context *cx;
+    int64_t c = between(1, 5), d[4] = {between(1, 2), between(1, 4), 3, 4}, order[16];
+    run want;
+    seed = at * 2654435761u + 5;
+    REQUIRE(!hone_context_create(&cx));
+    builder b = {.cx = cx, .g = hn_graph_create(cx, "shuffles")};
+    hn_shape s = hn_shape_of(4, d);
+    hn_id x = hn_graph_add_input(b.g, "x", HONE_DTYPE_F32, &s), y = hn_graph_add_input(b.g, "y", HONE_DTYPE_F32, &s);
+    hn_id joined = join_channels(&b, plain_conv(&b, x, c, 1, false), plain_conv(&b, y, c, 3, false));
+    for (int64_t units = between(1, 4); units > 0; units--) {
+      shuffled(order, 2 * c);
+      hn_id on = select_channels(&b, joined, order, (size_t)c), work = select_channels(&b, joined, order + c, (size_t)c);
+      if (chance(8)) hn_graph_add_output(b.g, hn_fresh_name(b.g, "z"), chance(2) ? joined : work);
+      work = plain_conv(&b, work, c + between(0, 2), 1, false);
+      if (chance(2)) work = plain_conv(&b, work, shape(&b, work).d[1], 3, true);
+      joined = join_channels(&b, on, plain_conv(&b, work, c, 1, false));
+    }
+    shuffled(order, 2 * c);
+    hn_id all = select_channels(&b, joined, order, (size_t)(2 * c));
+    hn_graph_add_output(b.g, "a", plain_conv(&b, all, 3, 1, false));
+    if (chance(2)) hn_graph_add_output(b.g, "b", plain_conv(&b, plain_conv(&b, all, 2 * c, 3, true), 2, 1, false));
+    hn_view in[2];
+    for (int i = 0; i < 2; i++) {
+      in[i] = (hn_view){.dtype = HONE_DTYPE_F32, .rank = 4, .count = d[0] * d[1] * 12};
+      memcpy(in[i].dims, d, sizeof d);
+      in[i].data = hn_malloc_aligned(sizeof(float) * (size_t)in[i].count);
+      for (int64_t k = 0; k < in[i].count; k++) ((float *)in[i].data)[k] = (float)(next() % 2001) / 500.0f - 2.0f;
+    }
+    hone_status st = evaluate(b.g, in, &want);
+    CHECK_MSG(!st, "graph %u: %s", at, hone_context_error(cx));
+    if (!st) try_passes(b.g, in, &want, "order-channels", 2, at);
+    hone_optimize_options o;
+    hn_report report = {0};
+    hone_optimize_options_init(&o);
+    o.passes = "order-channels,dead";
+    for (size_t i = 0; i < b.g->nodes.n; i++) before += !b.g->nodes.p[i].dead && b.g->nodes.p[i].op == HN_Gather;
+    CHECK(!hn_passes_run(b.g, &o, hn_eval_constant, &report));
+    for (size_t i = 0; i < b.g->nodes.n; i++) {
+      slices += !b.g->nodes.p[i].dead && b.g->nodes.p[i].op == HN_Slice;
+      gathers += !b.g->nodes.p[i].dead && b.g->nodes.p[i].op == HN_Gather;
+    }
+    hn_report_free(&report);
+    hn_program_destroy(want.p);
+    for (int i = 0; i < 2; i++) hn_free_aligned(in[i].data);
+    hn_graph_destroy(b.g);
+    hone_context_destroy(&cx);
+  }
+  CHECK_MSG(slices > before / 4 && gathers < before / 2, "%u selections: %u left, %u slices", before, gathers, slices);
+}

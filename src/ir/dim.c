@@ -225,6 +225,15 @@ static bool term_quotient(const term *x, const term *y, term *r) {
   return j == y->n;
 }
 
+/* x with a = x * b, where x is one term and b a sum; HN_DIM_BAD: there is none. */
+static hn_dim whole_multiple(hn_dims *t, hn_dim a, hn_dim b) {
+  poly p, q, out = {0};
+  term x;
+  if (!to_poly(t, a, &p) || !to_poly(t, b, &q) || q.n < 2 || p.n != q.n || !term_quotient(&p.t[0], &q.t[0], &x) || !poly_add_term(&out, &x)) return HN_DIM_BAD;
+  hn_dim quotient = from_poly(t, &out);
+  return quotient != HN_DIM_BAD && hn_dim_mul(t, quotient, b) == a ? quotient : HN_DIM_BAD;
+}
+
 hn_dim hn_dim_div(hn_dims *t, hn_dim a, hn_dim b) {
   if (a == HN_DIM_BAD || b == HN_DIM_BAD || b == 0) return HN_DIM_BAD;
   if (a >= 0 && b >= 0) return a / b;
@@ -236,7 +245,9 @@ hn_dim hn_dim_div(hn_dims *t, hn_dim a, hn_dim b) {
     term x;
     ok = term_quotient(&p.t[i], &q.t[0], &x) && poly_add_term(&out, &x);
   }
-  return ok ? from_poly(t, &out) : operation(t, FLOOR_DIV, a, b);
+  if (ok) return from_poly(t, &out);
+  hn_dim multiple = whole_multiple(t, a, b);
+  return multiple != HN_DIM_BAD ? multiple : operation(t, FLOOR_DIV, a, b);
 }
 
 hn_dim hn_dim_ceil_div(hn_dims *t, hn_dim a, hn_dim b) {

@@ -7,6 +7,10 @@ TEST(dim_arithmetic_is_canonical) {
   CHECK(hn_dim_symbol(t, "N") == n);
   CHECK(hn_dim_add(t, n, m) == hn_dim_add(t, m, n));
   CHECK(hn_dim_div(t, hn_dim_mul(t, n, 12 * 64), hn_dim_mul(t, n, 12)) == 64);
+  hn_dim sum = hn_dim_add(t, n, hn_dim_symbol(t, "M")); /* by a sum of terms */
+  CHECK(hn_dim_div(t, hn_dim_mul(t, sum, 12 * 64), hn_dim_mul(t, sum, 12)) == 64);
+  CHECK(hn_dim_div(t, hn_dim_mul(t, hn_dim_mul(t, sum, n), 6), hn_dim_mul(t, sum, 2)) == hn_dim_mul(t, n, 3));
+  CHECK(hn_dim_div(t, hn_dim_add(t, hn_dim_mul(t, sum, 4), n), sum) < 0);
   hn_dim twice = hn_dim_sub(t, hn_dim_mul(t, hn_dim_add(t, n, 1), 2), 2);
   CHECK(twice == hn_dim_mul(t, n, 2));
   CHECK(hn_dim_sub(t, n, n) == 0);

@@ -474,6 +474,7 @@ static hone_status add_if(tf_scope *s, tf_branch *c, const char *name, hn_id con
   for (int k = 0; k < 2; k++) {
     hn_graph_destroy(nests[k].g);
     hn_vec_free(&nests[k].captures);
+    hn_vec_free(&nests[k].puts);
   }
   return st;
 }

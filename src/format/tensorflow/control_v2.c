@@ -88,6 +88,7 @@ void hn_tf_lower_if(tf_lower *x) {
   for (int k = 0; k < 2; k++) {
     hn_graph_destroy(nests[k].g);
     hn_vec_free(&nests[k].captures);
+    hn_vec_free(&nests[k].puts);
   }
 }
 

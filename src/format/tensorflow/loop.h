@@ -13,6 +13,7 @@ typedef struct tf_loop {
   tf_value *inner;    /* what the body reads */
   tf_value *next;     /* what it makes of it */
   tf_value *result;
+  hn_id *item;        /* of lists that grow by one element a round, in order: the element, in the body; else HN_NONE */
 } tf_loop;
 
 /* Arrays for n variables; init and carried are then filled by the caller. */

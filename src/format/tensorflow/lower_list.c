@@ -88,7 +88,11 @@ static hn_id put(tf_lower *x, const tf_list *l, hn_id list, hn_id index, hn_id i
 }
 
 static hn_id put_one(tf_lower *x, const tf_list *l, hn_id list, hn_id index, hn_id item) {
-  return put(x, l, list, hn_make_reshape(&x->m, index, (const int64_t[]){1}, 1), hn_tf_unsqueeze(x, item, 0), hn_tf_shape_op(x, item, 0, INT64_MAX));
+  tf_put p = {.before = list, .index = index, .item = item, .first = x->m.g->nodes.n};
+  p.after = put(x, l, list, hn_make_reshape(&x->m, index, (const int64_t[]){1}, 1), hn_tf_unsqueeze(x, item, 0), hn_tf_shape_op(x, item, 0, INT64_MAX));
+  p.end = x->m.g->nodes.n;
+  if (!x->m.st && !hn_push(&x->s->nest->puts, p)) x->m.st = hn_nomem(x->s->im->cx);
+  return p.after;
 }
 
 static hn_id length(tf_lower *x, hn_id list) {

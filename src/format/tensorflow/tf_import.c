@@ -517,6 +517,7 @@ static hone_status read_once(tf_import *im, const tf_port *in, const tf_ref *in_
   for (size_t i = 0; i < n_in && !st; i++) st = add_input(&s, &in[i], in_ref[i]);
   for (size_t i = 0; i < n_out && !st; i++) st = add_output(&s, &out[i], out_ref[i]);
   hn_tf_scope_close(&s);
+  hn_vec_free(&nest.puts);
   return st;
 }
 

@@ -79,11 +79,18 @@ typedef struct tf_capture {
   hn_id outer, inner;
 } tf_capture;
 
+/* One element put into a list: values of the nest's graph, and the nodes that do it. */
+typedef struct tf_put {
+  hn_id before, after, index, item;
+  size_t first, end;
+} tf_put;
+
 /* A graph being built, and how values of the graph around it get in. */
 typedef struct tf_nest {
   hn_graph *g;
   struct tf_nest *outer; /* NULL: the model's graph */
   HN_VEC(tf_capture) captures;
+  HN_VEC(tf_put) puts;
 } tf_nest;
 
 typedef struct tf_made { /* outputs of a node */

@@ -355,7 +355,7 @@ static int check_call(const optimize_options *o) {
 /* An option that says something of one model, where a SavedModel may be several. */
 static const char *single_option(const optimize_options *o) {
   if (o->quant.precision != HONE_PRECISION_F32 || !o->trt.calibration) return "a lower precision";
-  if (o->feed.inputs.n) return "--input";
+  if (o->feed.inputs.n) return "--shape or --input";
   if (!o->trt.dynamic) return "--no-dynamic";
   return o->print_after ? "--print-after" : NULL;
 }

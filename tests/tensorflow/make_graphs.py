@@ -174,6 +174,61 @@ def cells():
     c.save()
 
 
+def cudnn():
+    c = Case('cudnn')
+    g = c.graph
+    steps, batch, n_in, n = 5, 3, 4, 6
+    seq = c.feed('seq', x(steps, batch, n_in))
+    v = dict(c.inputs)['seq'].astype(float)
+    for mode, gates, layers, directions, op in (('lstm', 4, 2, 1, 'CudnnRNN'), ('lstm', 4, 2, 2, 'CudnnRNNV3'), ('gru', 3, 1, 2, 'CudnnRNNV2'), ('rnn_relu', 1, 1, 1, 'CudnnRNN'), ('rnn_tanh', 1, 2, 1, 'CudnnRNN')):
+        h0, c0 = x(layers * directions, batch, n), x(layers * directions, batch, n)
+        lengths = np.array([5, 2, 4], np.int32)
+        matrices, biases, flat = {}, {}, []
+        for l in range(layers):
+            for d in range(directions):
+                wide = n_in if l == 0 else n * directions
+                matrices[l, d] = [x(n, wide) * np.float32(.5) for _ in range(gates)], [x(n, n) * np.float32(.5) for _ in range(gates)]
+                flat += [m.ravel() for kind in matrices[l, d] for m in kind]
+        for l in range(layers):
+            for d in range(directions):
+                biases[l, d] = x(gates, n), x(gates, n)
+                flat += [b.ravel() for b in biases[l, d]]
+        ids = [g.f32(h0), g.f32(c0 if mode == 'lstm' else 0), g.f32(np.concatenate(flat))]
+        inputs = [seq, *ids] + ([g.const(lengths)] if op == 'CudnnRNNV3' else [])
+        node = g.add(op, inputs, T=F32, rnn_mode=mode, input_mode='linear_input', direction='bidirectional' if directions == 2 else 'unidirectional', **({'time_major': True} if op == 'CudnnRNNV3' else {}))
+        y, ends, cells = v, [], []
+        for l in range(layers):
+            sides = []
+            for d in range(directions):
+                (W, U), (bw, bu) = matrices[l, d], biases[l, d]
+                out, hs, cs = np.zeros((steps, batch, n)), h0[l * directions + d].astype(float), c0[l * directions + d].astype(float)
+                for r in range(batch):
+                    h1, c1 = hs[r], cs[r]
+                    count = lengths[r] if op == 'CudnnRNNV3' else steps
+                    for t in range(count)[::-1] if d else range(count):
+                        a, b = [w @ y[t, r] + k for w, k in zip(W, bw)], [u @ h1 + k for u, k in zip(U, bu)]
+                        if mode == 'lstm':
+                            i, f, o = R.sigmoid(a[0] + b[0]), R.sigmoid(a[1] + b[1]), R.sigmoid(a[3] + b[3])
+                            c1 = f * c1 + i * np.tanh(a[2] + b[2])
+                            h1 = o * np.tanh(c1)
+                        elif mode == 'gru':
+                            reset, update = R.sigmoid(a[0] + b[0]), R.sigmoid(a[1] + b[1])
+                            h1 = (1 - update) * np.tanh(a[2] + reset * b[2]) + update * h1
+                        else:
+                            h1 = np.tanh(a[0] + b[0]) if mode == 'rnn_tanh' else np.maximum(a[0] + b[0], 0)
+                        out[t, r] = h1
+                    hs[r], cs[r] = h1, c1
+                sides.append(out)
+                ends.append(hs)
+                cells.append(cs)
+            y = np.concatenate(sides, -1)
+        c.want(node, y)
+        c.want(node + ':1', np.stack(ends))
+        if mode == 'lstm':
+            c.want(node + ':2', np.stack(cells))
+    c.save()
+
+
 def quantized():
     c = Case('quantized')
     g = c.graph
@@ -280,7 +335,7 @@ def rounding():
     c.save()
 
 
-CASES = [resizing, patches, crops, suppression, combined, cells, quantized, indices, rounding]
+CASES = [resizing, patches, crops, suppression, combined, cells, cudnn, quantized, indices, rounding]
 
 if __name__ == '__main__':
     os.makedirs('graphs', exist_ok=True)

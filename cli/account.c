@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "progress.h"
-#include "table.h"
 
 const arg_option account_option_rows[] = {
     {"evaluate", 0, ARG_TEXT, offsetof(account_options, evaluate), "SOURCE",
@@ -15,6 +14,9 @@ const arg_option account_option_rows[] = {
     {"max-drop", 0, ARG_TEXT, offsetof(account_options, max_drop), "P%",
      "Leave as many layers in floats as it takes to lose no more: of accuracy with labels, else of the agreement of the best class, "
      "else of the outputs (root mean square).", 0, 0},
+    {"no-mixed", 0, ARG_FLAG, offsetof(account_options, uniform), "",
+     "Quantize every layer. Without this and --max-drop, the layers that cost most for the time they save stay in floats if the outputs "
+     "on the examples have a cosine below 0.995 to those of floats, or their best class is another for more than 1%.", 0, 0},
     {0}};
 
 int account_limit(const account_options *o, double *percent) {
@@ -32,6 +34,10 @@ double quality_drop(const account *a, const quality *q) {
   return 100 * q->error;
 }
 
+#define GOOD_COSINE 0.995
+#define GOOD_AGREEMENT 0.99
+enum { AUTO_ITEMS = 32, PROBE_ITEMS = 8 }; /* examples that AIM_AUTO judges a mixture and a single layer by */
+
 /* ---------------------------------------------------------------------------------------------- the judge */
 
 /* What the model in floats gives for every round. */
@@ -45,8 +51,16 @@ typedef struct judge {
   truths truths;
   uint32_t outputs;
   tensor *want; /* rounds x outputs */
+  account_aim aim;
+  double limit; /* of AIM_DROP */
+  size_t probes; /* rounds that a single layer is judged by */
   account *a;
 } judge;
+
+static bool good_enough(const judge *j, const quality *q) {
+  if (j->aim == AIM_DROP) return quality_drop(j->a, q) <= j->limit;
+  return q->cosine >= GOOD_COSINE && (!j->a->classifier || (double)q->top1 >= GOOD_AGREEMENT * (double)q->items);
+}
 
 static int copy_output(judge *j, hone_session *s, uint32_t i, tensor *t) {
   hone_tensor_info info;
@@ -113,13 +127,13 @@ static double relative_error(const difference *d) {
   return d->norm_b > 0 ? sqrt(fmax(square, 0) / d->norm_b) : 0;
 }
 
-/* Runs a model on all rounds. */
-static int judge_model(judge *j, const hone_model *m, quality *q) {
+/* Runs a model on so many rounds. */
+static int judge_model(judge *j, const hone_model *m, size_t rounds, quality *q) {
   hone_session *s = NULL;
   difference *d = cli_alloc(j->outputs, sizeof *d);
   *q = (quality){.cosine = 1};
   int code = session_open(j->c, m, j->s, &s);
-  for (size_t r = 0; !code && r < j->a->rounds; r++) {
+  for (size_t r = 0; !code && r < rounds; r++) {
     code = run_round(j, s, r);
     for (uint32_t i = 0; !code && i < j->outputs; i++) {
       tensor got = {0};
@@ -187,6 +201,8 @@ static int list_rows(judge *j, hone_model *m) {
     r->op = cli_copy(l.op);
     r->tensor = cli_copy(out.name);
     r->scale = (fmaxf(r->high, 0) - fminf(r->low, 0)) / 255;
+    r->kept = r->settled = hone_calibration_keeps(j->k, l.name);
+    a->kept += r->kept;
     a->n++;
   }
   return a->n ? CLI_OK : cli_fail("there is no convolution or matrix product to quantize");
@@ -245,15 +261,27 @@ static int one_by_one(judge *j) {
     hone_quantize_result r;
     account_row *row = &a->rows[i];
     progress_step(&p, i, a->n);
+    if (row->settled) continue;
     for (uint32_t k = 0; k < a->layers; k++) keep[k] = k != row->layer;
     code = quantized(j, keep, &m, &r);
-    if (!code) code = judge_model(j, m, &row->alone);
-    if (!code) code = compare_tensors(j, m, &row, 1, &row->sqnr);
+    if (!code) code = judge_model(j, m, j->probes, &row->alone);
+    if (!code && j->aim != AIM_AUTO) code = compare_tensors(j, m, &row, 1, &row->sqnr);
     hone_model_destroy(&m);
   }
   progress_end(&p);
   free(keep);
+  a->detailed = !code;
   return code;
+}
+
+/* A step's time goes to the layers it runs, by their arithmetic. */
+static void share_time(const account *a, const hone_session *s, uint32_t step, double ms, double *time) {
+  const char *name;
+  uint64_t macs, sum = 0, n = 0;
+  for (; hone_session_step_layer(s, step, (uint32_t)n, NULL, &macs); n++) sum += macs;
+  for (uint32_t i = 0; hone_session_step_layer(s, step, i, &name, &macs); i++)
+    for (uint32_t k = 0; k < a->n; k++)
+      if (strcmp(a->rows[k].name, name) == 0) time[k] += sum ? ms * (double)macs / (double)sum : ms / (double)n;
 }
 
 /* Milliseconds of every layer, the least of some runs; by name. */
@@ -261,21 +289,23 @@ static int time_layers(judge *j, const hone_model *m, double sign) {
   enum { RUNS = 5 };
   account *a = j->a;
   hone_session *s = NULL;
-  double *least = cli_alloc(a->n, sizeof *least);
+  double *least = cli_alloc(a->n, sizeof *least), *time = cli_alloc(a->n, sizeof *time);
   int code = session_open(j->c, m, j->s, &s);
   if (!code) hone_session_set_profile(s, true);
   for (int run = 0; run <= RUNS && !code; run++) {
     code = run_round(j, s, 0);
+    memset(time, 0, sizeof *time * a->n);
     for (uint32_t i = 0; i < hone_session_step_count(s) && !code && run; i++) {
       hone_step_info info;
-      if (hone_session_step_info(s, i, &info) || !*info.name) continue;
-      for (uint32_t k = 0; k < a->n; k++)
-        if (strcmp(a->rows[k].name, info.name) == 0 && (run == 1 || info.last_ms < least[k])) least[k] = info.last_ms;
+      if (!hone_session_step_info(s, i, &info)) share_time(a, s, i, info.last_ms, time);
     }
+    for (uint32_t k = 0; k < a->n; k++)
+      if (run == 1 || time[k] < least[k]) least[k] = time[k];
   }
   for (uint32_t k = 0; k < a->n; k++) a->rows[k].saved_ms += sign * least[k];
   hone_session_destroy(&s);
   free(least);
+  free(time);
   return code;
 }
 
@@ -285,9 +315,13 @@ static int all_together(judge *j) {
   hone_quantize_result r;
   double *db = cli_alloc(a->n, sizeof *db);
   account_row **rows = cli_alloc(a->n, sizeof *rows);
-  for (uint32_t i = 0; i < a->n; i++) rows[i] = &a->rows[i];
-  int code = quantized(j, NULL, &m, &r);
-  if (!code) code = judge_model(j, m, &a->all);
+  for (uint32_t i = 0; i < a->n; i++) {
+    rows[i] = &a->rows[i];
+    rows[i]->sqnr = NAN;
+  }
+  int code = a->kept == a->n ? cli_fail("the calibration keeps every layer in floats") : quantized(j, NULL, &m, &r);
+  if (!code) code = judge_model(j, m, a->rounds, &a->every);
+  a->all = a->every;
   if (!code) code = compare_tensors(j, m, rows, a->n, db);
   for (uint32_t i = 0; i < a->n && !code; i++) a->rows[i].accumulated = db[i];
   if (!code) code = time_layers(j, j->m, 1);
@@ -300,69 +334,99 @@ static int all_together(judge *j) {
 
 /* ---------------------------------------------------------------------------------------------- the search */
 
-static int worst_first(const void *a, const void *b) {
-  const account_row *x = a, *y = b;
-  if (x->alone.error != y->alone.error) return x->alone.error < y->alone.error ? 1 : -1;
-  return x->layer < y->layer ? -1 : x->layer > y->layer;
+static int by_damage(double x, double y, uint32_t layer_x, uint32_t layer_y) {
+  if (x != y) return x < y ? 1 : -1;
+  return layer_x < layer_y ? -1 : layer_x > layer_y;
 }
 
-static int try_mixture(judge *j, uint32_t kept, quality *q) {
+static int worst_first(const void *a, const void *b) {
+  const account_row *x = a, *y = b;
+  return by_damage(x->alone.error, y->alone.error, x->layer, y->layer);
+}
+
+/* Noise by the time it saves; a layer that saves nothing has a thousandth of a millisecond. */
+static double price(const account_row *r) { return r->alone.error * r->alone.error / fmax(r->saved_ms, 1e-3); }
+
+static int dearest_first(const void *a, const void *b) {
+  const account_row *x = a, *y = b;
+  return by_damage(price(x), price(y), x->layer, y->layer);
+}
+
+static int try_mixture(judge *j, uint32_t n, quality *q) {
   account *a = j->a;
   hone_model *m = NULL;
   hone_quantize_result r;
-  a->kept = kept;
-  for (uint32_t i = 0; i < a->n; i++) a->rows[i].kept = i < kept;
-  if (kept == a->n) return judge_model(j, j->m, q);
-  bool *keep = account_kept(a);
-  int code = quantized(j, keep, &m, &r);
-  if (!code) code = judge_model(j, m, q);
+  bool *keep = cli_alloc(a->layers, sizeof *keep);
+  a->kept = 0;
+  for (uint32_t i = 0; i < a->n; i++) {
+    a->rows[i].kept = a->rows[i].settled || i < n;
+    keep[a->rows[i].layer] = a->rows[i].kept;
+    a->kept += a->rows[i].kept;
+  }
+  int code = a->kept < a->n ? quantized(j, keep, &m, &r) : CLI_OK;
+  if (!code) code = judge_model(j, m ? m : j->m, a->rounds, q);
   hone_model_destroy(&m);
   free(keep);
   return code;
 }
 
-/* The fewest of the worst layers that must stay in floats. */
-static int search(judge *j, double limit) {
+/* The fewest of the first layers that must stay in floats. */
+static int search(judge *j) {
   account *a = j->a;
   uint32_t low = 0, high = a->n, steps = 1;
-  quality q = a->all;
+  quality q = a->every;
   progress p;
   int code = CLI_OK;
   for (uint32_t n = a->n; n; n /= 2) steps++;
   progress_begin(&p, "searching a mixture of precisions");
-  if (quality_drop(a, &a->all) <= limit) high = 0;
+  if (good_enough(j, &a->every)) high = 0;
   for (uint32_t done = 0; low < high && !code; done++) {
     uint32_t middle = (low + high) / 2;
     progress_step(&p, done, steps);
     code = try_mixture(j, middle, &q);
-    if (!code && quality_drop(a, &q) <= limit) high = middle;
+    if (!code && good_enough(j, &q)) high = middle;
     else low = middle + 1;
   }
   progress_end(&p);
   return code ? code : try_mixture(j, high, &a->all);
 }
 
-int account_make(cli *c, const hone_model *m, const hone_calibration *k, const quant_options *q, const account_options *o, const feed_options *fo,
-                 const image_options *images, const session_options *s, account *a) {
-  double limit = 0;
-  judge j = {.c = c, .m = m, .k = k, .s = s, .q = q, .a = a};
-  feed_options from = quant_feed(q, fo);
+/* How many rounds hold so many items. */
+static size_t rounds_for(const feed *f, size_t items) {
+  size_t n = (items + f->batch - 1) / f->batch;
+  return n < f->rounds ? n : f->rounds;
+}
+
+/* Without single layers: the noisiest output first. */
+static int noisiest_first(const void *a, const void *b) {
+  const account_row *x = a, *y = b;
+  return by_damage(-x->accumulated, -y->accumulated, x->layer, y->layer);
+}
+
+int account_make(cli *c, const hone_model *m, const hone_calibration *k, const quant_setup *s, account_aim aim, account *a) {
+  const account_options *o = s->account;
+  judge j = {.c = c, .m = m, .k = k, .s = s->session, .q = s->quant, .aim = aim, .a = a};
+  feed_options from = quant_feed(s->quant, s->feed);
   hone_model *layers = NULL;
   *a = (account){0};
   if (o->evaluate) from.inputs = (arg_list){(const char **)(uintptr_t)&o->evaluate, 1};
-  int code = o->max_drop ? account_limit(o, &limit) : CLI_OK;
+  int code = aim == AIM_DROP ? account_limit(o, &j.limit) : CLI_OK;
   if (!code && o->labels) code = truths_read(o->labels, &j.truths);
-  if (!code) code = feed_open(c, m, &from, images, &j.f);
+  if (!code) code = feed_open(c, m, &from, s->images, &j.f);
   if (!code && o->labels) code = truths_check(&j.truths, &j.f);
-  a->rounds = j.f.rounds;
+  if (!code) {
+    a->rounds = aim == AIM_AUTO ? rounds_for(&j.f, AUTO_ITEMS) : j.f.rounds;
+    j.probes = aim == AIM_AUTO ? rounds_for(&j.f, PROBE_ITEMS) : j.f.rounds;
+  }
   hone_status st = code ? HONE_OK : hone_model_clone(m, &layers);
   if (st) code = cli_fail_hone(c->cx, st);
   if (!code) code = list_rows(&j, layers);
   if (!code) code = run_original(&j);
   if (!code) code = all_together(&j);
-  if (!code) code = one_by_one(&j);
-  if (!code) qsort(a->rows, a->n, sizeof *a->rows, worst_first);
-  if (!code && o->max_drop) code = search(&j, limit);
+  bool single = aim != AIM_AUTO || !good_enough(&j, &a->every);
+  if (!code && single) code = one_by_one(&j);
+  if (!code) qsort(a->rows, a->n, sizeof *a->rows, !single ? noisiest_first : aim == AIM_AUTO ? dearest_first : worst_first);
+  if (!code && single && aim != AIM_NONE) code = search(&j);
   for (size_t i = 0; j.want && i < a->rounds * j.outputs; i++) tensor_free(&j.want[i]);
   free(j.want);
   feed_close(&j.f);
@@ -372,10 +436,29 @@ int account_make(cli *c, const hone_model *m, const hone_calibration *k, const q
   return code;
 }
 
-bool *account_kept(const account *a) {
-  bool *keep = cli_alloc(a->layers, sizeof *keep);
-  for (uint32_t i = 0; i < a->n; i++) keep[a->rows[i].layer] = a->rows[i].kept;
-  return keep;
+/* The layers kept are noted in the calibration. */
+static int settle(cli *c, const account *a, hone_calibration *k) {
+  hone_status st = hone_calibration_keep(k, NULL);
+  for (uint32_t i = 0; i < a->n && !st; i++)
+    if (a->rows[i].kept) st = hone_calibration_keep(k, a->rows[i].name);
+  return st ? cli_fail_hone(c->cx, st) : CLI_OK;
+}
+
+static bool has_examples(const quant_setup *s) { return s->quant->calibrate || s->account->evaluate || s->feed->inputs.n; }
+
+int account_calibrate(cli *c, hone_model *m, const quant_setup *s, bool report, quant_outcome *r, hone_calibration **k, account *a) {
+  int code = quant_prepare(c, m, s->quant);
+  if (!code) code = quant_calibrate(c, m, s, r, k);
+  if (code || !*k) return code;
+  bool open = !s->account->uniform && !report && has_examples(s) && !hone_calibration_keeps(*k, NULL);
+  account_aim aim = s->account->max_drop ? AIM_DROP : open ? AIM_AUTO : AIM_NONE;
+  if (report || aim != AIM_NONE) code = account_make(c, m, *k, s, aim, a);
+  if (!code && aim != AIM_NONE) code = settle(c, a, *k);
+  if (!code && s->quant->cache && (!r->cached || aim != AIM_NONE)) {
+    hone_status st = hone_calibration_save(*k, s->quant->cache);
+    if (st) code = cli_fail_hone(c->cx, st);
+  }
+  return code;
 }
 
 void account_free(account *a) {
@@ -386,32 +469,4 @@ void account_free(account *a) {
   }
   free(a->rows);
   *a = (account){0};
-}
-
-void account_print(const account *a) {
-  static const char *const heads[] = {"LAYER", "OPERATOR", "RANGE", "SCALE", "SQNR", "OUTPUTS ALONE", "SQNR OF ALL", "SAVES MS", ""};
-  table *t = table_make("llrrrrrrl");
-  for (int i = 0; i < 9; i++) table_cell(t, "%s", heads[i]);
-  for (uint32_t i = 0; i < a->n; i++) {
-    const account_row *r = &a->rows[i];
-    table_cell(t, "%s", r->name);
-    table_cell(t, "%s", r->op);
-    table_cell(t, "%.4g..%.4g", (double)r->low, (double)r->high);
-    table_cell(t, "%.4g", (double)r->scale);
-    table_cell(t, "%.1f dB", r->sqnr);
-    table_cell(t, "%.3g%%", 100 * r->alone.error);
-    table_cell(t, "%.1f dB", r->accumulated);
-    table_cell(t, "%.3f", r->saved_ms);
-    table_cell(t, "%s", r->kept ? "stays in floats" : "");
-  }
-  table_print(t, 0);
-  table_free(t);
-  const quality *q = &a->all;
-  printf("\n%u of %u layers quantized: outputs differ by %.3g%% (root mean square), cosine %.6f\n", a->n - a->kept, a->n, 100 * q->error, q->cosine);
-  if (a->classifier && q->items)
-    printf("%zu items: the same best class in %.2f%%, among the best five in %.2f%%\n", q->items, 100 * (double)q->top1 / (double)q->items,
-           100 * (double)q->top5 / (double)q->items);
-  if (q->labelled)
-    printf("%zu labels: top-1 %.2f%% before, %.2f%% after\n", q->labelled, 100 * (double)q->right_before / (double)q->labelled,
-           100 * (double)q->right / (double)q->labelled);
 }

@@ -2,6 +2,7 @@
 #ifndef CLI_ACCOUNT_H
 #define CLI_ACCOUNT_H
 #include "calibration.h"
+#include "json.h"
 #include "truth.h"
 
 /* How a model's outputs stand against those of the model in floats. */
@@ -17,17 +18,27 @@ typedef struct account_row {
   uint32_t layer;
   char *name, *op, *tensor; /* tensor: its output */
   float low, high, scale;   /* of its input */
-  double sqnr, accumulated; /* of its output in dB: quantized alone, and all layers together */
+  double sqnr, accumulated; /* of its output in dB: quantized alone (NaN: not measured), and all layers together */
   quality alone;            /* of the model, with this layer alone quantized */
   double saved_ms;
   bool kept;                /* stays in floats */
+  bool settled;             /* that it does: the calibration says so */
 } account_row;
+
+/* What the layers that stay in floats are chosen for. */
+typedef enum account_aim {
+  AIM_NONE, /* no choice: the calibration's, or none */
+  AIM_AUTO, /* outputs that are as good as those of floats */
+  AIM_DROP  /* --max-drop */
+} account_aim;
 
 typedef struct account {
   account_row *rows; /* worst first */
   uint32_t n, layers;
   uint32_t kept;     /* rows */
-  quality all;       /* all layers quantized; after a search: those not kept */
+  quality every;     /* all layers quantized */
+  quality all;       /* all but those kept */
+  bool detailed;     /* layers were quantized one by one */
   bool classifier;   /* the first output has scores */
   size_t rounds;
 } account;
@@ -35,6 +46,7 @@ typedef struct account {
 typedef struct account_options {
   const char *evaluate, *labels;
   const char *max_drop; /* "0.5%" */
+  bool uniform;         /* no layer stays in floats by itself */
 } account_options;
 extern const arg_option account_option_rows[];
 
@@ -43,11 +55,13 @@ int account_limit(const account_options *o, double *percent);
 /* What is lost, in percent: accuracy where there are labels, agreement of the best class for a classifier, else the error. */
 double quality_drop(const account *a, const quality *q);
 
-/* Measures model m, optimized and in floats. With a limit: also searches the mixture with the least kept in floats. */
-int account_make(cli *c, const hone_model *m, const hone_calibration *k, const quant_options *q, const account_options *o, const feed_options *f,
-                 const image_options *images, const session_options *s, account *a);
-/* Flags of the layers kept, for hone_model_quantize(); to be freed. */
-bool *account_kept(const account *a);
+/* Measures model m, optimized and in floats, and, with an aim, finds the layers that cost too much for what they save. AIM_AUTO looks
+   at single layers only if all together miss it, and on a part of the examples. */
+int account_make(cli *c, const hone_model *m, const hone_calibration *k, const quant_setup *s, account_aim aim, account *a);
+/* Equalizes, calibrates, makes the account that is wanted (`report`, or for an aim; else *a stays as it is), notes in the calibration which
+   layers stay in floats and writes its cache. *k stays NULL for precisions without calibration. */
+int account_calibrate(cli *c, hone_model *m, const quant_setup *s, bool report, quant_outcome *r, hone_calibration **k, account *a);
 void account_print(const account *a);
+json_t *account_json(const account *a);
 void account_free(account *a);
 #endif

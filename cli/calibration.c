@@ -69,8 +69,8 @@ static int run_examples(cli *c, const hone_model *m, const quant_options *o, fee
   return code;
 }
 
-int quant_calibrate(cli *c, const hone_model *m, const quant_options *o, const feed_options *fo, const image_options *images,
-                    const session_options *so, quant_outcome *r, hone_calibration **out) {
+int quant_calibrate(cli *c, const hone_model *m, const quant_setup *s, quant_outcome *r, hone_calibration **out) {
+  const quant_options *o = s->quant;
   hone_calibration_options co;
   hone_calibration *k = NULL;
   if (o->precision != HONE_PRECISION_INT8) return CLI_OK;
@@ -83,12 +83,11 @@ int quant_calibrate(cli *c, const hone_model *m, const quant_options *o, const f
   int code = st ? cli_fail_hone(c->cx, st) : CLI_OK;
   if (!code && !r->cached) {
     feed f = {0};
-    feed_options from = *fo;
+    feed_options from = *s->feed;
     from.inputs = (arg_list){(const char **)(uintptr_t)&o->calibrate, 1};
-    code = feed_open(c, m, &from, images, &f);
-    if (!code) code = run_examples(c, m, o, &f, so, k, &r->examples);
+    code = feed_open(c, m, &from, s->images, &f);
+    if (!code) code = run_examples(c, m, o, &f, s->session, k, &r->examples);
     feed_close(&f);
-    if (!code && o->cache && (st = hone_calibration_save(k, o->cache))) code = cli_fail_hone(c->cx, st);
   }
   r->ranges = code ? 0 : hone_calibration_count(k);
   if (code) hone_calibration_destroy(&k);

@@ -11,6 +11,14 @@ typedef struct quant_options {
   bool equalize;
 } quant_options;
 extern const arg_option quant_option_rows[];
+/* All that says how a model is quantized and on what it is judged. */
+typedef struct quant_setup {
+  const quant_options *quant;
+  const struct account_options *account;
+  const feed_options *feed;
+  const image_options *images;
+  const session_options *session;
+} quant_setup;
 #define QUANT_OPTIONS_DEFAULT {.percentile = 99.99}
 
 typedef struct quant_outcome {
@@ -26,7 +34,6 @@ int quant_check(const quant_options *o);
 feed_options quant_feed(const quant_options *o, const feed_options *f);
 /* Prepares an optimized model for its calibration, as the options say. */
 int quant_prepare(cli *c, hone_model *m, const quant_options *o);
-/* Ranges of an optimized model: from the cache file if it is there, else by running on the examples, and then into the file. */
-int quant_calibrate(cli *c, const hone_model *m, const quant_options *o, const feed_options *f, const image_options *images,
-                    const session_options *s, quant_outcome *r, hone_calibration **out);
+/* Ranges of an optimized model: from the cache file if it is there, else by running on the examples. */
+int quant_calibrate(cli *c, const hone_model *m, const quant_setup *s, quant_outcome *r, hone_calibration **out);
 #endif

@@ -37,7 +37,7 @@ typedef struct outcome {
   double tune_seconds;
   quant_outcome quant;
   double quant_seconds;
-  account account; /* with --max-drop */
+  account account; /* of 8 bits, where there are examples */
   bool packed;
   size_t packed_bytes;
   segments segments;
@@ -82,27 +82,20 @@ static int optimize(cli *c, hone_model *m, outcome *r) {
 
 static int quantize(cli *c, hone_model *m, outcome *r) {
   const optimize_options *o = c->options;
+  const quant_setup setup = {&o->quant, &o->account, &o->feed, &o->image, &o->session};
   hone_calibration *k = NULL;
   hone_quantize_options qo;
   if (o->quant.precision == HONE_PRECISION_F32) return CLI_OK;
   double start = cli_seconds();
-  int code = quant_prepare(c, m, &o->quant);
-  if (!code) code = quant_calibrate(c, m, &o->quant, &o->feed, &o->image, &o->session, &r->quant, &k);
-  bool *keep = NULL;
   hone_quantize_options_init(&qo);
   qo.precision = (hone_precision)o->quant.precision;
-  if (!code && o->account.max_drop) {
-    code = account_make(c, m, k, &o->quant, &o->account, &o->feed, &o->image, &o->session, &r->account);
-    if (!code) qo.keep = keep = account_kept(&r->account);
-    qo.keep_count = r->account.layers;
-  }
+  int code = account_calibrate(c, m, &setup, false, &r->quant, &k, &r->account);
   bool none = r->account.n && r->account.kept == r->account.n;
-  if (!code && none) cli_warn("--max-drop=%s: every layer has to stay in floats", o->account.max_drop);
+  if (!code && none) cli_warn("every layer has to stay in floats for outputs that are good enough");
   hone_status st = code || none ? HONE_OK : hone_model_quantize(m, k, &qo, &r->quant.counts);
   if (!code && !st) st = hone_model_get_stats(m, &r->after);
   if (st) code = cli_fail_hone(c->cx, st);
   hone_calibration_destroy(&k);
-  free(keep);
   r->quant_seconds = cli_seconds() - start;
   return code;
 }
@@ -323,8 +316,8 @@ static int print_json(const optimize_options *o, const hone_model *m, const outc
                                        json_number(r->tune.before_ms), "after_ms", json_number(r->tune.after_ms), "seconds",
                                        json_number(r->tune_seconds))
                            : json_null();
-  return json_print(json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "packed_bytes",
-                              json_count(r->packed_bytes), "segments", segments_json(&r->segments), "tuned", tuned, "output", json_text(o->output), "before",
+  return json_print(json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "packed_bytes",
+                              json_count(r->packed_bytes), "quantization", r->account.n ? account_json(&r->account) : json_null(), "segments", segments_json(&r->segments), "tuned", tuned, "output", json_text(o->output), "before",
                               json_stats(&r->before), "after", json_stats(&r->after), "report", report, "verified",
                               json_boolean(r->verified), "difference", r->verified ? json_difference(&w) : json_null(),
                               "bytes_before", json_count(r->bytes_before), "bytes_after", json_count(r->bytes_after),
@@ -346,7 +339,11 @@ static int check_call(const optimize_options *o) {
   int code = quant_check(&o->quant);
   if (!code && (o->account.labels || o->account.evaluate) && !o->account.max_drop)
     code = cli_usage("--labels and --evaluate are for --max-drop; 'hone quantize-report' measures without a limit");
-  if (!code && o->account.max_drop && o->quant.precision == HONE_PRECISION_F32) code = cli_usage("--max-drop: of what? give --precision=int8");
+  if (!code && (o->account.max_drop || o->account.uniform) && o->quant.precision != HONE_PRECISION_INT8)
+    code = cli_usage("--max-drop and --no-mixed: of what? give --precision=int8");
+  if (!code && o->account.max_drop && o->account.uniform) code = cli_usage("--max-drop and --no-mixed contradict each other");
+  if (!code && o->account.max_drop && !o->quant.calibrate && !o->account.evaluate && !o->feed.inputs.n)
+    code = cli_usage("--max-drop: measured on what? give --calibrate or --evaluate");
   if (code) return code;
   if (o->cache && !tune_effort(o)) return cli_usage("--timing-cache: nothing is timed without --tune");
   return CLI_OK;

@@ -2,7 +2,6 @@
 #include <stdlib.h>
 
 #include "account.h"
-#include "json.h"
 
 typedef struct report_options {
   common_options common;
@@ -15,21 +14,9 @@ typedef struct report_options {
 } report_options;
 
 static int print_json(const cli *c, const account *a) {
-  json_t *layers = json_array();
-  for (uint32_t i = 0; i < a->n; i++) {
-    const account_row *r = &a->rows[i];
-    json_array_append_new(layers, json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b}", "layer", json_text(r->name), "op", json_text(r->op),
-                                            "low", json_number((double)r->low), "high", json_number((double)r->high), "scale",
-                                            json_number((double)r->scale), "sqnr_db", json_number(r->sqnr), "error_alone",
-                                            json_number(r->alone.error), "sqnr_accumulated_db", json_number(r->accumulated), "saved_ms",
-                                            json_number(r->saved_ms), "kept", (int)r->kept));
-  }
-  const quality *q = &a->all;
-  return json_print(json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "model", json_text(c->args[0]), "layers", layers, "error",
-                              json_number(q->error), "cosine", json_number(q->cosine), "items", json_count(q->items), "top1_agreement",
-                              json_number(q->items ? (double)q->top1 / (double)q->items : 0), "top5_agreement",
-                              json_number(q->items ? (double)q->top5 / (double)q->items : 0), "labelled", json_count(q->labelled), "right_before",
-                              json_count(q->right_before), "right_after", json_count(q->right)));
+  json_t *j = account_json(a);
+  json_object_set_new(j, "model", json_text(c->args[0]));
+  return json_print(j);
 }
 
 static int run_report(cli *c) {
@@ -39,15 +26,14 @@ static int run_report(cli *c) {
   quant_outcome r = {0};
   account a = {0};
   quant_options q = o->quant;
+  quant_setup s = {&q, &o->account, &o->feed, &o->image, &o->session};
   if (!q.precision) q.precision = HONE_PRECISION_INT8;
-  int code = quant_check(&q);
+  int code = q.precision == HONE_PRECISION_INT8 ? quant_check(&q) : cli_usage("quantize-report: the account is of int8; 'hone compare' measures other precisions");
   if (!code && !q.calibrate && !o->account.evaluate && !o->feed.inputs.n)
     code = cli_usage("quantize-report: on what? give --calibrate or --evaluate");
   if (!code) code = model_open(c, c->args[0], &o->feed, &m);
   if (!code) code = model_optimize(c, m, &o->level);
-  if (!code) code = quant_prepare(c, m, &q);
-  if (!code) code = quant_calibrate(c, m, &q, &o->feed, &o->image, &o->session, &r, &k);
-  if (!code) code = account_make(c, m, k, &q, &o->account, &o->feed, &o->image, &o->session, &a);
+  if (!code) code = account_calibrate(c, m, &s, true, &r, &k, &a);
   if (!code && o->common.json) code = print_json(c, &a);
   else if (!code) account_print(&a);
   account_free(&a);

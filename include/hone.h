@@ -447,6 +447,9 @@ typedef struct hone_step_info {
 } hone_step_info;
 HONE_API uint32_t hone_session_step_count(const hone_session *session);
 HONE_API hone_status hone_session_step_info(const hone_session *session, uint32_t index, hone_step_info *info);
+/** The `index`-th layer that a step runs, and its multiply-accumulates: several where a chain of layers runs as one step, none for
+    a change of layout or a transfer. False past the last. Either pointer may be NULL. */
+HONE_API bool hone_session_step_layer(const hone_session *session, uint32_t step, uint32_t index, const char **name, uint64_t *macs);
 /** The `index`-th layer that stays on the CPU because the device it was meant for does not run it; false past the last. */
 HONE_API bool hone_session_fallback_at(const hone_session *session, uint32_t index, const char **name, const char **op);
 /** What "auto" expects of a run, in ms: all on the CPU, all on devices as far as they can, and as placed. False without it. */
@@ -617,6 +620,11 @@ HONE_API hone_status hone_calibration_save(const hone_calibration *calibration, 
 HONE_API hone_status hone_calibration_load(hone_calibration *calibration, const char *path);
 /** The range of a tensor; false if it has none. */
 HONE_API bool hone_calibration_range(const hone_calibration *calibration, const char *tensor, float *low, float *high);
+/** Notes that a layer stays as it is when the model is quantized by this calibration; files keep the note, a line `keep "NAME"`. NULL:
+    it is settled which do, even if none does (`keep none`). Errors: NOMEM. */
+HONE_API hone_status hone_calibration_keep(hone_calibration *calibration, const char *layer);
+/** Whether a layer stays as it is; with NULL, whether that is settled. */
+HONE_API bool hone_calibration_keeps(const hone_calibration *calibration, const char *layer);
 /** How many tensors have a range. */
 HONE_API uint32_t hone_calibration_count(const hone_calibration *calibration);
 

@@ -28,6 +28,9 @@ struct hone_calibration {
   hn_arena *names;
   seen *values; /* by value id */
   size_t n;
+  const char **kept; /* layers that stay in floats */
+  size_t n_kept;
+  bool settled; /* which do */
 };
 
 void hone_calibration_options_init(hone_calibration_options *options) {
@@ -75,6 +78,7 @@ void hone_calibration_destroy(hone_calibration **calibration) {
   hone_calibration *c = *calibration;
   for (size_t i = 0; c->values && i < c->n; i++) hn_observer_free(&c->values[i].o);
   hn_free(c->values);
+  hn_free(c->kept);
   hn_arena_destroy(c->names);
   hn_free(c);
   *calibration = NULL;
@@ -120,6 +124,23 @@ bool hone_calibration_range(const hone_calibration *c, const char *tensor, float
   return false;
 }
 
+bool hone_calibration_keeps(const hone_calibration *c, const char *layer) {
+  if (!layer) return c->settled;
+  for (size_t i = 0; i < c->n_kept; i++)
+    if (strcmp(c->kept[i], layer) == 0) return true;
+  return false;
+}
+
+hone_status hone_calibration_keep(hone_calibration *c, const char *layer) {
+  c->settled = true;
+  if (!layer || hone_calibration_keeps(c, layer)) return HONE_OK;
+  const char *name = hn_arena_strdup(c->names, layer), **kept = hn_realloc(c->kept, (c->n_kept + 1) * sizeof *kept);
+  if (kept) c->kept = kept;
+  if (!name || !kept) return hn_nomem(c->cx);
+  c->kept[c->n_kept++] = name;
+  return HONE_OK;
+}
+
 uint32_t hone_calibration_count(const hone_calibration *c) {
   uint32_t n = 0;
   for (size_t i = 0; i < c->n; i++) n += c->values[i].fixed.known || (c->values[i].name && c->values[i].o.batches);
@@ -151,6 +172,12 @@ hone_status hone_calibration_save(const hone_calibration *c, const char *path) {
     add_quoted(&s, c->values[i].name);
     hn_str_printf(&s, " %.9g %.9g\n", (double)r.low, (double)r.high);
   }
+  if (c->settled) hn_str_add(&s, c->n_kept ? "# layers that stay in floats\n" : "keep none\n");
+  for (size_t i = 0; i < c->n_kept; i++) {
+    hn_str_add(&s, "keep ");
+    add_quoted(&s, c->kept[i]);
+    hn_str_add(&s, "\n");
+  }
   hone_status st = s.failed ? hn_nomem(c->cx) : hn_writer_open(c->cx, path, &w);
   if (!st && (st = hn_writer_put(w, s.p, s.n))) hn_writer_abort(&w);
   else if (!st) st = hn_writer_commit(&w);
@@ -179,7 +206,16 @@ static char *unquote(char *line) {
   return NULL;
 }
 
+/* `keep "NAME"` or `keep none` */
+static hone_status read_kept(hone_calibration *c, const char *path, int number, char *text) {
+  text += strspn(text, " \t");
+  if (*text != '"' && strncmp(text, "none", 4) == 0) return hone_calibration_keep(c, NULL);
+  char *rest = unquote(text);
+  return rest ? hone_calibration_keep(c, text) : hn_fail(c->cx, HONE_BAD_FORMAT, "%s: line %d: 'keep' needs a layer's name in quotes, or none", path, number);
+}
+
 static hone_status read_line(hone_calibration *c, const char *path, int number, char *line) {
+  if (strncmp(line, "keep ", 5) == 0) return read_kept(c, path, number, line + 5);
   char *rest = unquote(line), *end;
   if (!rest) return hn_fail(c->cx, HONE_BAD_FORMAT, "%s: line %d: no tensor name in quotes", path, number);
   float low = strtof(rest, &end);
@@ -234,15 +270,16 @@ static hone_status read_quantize_options(hone_context *cx, const hone_quantize_o
   return HONE_OK;
 }
 
-/* The caller's flags by layer as flags by node. */
-static hone_status flags_by_node(const hone_model *m, const hone_quantize_options *o, bool **keep) {
+/* The caller's flags by layer, and the calibration's by name, as flags by node. */
+static hone_status flags_by_node(const hone_model *m, const hone_calibration *c, const hone_quantize_options *o, bool **keep) {
   hn_id *order;
   uint32_t n;
   *keep = NULL;
-  if (!o->keep) return HONE_OK;
+  if (!o->keep && !(c && c->n_kept)) return HONE_OK;
   HN_TRY(hn_graph_order(m->g, &order, &n));
   bool *k = hn_calloc(m->g->nodes.n, sizeof *k);
-  for (uint32_t i = 0; k && i < n && i < o->keep_count; i++) k[order[i]] = o->keep[i];
+  for (uint32_t i = 0; k && i < n; i++)
+    k[order[i]] = (o->keep && i < o->keep_count && o->keep[i]) || (c && hone_calibration_keeps(c, hn_node_at(m->g, order[i])->name));
   hn_free(order);
   *keep = k;
   return k ? HONE_OK : hn_nomem(m->cx);
@@ -272,7 +309,7 @@ hone_status hone_model_quantize(hone_model *m, const hone_calibration *c, const 
   if ((unsigned)o.precision > HONE_PRECISION_INT8_DYNAMIC) return hn_fail(m->cx, HONE_BAD_ARG, "there is no precision %d", (int)o.precision);
   bool eight = o.precision == HONE_PRECISION_INT8;
   if (eight && !c) return hn_fail(m->cx, HONE_BAD_ARG, "8-bit activations need a calibration: run the model on examples first");
-  HN_TRY(flags_by_node(m, &o, &keep));
+  HN_TRY(flags_by_node(m, c, &o, &keep));
   hn_graph *g = hn_graph_clone(m->g);
   hone_status st = !g      ? hn_nomem(m->cx)
                    : eight ? quantize(g, c, keep, &r)

@@ -488,6 +488,16 @@ hone_status hn_program_run(hn_program *p, const hn_view *inputs, hn_view *output
   return HONE_OK;
 }
 
+bool hn_program_step_layer(const hn_program *p, uint32_t step, uint32_t index, const char **name, uint64_t *macs) {
+  const hn_task *t = &p->plan->steps.p[step].task;
+  if (index >= (t->chain ? t->n_chain : t->node ? 1 : 0)) return false;
+  const hn_node *n = t->chain ? hn_node_at(p->g, t->chain[index]) : t->node;
+  bool symbolic = false;
+  if (name) *name = n->name;
+  if (macs) *macs = hn_node_macs(p->g, n, &symbolic);
+  return true;
+}
+
 hone_status hn_program_step_info(const hn_program *p, uint32_t step, hn_arena *texts, hone_step_info *info) {
   const hn_planned *s = &p->plan->steps.p[step];
   const hn_node *n = s->task.node;

@@ -23,6 +23,7 @@ void hn_program_profile(hn_program *p, bool on);
 /* Steps of the runs to come are recorded, in nested graphs too; NULL: no longer. */
 hone_status hn_program_record(hn_program *p, hone_profile *recorder);
 /* Texts go to the arena. */
+bool hn_program_step_layer(const hn_program *p, uint32_t step, uint32_t index, const char **name, uint64_t *macs);
 hone_status hn_program_step_info(const hn_program *p, uint32_t step, hn_arena *texts, hone_step_info *info);
 double hn_program_step_seconds(const hn_program *p, uint32_t step); /* of the last run, when profiled */
 /* A value as the last run left it: as floats in any order where its layout is not the plain one, padding included. false: it has no

@@ -373,6 +373,10 @@ hone_status hone_session_step_info(const hone_session *s, uint32_t index, hone_s
   return hn_program_step_info(s->program, index, s->strings, info);
 }
 
+bool hone_session_step_layer(const hone_session *s, uint32_t step, uint32_t index, const char **name, uint64_t *macs) {
+  return step < hone_session_step_count(s) && hn_program_step_layer(s->program, step, index, name, macs);
+}
+
 bool hone_session_fallback_at(const hone_session *s, uint32_t index, const char **name, const char **op) {
   const hn_id *nodes = NULL;
   if (!s->program || index >= hn_program_fallbacks(s->program, &nodes)) return false;

@@ -16,7 +16,7 @@ const arg_option account_option_rows[] = {
      "else of the outputs (root mean square).", 0, 0},
     {"no-mixed", 0, ARG_FLAG, offsetof(account_options, uniform), "",
      "Quantize every layer. Without this and --max-drop, the layers that cost most for the time they save stay in floats if the outputs "
-     "on the examples have a cosine below 0.995 to those of floats, or their best class is another for more than 1%.", 0, 0},
+     "on the examples have a cosine below 0.994 to those of floats, or their best class is another for more than 1%.", 0, 0},
     {0}};
 
 int account_limit(const account_options *o, double *percent) {
@@ -34,7 +34,7 @@ double quality_drop(const account *a, const quality *q) {
   return 100 * q->error;
 }
 
-#define GOOD_COSINE 0.995
+#define GOOD_COSINE 0.994
 #define GOOD_AGREEMENT 0.99
 enum { AUTO_ITEMS = 32, PROBE_ITEMS = 8 }; /* examples that AIM_AUTO judges a mixture and a single layer by */
 
@@ -89,6 +89,7 @@ static bool has_scores(const tensor *t, size_t items) {
   hone_tensor_info info;
   size_t first, n;
   info_of(t, &info);
+  if (t->rank == 3) return false; /* scores of places or steps */
   for (int32_t i = 2; i < t->rank; i++)
     if (t->dims[i] != 1) return false;
   return dtype_float(t->dtype) && item_scores(&info, 0, items, &first, &n) && n > 1;
@@ -172,8 +173,7 @@ static int run_original(judge *j) {
 
 static int quantized(judge *j, const bool *keep, hone_model **m, hone_quantize_result *r) {
   hone_quantize_options o;
-  hone_quantize_options_init(&o);
-  o.precision = (hone_precision)j->q->precision;
+  quant_wishes(j->q, &o);
   o.keep = keep;
   o.keep_count = j->a->layers;
   hone_status st = hone_model_clone(j->m, m);
@@ -352,14 +352,14 @@ static int dearest_first(const void *a, const void *b) {
   return by_damage(price(x), price(y), x->layer, y->layer);
 }
 
-static int try_mixture(judge *j, uint32_t n, quality *q) {
+/* The model with the layers quantized that no row keeps. */
+static int try_mixture(judge *j, quality *q) {
   account *a = j->a;
   hone_model *m = NULL;
   hone_quantize_result r;
   bool *keep = cli_alloc(a->layers, sizeof *keep);
   a->kept = 0;
   for (uint32_t i = 0; i < a->n; i++) {
-    a->rows[i].kept = a->rows[i].settled || i < n;
     keep[a->rows[i].layer] = a->rows[i].kept;
     a->kept += a->rows[i].kept;
   }
@@ -370,25 +370,57 @@ static int try_mixture(judge *j, uint32_t n, quality *q) {
   return code;
 }
 
-/* The fewest of the first layers that must stay in floats. */
+static int try_first(judge *j, uint32_t n, quality *q) {
+  account *a = j->a;
+  for (uint32_t i = 0; i < a->n; i++) a->rows[i].kept = a->rows[i].settled || i < n;
+  return try_mixture(j, q);
+}
+
+/* Layers that stay in floats only since they came before others in the order: those whose time is longest, one by one. */
+static int readmit(judge *j, progress *p, uint32_t done) {
+  enum { TRIALS = 12 };
+  account *a = j->a;
+  bool *tried = cli_alloc(a->n, sizeof *tried);
+  int code = CLI_OK;
+  for (uint32_t t = 0; t < TRIALS && !code; t++) {
+    account_row *best = NULL;
+    quality q;
+    for (uint32_t i = 0; i < a->n; i++) {
+      account_row *r = &a->rows[i];
+      if (r->kept && !r->settled && !tried[i] && r->saved_ms > 0 && (!best || r->saved_ms > best->saved_ms)) best = r;
+    }
+    if (!best) break;
+    tried[best - a->rows] = true;
+    progress_step(p, done + t, done + TRIALS);
+    best->kept = false;
+    code = try_mixture(j, &q);
+    best->kept = !good_enough(j, &q);
+  }
+  free(tried);
+  return code ? code : try_mixture(j, &a->all);
+}
+
+/* Few layers that must stay in floats: the fewest of the first in their order, less those that prove not to have to. */
 static int search(judge *j) {
   account *a = j->a;
-  uint32_t low = 0, high = a->n, steps = 1;
+  uint32_t low = 0, high = a->n, steps = 1, done = 0;
   quality q = a->every;
   progress p;
   int code = CLI_OK;
   for (uint32_t n = a->n; n; n /= 2) steps++;
   progress_begin(&p, "searching a mixture of precisions");
   if (good_enough(j, &a->every)) high = 0;
-  for (uint32_t done = 0; low < high && !code; done++) {
+  for (; low < high && !code; done++) {
     uint32_t middle = (low + high) / 2;
     progress_step(&p, done, steps);
-    code = try_mixture(j, middle, &q);
+    code = try_first(j, middle, &q);
     if (!code && good_enough(j, &q)) high = middle;
     else low = middle + 1;
   }
+  if (!code) code = try_first(j, high, &a->all);
+  if (!code && high > 1) code = readmit(j, &p, done);
   progress_end(&p);
-  return code ? code : try_mixture(j, high, &a->all);
+  return code;
 }
 
 /* How many rounds hold so many items. */

@@ -18,16 +18,26 @@ const arg_option quant_option_rows[] = {
      "Ranges as text: used instead of calibrating if the file is there, written otherwise. It may be edited.", 0, 0},
     {"equalize", 0, ARG_FLAG, offsetof(quant_options, equalize), "",
      "Before int8: scale channels between convolutions so that both have weights of one range.", 0, 0},
+    {"balance", 0, ARG_FLAG, offsetof(quant_options, balance), "",
+     "Before int8: bring the channels of activations that only convolutions and matrix products read to about one range (SmoothQuant; a "
+     "cache file says itself whether its ranges were taken so).", 0, 0},
+    {"bias-correction", 0, ARG_FLAG, offsetof(quant_options, correct_bias), "",
+     "With int8: take the mean error that rounded weights make out of the bias.", 0, 0},
+    {"adaround", 0, ARG_FLAG, offsetof(quant_options, reconstruct), "",
+     "With int8: round each weight up or down so that its layer's results on the examples stay nearest to what they were.", 0, 0},
     {"calibration-limit", 0, ARG_INT, offsetof(quant_options, examples), "N", "Batches to calibrate with at most (default: all).", 1, 1e9},
     {0}};
 
 int quant_check(const quant_options *o) {
   if (o->precision != HONE_PRECISION_INT8) {
-    if (o->equalize) return cli_usage("--equalize: what for? give --precision=int8");
+    if (o->equalize || o->balance || o->correct_bias || o->reconstruct)
+      return cli_usage("--equalize, --balance, --bias-correction, --adaround: what for? give --precision=int8");
     if (o->calibrate) return cli_usage("--calibrate: nothing is calibrated without --precision=int8");
     if (o->cache) return cli_usage("--calibration-cache: nothing is calibrated without --precision=int8");
     return CLI_OK;
   }
+  if ((o->correct_bias || o->reconstruct) && !o->calibrate)
+    return cli_usage("--bias-correction and --adaround look at examples: give --calibrate as well");
   if (o->calibrate || (o->cache && access(o->cache, R_OK) == 0)) return CLI_OK;
   return cli_usage("--precision=int8 needs examples: --calibrate='DIR/*.jpg', or a --calibration-cache that was written before");
 }
@@ -45,7 +55,15 @@ int quant_prepare(cli *c, hone_model *m, const quant_options *o) {
   return st ? cli_fail_hone(c->cx, st) : CLI_OK;
 }
 
-static int run_examples(cli *c, const hone_model *m, const quant_options *o, feed *f, const session_options *so, hone_calibration *k, size_t *runs) {
+void quant_wishes(const quant_options *o, hone_quantize_options *q) {
+  hone_quantize_options_init(q);
+  q->precision = (hone_precision)o->precision;
+  q->correct_bias = o->correct_bias;
+  q->reconstruct = o->reconstruct;
+}
+
+static int run_examples(cli *c, const hone_model *m, const quant_options *o, feed *f, const session_options *so, const char *what, hone_calibration *k,
+                        size_t *runs) {
   hone_session_options options;
   hone_session *s = NULL;
   progress p;
@@ -55,7 +73,7 @@ static int run_examples(cli *c, const hone_model *m, const quant_options *o, fee
   options.keep_all = true;
   hone_status st = hone_session_create(m, &options, &s);
   int code = st ? cli_fail_hone(c->cx, st) : CLI_OK;
-  progress_begin(&p, "calibrating");
+  progress_begin(&p, what);
   for (size_t r = 0; !code && r < rounds; r++) {
     progress_step(&p, r, rounds);
     code = feed_load(f, r);
@@ -69,7 +87,7 @@ static int run_examples(cli *c, const hone_model *m, const quant_options *o, fee
   return code;
 }
 
-int quant_calibrate(cli *c, const hone_model *m, const quant_setup *s, quant_outcome *r, hone_calibration **out) {
+int quant_calibrate(cli *c, hone_model *m, const quant_setup *s, quant_outcome *r, hone_calibration **out) {
   const quant_options *o = s->quant;
   hone_calibration_options co;
   hone_calibration *k = NULL;
@@ -77,16 +95,22 @@ int quant_calibrate(cli *c, const hone_model *m, const quant_setup *s, quant_out
   hone_calibration_options_init(&co);
   co.observer = (hone_observer)o->observer;
   co.percentile = o->percentile;
+  co.samples = o->correct_bias || o->reconstruct;
   hone_status st = hone_calibration_create(m, &co, &k);
   r->cached = o->cache && access(o->cache, F_OK) == 0;
   if (!st && r->cached) st = hone_calibration_load(k, o->cache);
+  if (!st && r->cached) st = hone_model_balance(m, k, &r->balanced); /* as its ranges were taken */
   int code = st ? cli_fail_hone(c->cx, st) : CLI_OK;
-  if (!code && !r->cached) {
+  if (!code && (!r->cached || co.samples)) {
     feed f = {0};
     feed_options from = *s->feed;
     from.inputs = (arg_list){(const char **)(uintptr_t)&o->calibrate, 1};
     code = feed_open(c, m, &from, s->images, &f);
-    if (!code) code = run_examples(c, m, o, &f, s->session, k, &r->examples);
+    if (!code && o->balance && !r->cached) {
+      code = run_examples(c, m, o, &f, s->session, "looking at channels", k, &r->examples);
+      if (!code && (st = hone_model_balance(m, k, &r->balanced))) code = cli_fail_hone(c->cx, st);
+    }
+    if (!code) code = run_examples(c, m, o, &f, s->session, "calibrating", k, &r->examples);
     feed_close(&f);
   }
   r->ranges = code ? 0 : hone_calibration_count(k);

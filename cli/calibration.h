@@ -8,7 +8,7 @@ typedef struct quant_options {
   const char *calibrate, *cache;
   double percentile;
   int64_t examples;
-  bool equalize;
+  bool equalize, balance, correct_bias, reconstruct;
 } quant_options;
 extern const arg_option quant_option_rows[];
 /* All that says how a model is quantized and on what it is judged. */
@@ -25,6 +25,7 @@ typedef struct quant_outcome {
   hone_quantize_result counts;
   uint32_t ranges;  /* tensors whose range is known */
   size_t examples;  /* runs it was calibrated with */
+  uint32_t balanced; /* tensors */
   bool cached;      /* the ranges came from the file */
 } quant_outcome;
 
@@ -32,8 +33,10 @@ typedef struct quant_outcome {
 int quant_check(const quant_options *o);
 /* What the model is run on to compare it: the feed's own inputs, or else the calibration's. */
 feed_options quant_feed(const quant_options *o, const feed_options *f);
+/* As the library takes it. */
+void quant_wishes(const quant_options *o, hone_quantize_options *q);
 /* Prepares an optimized model for its calibration, as the options say. */
 int quant_prepare(cli *c, hone_model *m, const quant_options *o);
 /* Ranges of an optimized model: from the cache file if it is there, else by running on the examples. */
-int quant_calibrate(cli *c, const hone_model *m, const quant_setup *s, quant_outcome *r, hone_calibration **out);
+int quant_calibrate(cli *c, hone_model *m, const quant_setup *s, quant_outcome *r, hone_calibration **out);
 #endif

@@ -87,8 +87,7 @@ static int quantize(cli *c, hone_model *m, outcome *r) {
   hone_quantize_options qo;
   if (o->quant.precision == HONE_PRECISION_F32) return CLI_OK;
   double start = cli_seconds();
-  hone_quantize_options_init(&qo);
-  qo.precision = (hone_precision)o->quant.precision;
+  quant_wishes(&o->quant, &qo);
   int code = account_calibrate(c, m, &setup, false, &r->quant, &k, &r->account);
   bool none = r->account.n && r->account.kept == r->account.n;
   if (!code && none) cli_warn("every layer has to stay in floats for outputs that are good enough");

@@ -584,6 +584,16 @@ HONE_API hone_status hone_profile_save(const hone_profile *profile, const char *
     stays the same but for rounding. `*pairs` (may be NULL) counts them. On failure the model is unchanged. Errors: NOMEM. */
 HONE_API hone_status hone_model_equalize(hone_model *model, uint32_t *pairs);
 
+/** Ranges of a model's activations, collected while it runs on examples. */
+typedef struct hone_calibration hone_calibration;
+
+/** Balances the channels of activations of an optimized model in floats: where convolutions and matrix products alone read a tensor,
+    each of its channels gets a factor, taken out of the weights that read it, so that all channels have about one range and one scale
+    suits them all. The factors go into the layer before. What is computed stays the same but for rounding. `calibration` has run on the
+    model, or was read from a file; it forgets what it saw but for the channels, and is then to observe the balanced model. `*tensors` (may be NULL) counts. On failure the model is unchanged.
+    Errors: BAD_ARG (another model), NOMEM. */
+HONE_API hone_status hone_model_balance(hone_model *model, hone_calibration *calibration, uint32_t *tensors);
+
 /** How the range of an activation is chosen from what was seen of it. */
 typedef enum hone_observer {
   HONE_OBSERVER_MINMAX,         /**< smallest and largest value seen */
@@ -593,13 +603,11 @@ typedef enum hone_observer {
   HONE_OBSERVER_MSE             /**< the range with the least mean square error */
 } hone_observer;
 
-/** Ranges of a model's activations, collected while it runs on examples. */
-typedef struct hone_calibration hone_calibration;
-
 typedef struct hone_calibration_options {
   uint32_t size;
   hone_observer observer; /**< default: HONE_OBSERVER_MINMAX */
   double percentile;      /**< of HONE_OBSERVER_PERCENTILE; default 99.99 */
+  bool samples;           /**< also keep samples of what layers read: up to 8 MiB of each */
 } hone_calibration_options;
 HONE_API void hone_calibration_options_init(hone_calibration_options *options);
 
@@ -644,6 +652,10 @@ typedef struct hone_quantize_options {
   hone_precision precision; /**< default: HONE_PRECISION_INT8 */
   const bool *keep;         /**< layers (by index, as in hone_model_layer_info) that stay as they are; NULL: none */
   uint32_t keep_count;
+  bool correct_bias;        /**< takes the mean error that rounded weights make out of the bias (Nagel et al., "Data-Free Quantization", 2019) */
+  bool reconstruct;         /**< rounds weights up or down so that each layer's results on samples of its input stay nearest to what they were
+                                 (layer-wise reconstruction, as AdaRound: Nagel et al., "Up or Down?", 2020). Both need
+                                 hone_calibration_options.samples, and do nothing for layers without */
 } hone_quantize_options;
 HONE_API void hone_quantize_options_init(hone_quantize_options *options);
 
@@ -651,6 +663,7 @@ typedef struct hone_quantize_result {
   uint32_t layers;      /**< that compute with fewer bits now */
   uint32_t candidates;  /**< that could */
   uint32_t unseen;      /**< that could, but whose tensors have no range */
+  uint32_t refined;     /**< whose weights or bias were fitted to samples of what they read */
 } hone_quantize_result;
 
 /** Lowers the precision of a model in place; the result is explicit: QuantizeLinear and DequantizeLinear around the layers, which a

@@ -15,6 +15,7 @@ typedef struct plan {
   bool *whole;     /* by value: becomes integers */
   uint32_t *group; /* by value: those that must share a scale lead to one */
   hn_range *range; /* by value: of its group */
+  const hn_refinement *refine;
   hone_quantize_result *result;
 } plan;
 
@@ -175,15 +176,23 @@ static double *weight_scales(const hn_tensor *w, int32_t axis, const hn_tensor *
   return s;
 }
 
-static hn_tensor *round_weights(hn_graph *g, const hn_tensor *w, int32_t axis, const double *scale) {
+/* To the nearest, or as samples of the input say; the bias is corrected then. */
+static hone_status round_weights(plan *p, hn_id id, int32_t axis, const double *scale, double *bias, hn_tensor **out) {
+  const hn_tensor *w = hn_const(p->g, hn_node_at(p->g, id)->in[1]);
+  const hn_refinement *f = p->refine;
+  if (f && f->samples && f->samples[id].n && (f->how.reconstruct || f->how.correct_bias)) {
+    p->result->refined++;
+    return hn_round_weights(p->g, hn_node_at(p->g, id), axis, scale, &f->samples[id], &f->how, bias, out);
+  }
   hn_tensor *t = NULL;
-  if (hn_tensor_create(g->cx, HONE_DTYPE_I8, w->rank, w->dims, &t)) return NULL;
+  HN_TRY(hn_tensor_create(p->g->cx, HONE_DTYPE_I8, w->rank, w->dims, &t));
   int64_t n = w->dims[axis], inner = inner_of(w, axis);
   for (int64_t i = 0; i < w->count; i++) {
     double q = rint(hn_tensor_f(w, (size_t)i) / scale[i / inner % n]);
     ((int8_t *)t->data)[i] = (int8_t)(q < -127 ? -127 : q > 127 ? 127 : q);
   }
-  return t;
+  *out = t;
+  return HONE_OK;
 }
 
 static hone_status dequantized(hn_graph *g, hn_id integers, hn_id scale, int32_t axis, hn_id *real) {
@@ -202,23 +211,26 @@ static hone_status quantize_weights(plan *p, hn_id id, double input_scale) {
   int32_t axis = channel_axis(n);
   int64_t channels = w->dims[axis];
   if (b && b->count != channels) b = NULL; /* a bias of another shape stays in floats */
-  double *s = weight_scales(w, axis, b, input_scale);
-  hn_tensor *q = s ? round_weights(g, w, axis, s) : NULL, *whole = NULL;
-  hone_status st = q ? HONE_OK : hn_nomem(g->cx);
+  double *s = weight_scales(w, axis, b, input_scale), *bias = b ? hn_calloc((size_t)channels, sizeof *bias) : NULL;
+  hn_tensor *q = NULL, *whole = NULL;
+  hone_status st = s && (!b || bias) ? HONE_OK : hn_nomem(g->cx);
   hn_id real = HN_NONE;
+  for (int64_t c = 0; c < channels && bias; c++) bias[c] = hn_tensor_f(b, (size_t)c);
+  if (!st) st = round_weights(p, id, axis, s, bias, &q);
   if (!st) st = dequantized(g, hn_graph_add_constant(g, NULL, q), vector(g, HONE_DTYPE_F32, s, channels), axis, &real);
   if (!st) hn_set_input(g, id, 1, real);
   if (!st && b) {
-    const int64_t dims[1] = {channels};
-    st = hn_tensor_create(g->cx, HONE_DTYPE_I32, 1, dims, &whole);
+    st = hn_tensor_create(g->cx, HONE_DTYPE_I32, 1, &channels, &whole);
     for (int64_t c = 0; !st && c < channels; c++) {
       s[c] = (double)(float)(s[c] * input_scale);
-      hn_store_i64(HONE_DTYPE_I32, whole->data, (size_t)c, (int64_t)rint(hn_tensor_f(b, (size_t)c) / s[c]));
+      double v = rint(bias[c] / s[c]);
+      hn_store_i64(HONE_DTYPE_I32, whole->data, (size_t)c, (int64_t)fmax(-2147483648.0, fmin(v, 2147483647.0)));
     }
     if (!st) st = dequantized(g, hn_graph_add_constant(g, NULL, whole), vector(g, HONE_DTYPE_F32, s, channels), 0, &real);
     if (!st) hn_set_input(g, id, 2, real);
   }
   hn_free(s);
+  hn_free(bias);
   return st;
 }
 
@@ -253,8 +265,8 @@ static hone_status build(plan *p) {
   return st ? st : g->oom ? hn_nomem(g->cx) : HONE_OK;
 }
 
-hone_status hn_quantize_int8(hn_graph *g, const hn_range *ranges, const bool *keep, hone_quantize_result *result) {
-  plan p = {.g = g, .ranges = ranges, .result = result};
+hone_status hn_quantize_int8(hn_graph *g, const hn_range *ranges, const bool *keep, const hn_refinement *refine, hone_quantize_result *result) {
+  plan p = {.g = g, .ranges = ranges, .refine = refine, .result = result};
   p.whole = hn_calloc(g->values.n, sizeof *p.whole);
   p.group = hn_calloc(g->values.n, sizeof *p.group);
   p.range = hn_calloc(g->values.n, sizeof *p.range);

@@ -81,7 +81,7 @@ TEST(quantization_is_explicit) {
   hone_quantize_result r;
   REQUIRE(!hone_context_create(&cx));
   hn_graph *g = graph(cx, &ranges);
-  REQUIRE(!hn_quantize_int8(g, ranges, NULL, &r));
+  REQUIRE(!hn_quantize_int8(g, ranges, NULL, NULL, &r));
   CHECK(r.layers == 2 && r.candidates == 2);
   CHECK(!hn_graph_verify(g));
   CHECK(count(g, HN_QuantizeLinear) == 3);   /* x, a, p; y goes to Softmax as it is */
@@ -136,13 +136,13 @@ TEST(layers_that_are_kept_and_unseen) {
   hn_graph *g = graph(cx, &ranges);
   bool keep[16] = {0};
   for (size_t i = 0; i < g->nodes.n; i++) keep[i] = strcmp(g->nodes.p[i].name, "one") == 0;
-  REQUIRE(!hn_quantize_int8(g, ranges, keep, &r));
+  REQUIRE(!hn_quantize_int8(g, ranges, keep, NULL, &r));
   CHECK(r.layers == 1 && count(g, HN_QuantizeLinear) == 1);
   hn_graph_destroy(g);
   free(ranges);
   g = graph(cx, &ranges);
   for (size_t i = 0; i < g->values.n; i++) ranges[i].known = false;
-  CHECK(hn_quantize_int8(g, ranges, NULL, &r) == HONE_BAD_ARG);
+  CHECK(hn_quantize_int8(g, ranges, NULL, NULL, &r) == HONE_BAD_ARG);
   CHECK(strstr(hone_context_error(cx), "none of the 2") != NULL);
   hn_graph_destroy(g);
   free(ranges);

@@ -267,7 +267,7 @@ static char *unquote(char *line) {
 /* `keep "NAME"` or `keep none` */
 static hone_status read_kept(hone_calibration *c, const char *path, int number, char *text) {
   text += strspn(text, " \t");
-  if (*text != '"' && strncmp(text, "none", 4) == 0) return hone_calibration_keep(c, NULL);
+  if (strncmp(text, "none", 4) == 0 && !text[4 + strspn(text + 4, " \t\r")]) return hone_calibration_keep(c, NULL);
   char *rest = unquote(text);
   return rest ? hone_calibration_keep(c, text) : hn_fail(c->cx, HONE_BAD_FORMAT, "%s: line %d: 'keep' needs a layer's name in quotes, or none", path, number);
 }

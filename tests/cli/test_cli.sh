@@ -113,6 +113,31 @@ prints "report: layers" '/9/Gemm +Gemm .* dB ' "$hone" quantize-report "$model" 
 prints "report: labels" '300 labels: top-1 99.33% before' "$hone" quantize-report "$model" --calibrate="$images" --labels="$images/labels.txt" --threads=1
 prints "report: JSON" '"top1_agreement"' "$hone" quantize-report "$model" --calibrate="$images/00*.png" --threads=1 --json
 prints "int8: a limit on the drop" 'of 12 layers quantized' "$hone" optimize "$model" -o "$work/q3.hone" $eight --calibrate="$images/00*.png" --labels="$images/labels.txt" --max-drop=0.5% --tune=off
+prints "int8: the account is printed" '12 of 12 layers quantized: outputs differ by' "$hone" optimize "$model" -o "$work/q5.hone" $eight --calibrate="$images/00*.png" --calibration-cache="$work/kept" --tune=off
+prints "int8: which layers stay is in the cache" '^keep none$' cat "$work/kept"
+sed -i 's|^keep none$|keep "/9/Gemm"|; s|^"image" .*|"image" 0 0.05|' "$work/kept"
+prints "int8: an edited cache keeps a layer" 'quantized 11 of 12' "$hone" optimize "$model" -o "$work/q6.hone" $eight --calibration-cache="$work/kept" --tune=off
+prints "report: an edited range changes the result" 'image|0..0.05' "$hone" quantize-report "$model" --calibration-cache="$work/kept" --evaluate="$images/00*.png" --threads=1
+prints "report: a kept layer" '11 of 12 layers quantized' "$hone" quantize-report "$model" --calibration-cache="$work/kept" --evaluate="$images/00*.png" --threads=1
+check "int8: an edited range changes the outputs" sh -c '! "$1" compare "$2" "$3" --input="$4" --tolerance=0.1 >/dev/null 2>&1' - "$hone" "$work/q5.hone" "$work/q6.hone" "$images/000_1.png"
+prints "int8: a mixture that outputs need" 'stays in floats' "$hone" optimize "$model" -o "$work/q7.hone" $eight --calibrate="$images/00*.png" --observer=percentile --percentile=60 --tune=off
+prints "int8: or every layer all the same" 'quantized 12 of 12' "$hone" optimize "$model" -o "$work/q7.hone" $eight --calibrate="$images/00*.png" --observer=percentile --percentile=60 --no-mixed --tune=off
+for o in --balance --bias-correction --adaround '--adaround --bias-correction'; do
+  prints "int8: $o" 'quantized 12 of 12' "$hone" optimize "$model" -o "$work/q8.hone" $eight $o --calibrate="$images/0*.png" --tune=off
+  prints "int8: $o, accuracy" 'top-1 99\.' "$hone" eval "$work/q8.hone" --images="$images" --labels="$images/labels.txt"
+done
+check "int8: balanced, cached" "$hone" optimize "$model" -o "$work/q8.onnx" $eight --balance --calibrate="$images/00*.png" --calibration-cache="$work/balanced"
+prints "int8: channels are in the cache" '^channels "' cat "$work/balanced"
+prints "int8: which says that they are balanced" 'quantized 12 of 12' "$hone" optimize "$model" -o "$work/q9.onnx" $eight --calibration-cache="$work/balanced"
+check "int8: the result is the same" cmp "$work/q8.onnx" "$work/q9.onnx"
+fails "int8: adaround without examples" 2 'calibrate' "$hone" optimize "$model" -o "$work/x.hone" $eight --adaround --calibration-cache="$work/balanced"
+fails "bf16: adaround" 2 'int8' "$hone" optimize "$model" -o "$work/x.hone" --precision=bf16 --adaround
+fails "bf16: a limit on the drop" 2 'int8' "$hone" optimize "$model" -o "$work/x.hone" --precision=bf16 --max-drop=1%
+fails "bf16: no account" 2 'int8' "$hone" quantize-report "$model" --precision=bf16 --input=random
+printf '# hone calibration 1\nkeep nothing at all\n' >"$work/bad"
+fails "int8: damaged keep" 1 "line 2: 'keep'" "$hone" optimize "$model" -o "$work/x.hone" $eight --calibration-cache="$work/bad"
+printf '# hone calibration 1\nchannels "image" 1 -2\n' >"$work/bad"
+fails "int8: damaged channels" 1 "line 2: 'channels'" "$hone" optimize "$model" -o "$work/x.hone" $eight --calibration-cache="$work/bad"
 fails "report: labels of other images" 1 'has no label' "$hone" quantize-report "$model" --calibrate="$work/one.png" --labels="$images/labels.txt"
 fails "report: a limit that is none" 2 'percent' "$hone" quantize-report "$model" --calibrate="$images/00*.png" --max-drop=much
 fails "int8: labels without a limit" 2 'quantize-report' "$hone" optimize "$model" -o "$work/x.hone" $eight --calibrate="$images" --labels="$images/labels.txt"

@@ -1,10 +1,13 @@
 /* test_quantize.c - observers, and what quantization puts into a graph. */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "harness.h"
 #include "ir/graph.h"
+#include "base/half.h"
+#include "quant/balance.h"
 #include "quant/equalize.h"
 #include "quant/observer.h"
 #include "quant/quantize.h"
@@ -146,5 +149,134 @@ TEST(layers_that_are_kept_and_unseen) {
   CHECK(strstr(hone_context_error(cx), "none of the 2") != NULL);
   hn_graph_destroy(g);
   free(ranges);
+  hone_context_destroy(&cx);
+}
+
+static const char two_layers[] =
+    "graph \"g\" {\n  input %x : f32[1, 2, 2, 2]\n  const %w : f32[2, 2, 1, 1] = {8, 4, 0.5, 0.25}\n  const %b : f32[2] = {4, 1}\n"
+    "  const %v : f32[2, 2, 1, 1] = {1, 2, 1, 2}\n  %a = Conv(%x, %w, %b) post [STEPS] : f32[1, 2, 2, 2]  # one\n"
+    "  %y = Conv(%a, %v) : f32[1, 2, 2, 2]  # two\n  output \"y\" = %y\n}\n";
+
+static hn_graph *two_with(hone_context *cx, const char *steps) {
+  char source[1024];
+  const char *at = strstr(two_layers, "STEPS");
+  hn_graph *g = NULL;
+  snprintf(source, sizeof source, "%.*s%s%s", (int)(at - two_layers), two_layers, steps, at + 5);
+  if (hn_graph_parse(cx, source, &g)) abort();
+  return g;
+}
+
+static const hn_node *node_named(const hn_graph *g, const char *name) {
+  for (size_t i = 0; i < g->nodes.n; i++)
+    if (strcmp(g->nodes.p[i].name, name) == 0) return &g->nodes.p[i];
+  abort();
+}
+
+static hn_id value_named(const hn_graph *g, const char *name) {
+  for (hn_id i = 0; i < g->values.n; i++)
+    if (strcmp(hn_value_at(g, i)->name, name) == 0) return i;
+  abort();
+}
+
+/* The factor of channel c of %a goes into the first layer and out of the second. */
+TEST(balancing_keeps_the_function) {
+  static const char *const steps[] = {"Relu", "HardSwish"}; /* which lets factors through, and which does not */
+  hone_context *cx;
+  REQUIRE(!hone_context_create(&cx));
+  for (int k = 0; k < 2; k++) {
+    hn_graph *g = two_with(cx, steps[k]);
+    const float largest[2] = {64, 0.5f};
+    hn_channels *seen = calloc(g->values.n, sizeof *seen);
+    uint32_t tensors;
+    seen[value_named(g, "a")] = (hn_channels){largest, 2};
+    CHECK(hn_channel_axis_of(g, value_named(g, "a")) == 1 && hn_channel_axis_of(g, value_named(g, "y")) == -1);
+    REQUIRE(!hn_balance(g, seen, &tensors));
+    CHECK(tensors == 1 && !hn_graph_verify(g));
+    const hn_node *one = node_named(g, "one"), *two = node_named(g, "two");
+    const hn_tensor *v = hn_const(g, two->in[1]);
+    double r[2] = {1 / hn_tensor_f(v, 0), 2 / hn_tensor_f(v, 1)};
+    CHECK_MSG(r[1] / r[0] > 8, "%g", r[1] / r[0]); /* the faint channel is made louder */
+    CHECK(fabs(hn_tensor_f(v, 2) * r[0] - 1) < 1e-5 && fabs(hn_tensor_f(v, 3) * r[1] - 2) < 1e-5);
+    CHECK(one->n_post == (k ? 2u : 1u));
+    const hn_tensor *w = hn_const(g, one->in[1]), *b = hn_const(g, one->in[2]), *f = k ? hn_const(g, one->in[one->post[1].operand]) : NULL;
+    for (size_t c = 0; c < 2; c++) {
+      double s = k ? 1 : r[c];
+      CHECK(fabs(hn_tensor_f(w, 2 * c) - (c ? 0.5 : 8.0) * s) < 1e-4 && fabs(hn_tensor_f(b, c) - (c ? 1.0 : 4.0) * s) < 1e-4);
+      if (f) CHECK(fabs(hn_tensor_f(f, c) - r[c]) < 1e-4 * r[c]);
+    }
+    free(seen);
+    hn_graph_destroy(g);
+  }
+  hone_context_destroy(&cx);
+}
+
+/* Square error of the sums over samples with rounded weights, and their mean. */
+static double sums_off(const hn_tensor *w, const hn_tensor *q, double scale, const float *x, int n, int k, double *mean) {
+  double sum = 0;
+  *mean = 0;
+  for (int i = 0; i < n; i++) {
+    double e = 0;
+    for (int j = 0; j < k; j++) e += (double)x[i * k + j] * (((const int8_t *)q->data)[j] * scale - hn_tensor_f(w, (size_t)j));
+    sum += e * e;
+    *mean += e / n;
+  }
+  return sum;
+}
+
+/* Weights that lie in the middle between two steps, and inputs that go together: to the nearest, all errors add up. */
+TEST(reconstruction_rounds_for_the_sums) {
+  enum { K = 8, N = 64 };
+  static const char product[] = "graph \"g\" {\n  input %x : f32[64, 8]\n  const %w : f32[8, 1] = {0.45, 0.46, 0.47, 0.48, 0.44, 0.43, 0.42, 0.41}\n"
+                                "  %y = MatMul(%x, %w) : f32[64, 1]  # one\n  output \"y\" = %y\n}\n";
+  hone_context *cx;
+  hn_graph *g = NULL;
+  REQUIRE(!hone_context_create(&cx));
+  REQUIRE(!hn_graph_parse(cx, product, &g));
+  const hn_node *n = node_named(g, "one");
+  float x[N * K];
+  for (int i = 0; i < N * K; i++) x[i] = (float)(1 + i / K % 5) + (float)(i * 7 % 3) / 8;
+  hn_samples s = {0};
+  const int64_t dims[2] = {N, K};
+  REQUIRE(!hn_sample(g, n, x, 2, dims, &s));
+  CHECK(s.n == 128 && s.k == K);
+  const double scale = 1;
+  const hn_tensor *w = hn_const(g, n->in[1]);
+  double error[2], mean[2], bias[2] = {0};
+  for (int k = 0; k < 2; k++) {
+    hn_tensor *q = NULL;
+    hn_rounding how = {.reconstruct = k == 1, .correct_bias = true};
+    REQUIRE(!hn_round_weights(g, n, 1, &scale, &s, &how, &bias[k], &q));
+    for (int j = 0; j < K; j++) CHECK(((int8_t *)q->data)[j] == 0 || ((int8_t *)q->data)[j] == 1);
+    error[k] = sums_off(w, q, scale, x, N, K, &mean[k]);
+    hn_tensor_unref(q);
+  }
+  CHECK_MSG(error[1] < error[0] / 20, "%g against %g", error[1], error[0]);
+  CHECK_MSG(fabs(bias[0] + mean[0]) < 0.15 * fabs(mean[0]), "%g, the mean is %g", bias[0], mean[0]); /* of samples against all */
+  hn_samples_free(&s);
+  hn_graph_destroy(g);
+  hone_context_destroy(&cx);
+}
+
+TEST(samples_are_patches) {
+  static const char conv[] = "graph \"g\" {\n  input %x : f32[1, 1, 3, 3]\n  const %w : f32[1, 1, 3, 3] = digest:1\n"
+                             "  %y = Conv(%x, %w) {pads=[1, 1, 1, 1]} : f32[1, 1, 3, 3]  # one\n  output \"y\" = %y\n}\n";
+  hone_context *cx;
+  hn_graph *g = NULL;
+  REQUIRE(!hone_context_create(&cx));
+  REQUIRE(!hn_graph_parse(cx, conv, &g));
+  const float x[9] = {1, 2, 3, 4, 5, 6, 7, 8, 9};
+  const int64_t dims[4] = {1, 1, 3, 3};
+  hn_samples s = {0};
+  REQUIRE(!hn_sample(g, node_named(g, "one"), x, 4, dims, &s));
+  bool corner = false, middle = false;
+  for (uint32_t i = 0; i < s.n; i++) {
+    float p[9];
+    for (int k = 0; k < 9; k++) p[k] = hn_bf16_to_f32(s.x[i * 9 + (uint32_t)k]);
+    corner = corner || (p[0] == 0 && p[1] == 0 && p[2] == 0 && p[3] == 0 && p[4] == 1 && p[5] == 2 && p[7] == 4 && p[8] == 5);
+    middle = middle || memcmp(p, x, sizeof p) == 0;
+  }
+  CHECK(corner && middle);
+  hn_samples_free(&s);
+  hn_graph_destroy(g);
   hone_context_destroy(&cx);
 }

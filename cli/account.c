@@ -441,7 +441,7 @@ int account_make(cli *c, const hone_model *m, const hone_calibration *k, const q
   feed_options from = quant_feed(s->quant, s->feed);
   hone_model *layers = NULL;
   *a = (account){0};
-  if (o->evaluate) from.inputs = (arg_list){(const char **)(uintptr_t)&o->evaluate, 1};
+  if (o->evaluate) from = *s->feed, from.inputs = (arg_list){(const char **)(uintptr_t)&o->evaluate, 1};
   int code = aim == AIM_DROP ? account_limit(o, &j.limit) : CLI_OK;
   if (!code && o->labels) code = truths_read(o->labels, &j.truths);
   if (!code) code = feed_open(c, m, &from, s->images, &j.f);
@@ -476,7 +476,7 @@ static int settle(cli *c, const account *a, hone_calibration *k) {
   return st ? cli_fail_hone(c->cx, st) : CLI_OK;
 }
 
-static bool has_examples(const quant_setup *s) { return s->quant->calibrate || s->account->evaluate || s->feed->inputs.n; }
+static bool has_examples(const quant_setup *s) { return quant_examples(s->quant) || s->account->evaluate || s->feed->inputs.n; }
 
 int account_calibrate(cli *c, hone_model *m, const quant_setup *s, bool report, quant_outcome *r, hone_calibration **k, account *a) {
   int code = quant_prepare(c, m, s->quant);

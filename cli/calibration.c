@@ -11,6 +11,9 @@ const arg_option quant_option_rows[] = {
      "int8-weights and int4-weights leave activations in f32; int8-dynamic quantizes the activations of matrix products in each run.", 0, 0},
     {"calibrate", 0, ARG_TEXT, offsetof(quant_options, calibrate), "SOURCE",
      "What int8 is calibrated with, as --input takes it: images of the kind the model will see, a few hundred.", 0, 0},
+    {"calibrate-command", 0, ARG_TEXT, offsetof(quant_options, command), "CMD",
+     "In place of --calibrate: what this shell command writes to its standard output, .npy records one behind the other, for each batch one of "
+     "every input in the model's order.", 0, 0},
     {"observer", 0, ARG_CHOICE, offsetof(quant_options, observer), "minmax|moving-average|percentile|entropy|mse",
      "How a range is chosen from the values seen (default minmax).", 0, 0},
     {"percentile", 0, ARG_REAL, offsetof(quant_options, percentile), "P", "Of the values, for --observer=percentile (default 99.99).", 50, 100},
@@ -32,21 +35,29 @@ int quant_check(const quant_options *o) {
   if (o->precision != HONE_PRECISION_INT8) {
     if (o->equalize || o->balance || o->correct_bias || o->reconstruct)
       return cli_usage("--equalize, --balance, --bias-correction, --adaround: what for? give --precision=int8");
-    if (o->calibrate) return cli_usage("--calibrate: nothing is calibrated without --precision=int8");
+    if (quant_examples(o)) return cli_usage("--calibrate: nothing is calibrated without --precision=int8");
     if (o->cache) return cli_usage("--calibration-cache: nothing is calibrated without --precision=int8");
     return CLI_OK;
   }
-  if ((o->correct_bias || o->reconstruct) && !o->calibrate)
+  if (o->calibrate && o->command) return cli_usage("--calibrate and --calibrate-command: which of them?");
+  if ((o->correct_bias || o->reconstruct) && !quant_examples(o))
     return cli_usage("--bias-correction and --adaround look at examples: give --calibrate as well");
-  if (o->calibrate || (o->cache && access(o->cache, R_OK) == 0)) return CLI_OK;
+  if (quant_examples(o) || (o->cache && access(o->cache, R_OK) == 0)) return CLI_OK;
   return cli_usage("--precision=int8 needs examples: --calibrate='DIR/*.jpg', or a --calibration-cache that was written before");
 }
 
-feed_options quant_feed(const quant_options *o, const feed_options *f) {
+int quant_listen(quant_options *o, const hone_model *m) {
+  return o->command ? arrays_of_command(o->command, (size_t)o->examples * hone_model_input_count(m), &o->stream) : CLI_OK;
+}
+
+feed_options quant_source(const quant_options *o, const feed_options *f) {
   feed_options r = *f;
-  if (!r.inputs.n && o->calibrate) r.inputs = (arg_list){(const char **)(uintptr_t)&o->calibrate, 1};
+  r.inputs = (arg_list){(const char **)(uintptr_t)&o->calibrate, o->calibrate ? 1 : 0};
+  r.stream = o->command ? &o->stream : NULL;
   return r;
 }
+
+feed_options quant_feed(const quant_options *o, const feed_options *f) { return !f->inputs.n && quant_examples(o) ? quant_source(o, f) : *f; }
 
 int quant_prepare(cli *c, hone_model *m, const quant_options *o) {
   uint32_t pairs;
@@ -103,8 +114,7 @@ int quant_calibrate(cli *c, hone_model *m, const quant_setup *s, quant_outcome *
   int code = st ? cli_fail_hone(c->cx, st) : CLI_OK;
   if (!code && (!r->cached || co.samples)) {
     feed f = {0};
-    feed_options from = *s->feed;
-    from.inputs = (arg_list){(const char **)(uintptr_t)&o->calibrate, 1};
+    feed_options from = quant_source(o, s->feed);
     code = feed_open(c, m, &from, s->images, &f);
     if (!code && o->balance && !r->cached) {
       code = run_examples(c, m, o, &f, s->session, "looking at channels", k, &r->examples);

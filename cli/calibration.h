@@ -5,7 +5,8 @@
 
 typedef struct quant_options {
   int precision, observer; /* as hone_precision, hone_observer */
-  const char *calibrate, *cache;
+  const char *calibrate, *command, *cache;
+  arrays stream; /* what the command wrote */
   double percentile;
   int64_t examples;
   bool equalize, balance, correct_bias, reconstruct;
@@ -31,6 +32,12 @@ typedef struct quant_outcome {
 
 /* Fails with a line if the options do not go together. */
 int quant_check(const quant_options *o);
+/* Runs the command for a model, if there is one. What it wrote is to be freed. */
+int quant_listen(quant_options *o, const hone_model *m);
+/* Whether the options name examples. */
+static inline bool quant_examples(const quant_options *o) { return o->calibrate || o->command; }
+/* A feed's options with the calibration's examples as inputs. */
+feed_options quant_source(const quant_options *o, const feed_options *f);
 /* What the model is run on to compare it: the feed's own inputs, or else the calibration's. */
 feed_options quant_feed(const quant_options *o, const feed_options *f);
 /* As the library takes it. */

@@ -115,10 +115,11 @@ const char *base_name(const char *path) {
   return slash ? slash + 1 : path;
 }
 
-static bool is_image_name(const char *name) {
-  static const char *const endings[] = {".jpg", ".jpeg", ".png", ".bmp"};
+static const char *const images[] = {".jpg", ".jpeg", ".png", ".bmp", NULL}, *const array_files[] = {".npy", ".npz", NULL};
+
+static bool has_ending(const char *name, const char *const *endings) {
   const char *dot = strrchr(name, '.');
-  for (size_t i = 0; dot && dot != name && i < sizeof endings / sizeof *endings; i++)
+  for (size_t i = 0; dot && dot != name && endings[i]; i++)
     if (strcasecmp(dot, endings[i]) == 0) return true;
   return false;
 }
@@ -130,16 +131,23 @@ static void add(paths *l, char *path) {
 
 static int compare(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 
-static int from_folder(const char *folder, paths *out) {
+static int add_folder(const char *folder, const char *const *endings, paths *out) {
   DIR *d = opendir(folder);
   if (!d) return cli_fail_file(folder);
   size_t length = strlen(folder);
   while (length > 1 && folder[length - 1] == '/') length--;
   for (struct dirent *e; (e = readdir(d));)
-    if (is_image_name(e->d_name)) add(out, cli_format("%.*s/%s", (int)length, folder, e->d_name));
+    if (has_ending(e->d_name, endings)) add(out, cli_format("%.*s/%s", (int)length, folder, e->d_name));
   closedir(d);
-  if (!out->n) return cli_fail("%s: there is no image (.jpg, .jpeg, .png, .bmp) in this folder", folder);
   return CLI_OK;
+}
+
+/* The images of a folder, or else its arrays. */
+static int from_folder(const char *folder, paths *out) {
+  int code = add_folder(folder, images, out);
+  if (!code && !out->n) code = add_folder(folder, array_files, out);
+  if (!code && !out->n) return cli_fail("%s: there is no image (.jpg, .jpeg, .png, .bmp) in this folder, and no array (.npy, .npz)", folder);
+  return code;
 }
 
 static int from_glob(const char *pattern, paths *out) {

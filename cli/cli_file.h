@@ -23,7 +23,7 @@ typedef struct paths {
   char **p;
   size_t n;
 } paths;
-/* What a command line names: one file, the images of a folder, or a glob; sorted. Fails if there is none. */
+/* What a command line names: one file, the images of a folder, or else its arrays, or a glob; sorted. Fails if there is none. */
 int paths_find(const char *spec, paths *out);
 void paths_free(paths *p);
 const char *base_name(const char *path);

@@ -122,7 +122,7 @@ static int measure(comparing *q) {
     q->n = hone_model_output_count(q->a);
     q->match = match_outputs(q->a, q->b);
     q->d = cli_alloc(q->n, sizeof *q->d);
-    size_t rounds = f.pictures && q->o->runs == 1 ? f.rounds : (size_t)q->o->runs;
+    size_t rounds = q->o->runs == 1 ? feed_rounds(&f, 1) : (size_t)q->o->runs;
     code = compare_sessions(q->c, &f, map, a, b, q->match, q->n, rounds, q->d);
   }
   hone_session_destroy(&a);

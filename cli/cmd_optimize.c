@@ -137,7 +137,7 @@ static int verify(cli *c, const hone_model *before, const hone_model *after, out
   if (!code) code = feed_map(&f, after, &map);
   if (!code) code = session_open(c, before, &o->session, &a);
   if (!code) code = session_open(c, after, &o->session, &b);
-  if (!code) code = compare_sessions(c, &f, map, a, b, match, r->n, f.pictures ? f.rounds : (size_t)o->runs, r->apart);
+  if (!code) code = compare_sessions(c, &f, map, a, b, match, r->n, feed_rounds(&f, (size_t)o->runs), r->apart);
   r->verified = !code;
   for (uint32_t i = 0; !code && i < r->n; i++)
     if (match[i] == UINT32_MAX || !difference_within(&r->apart[i], tolerance))
@@ -280,6 +280,8 @@ static void print_outcome(const optimize_options *o, const hone_model *m, const 
     printf(o->quant.precision != HONE_PRECISION_INT8 ? "%u of %u convolutions and matrix products in lower precision\n" :
            "quantized %u of %u convolutions and matrix products in %.1f s, %u tensors calibrated %s%s\n", q->counts.layers, q->counts.candidates,
            r->quant_seconds, q->ranges, q->cached ? "by " : "with ", q->cached ? o->quant.cache : human_count(q->examples).s);
+  if (q->counts.unseen)
+    printf("%u of them stay in floats: their inputs have no range, or were always zero on the examples\n", q->counts.unseen);
   if (r->account.n) {
     printf("\n");
     account_print(&r->account);
@@ -341,7 +343,7 @@ static int check_call(const optimize_options *o) {
   if (!code && (o->account.max_drop || o->account.uniform) && o->quant.precision != HONE_PRECISION_INT8)
     code = cli_usage("--max-drop and --no-mixed: of what? give --precision=int8");
   if (!code && o->account.max_drop && o->account.uniform) code = cli_usage("--max-drop and --no-mixed contradict each other");
-  if (!code && o->account.max_drop && !o->quant.calibrate && !o->account.evaluate && !o->feed.inputs.n)
+  if (!code && o->account.max_drop && !quant_examples(&o->quant) && !o->account.evaluate && !o->feed.inputs.n)
     code = cli_usage("--max-drop: measured on what? give --calibrate or --evaluate");
   if (code) return code;
   if (o->cache && !tune_effort(o)) return cli_usage("--timing-cache: nothing is timed without --tune");
@@ -407,6 +409,7 @@ static int run_optimize(cli *c) {
   if (!st) st = hone_model_clone(before, &after);
   if (st) code = cli_fail_hone(c->cx, st);
   if (!code) code = trt_keep_plans(c, &o->trt, after);
+  if (!code) code = quant_listen(&o->quant, before);
   if (!code) code = optimize(c, after, &r);
   if (!code) code = quantize(c, after, &r);
   if (!code) code = tune(c, after, &r);
@@ -422,6 +425,7 @@ static int run_optimize(cli *c) {
   }
   free(r.apart);
   segments_free(&r.segments);
+  arrays_free(&o->quant.stream);
   account_free(&r.account);
   hone_model_destroy(&before);
   hone_model_destroy(&after);

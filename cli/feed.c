@@ -9,7 +9,8 @@
 
 const arg_option feed_option_rows[] = {
     {"input", 'i', ARG_LIST, offsetof(feed_options, inputs), "[NAME=]SOURCE",
-     "What an input gets: a .npy file, an image (JPEG, PNG, BMP), a folder or glob of images, random, random:LOW:HIGH, "
+     "What an input gets: an image (JPEG, PNG, BMP), a folder or glob of images, a .npy file, the array of its name in a .npz file (without "
+     "NAME=: of all inputs), a glob of either, random, random:LOW:HIGH, "
      "zeros, ones or a number. Once per input; inputs not named get random. NAME= may be left out where it is clear.", 0, 0},
     {"shape", 0, ARG_LIST, offsetof(feed_options, shapes), "[NAME=]DIMS",
      "Fixes the shape of an input, as in image=1x3x224x224.", 0, 0},
@@ -168,12 +169,95 @@ static int parse_source(feed_input *in, const char *source, const hone_tensor_in
   }
   int code = paths_find(source, &in->files);
   if (code) return code;
-  if (in->files.n == 1 && ends_with(source, ".npy")) {
-    in->kind = SOURCE_NPY;
-    return CLI_OK;
+  if (arrays_path(in->files.p[0])) {
+    in->kind = SOURCE_ARRAYS;
+    code = arrays_add_files(&in->own, &in->files, in->name);
+    in->list = &in->own;
+    in->step = 1;
+    in->count = in->own.n;
+    return code;
   }
   in->kind = SOURCE_IMAGES;
   return image_plan_make(info, images, &in->plan);
+}
+
+/* ------------------------------------------------------------------------------------------------ arrays */
+
+static const array_at *array_of(const feed_input *in, size_t i) { return &in->list->p[in->first + i * in->step]; }
+
+static size_t parts_of(const feed_input *in, size_t i) {
+  const tensor *head = &array_of(in, i)->head;
+  return in->at_once ? (size_t)(head->dims[0] / in->at_once) : 1;
+}
+
+static size_t array_rounds(const feed_input *in) {
+  size_t n = 0;
+  for (size_t i = 0; i < in->count; i++) n += parts_of(in, i);
+  return n;
+}
+
+/* Do the arrays fit the input? An array may hold several times as many items as a model with a fixed batch takes. */
+static int check_arrays(feed_input *in, const hone_tensor_info *info) {
+  in->dtype = info->dtype;
+  in->at_once = info->rank > 0 && info->dims[0] > 0 ? info->dims[0] : 0;
+  for (size_t i = 0; i < in->count; i++) {
+    const array_at *at = array_of(in, i);
+    bool fits = info->rank < 0 || info->rank == at->head.rank;
+    for (int32_t k = 0; fits && k < info->rank; k++)
+      fits = info->dims[k] < 0 || info->dims[k] == at->head.dims[k] || (k == 0 && at->head.dims[0] > 0 && at->head.dims[0] % info->dims[0] == 0);
+    if (!fits)
+      return cli_usage("%s: shape %s; input '%s' takes %s", at->label, shape_text(at->head.rank, at->head.dims).s, in->name, info_shape_text(info).s);
+    tensor one = at->head;
+    const int64_t none[1] = {0};
+    if (!tensor_make(&one, at->head.dtype, 1, none) || !tensor_convert(&one, info->dtype)) {
+      tensor_free(&one);
+      return cli_usage("%s: elements of type %s; input '%s' takes %s", at->label, hone_dtype_name(at->head.dtype), in->name, hone_dtype_name(info->dtype));
+    }
+    tensor_free(&one);
+  }
+  return CLI_OK;
+}
+
+/* All inputs that are fed with arrays have as many rounds, or one for all. */
+static int count_rounds(feed *f) {
+  size_t most = f->pictures ? f->rounds : 1;
+  const char *of = NULL;
+  for (uint32_t i = 0; i < f->n; i++)
+    if (f->in[i].kind == SOURCE_ARRAYS && array_rounds(&f->in[i]) > most && !f->pictures) most = array_rounds(&f->in[i]), of = f->in[i].name;
+  for (uint32_t i = 0; i < f->n; i++) {
+    size_t n = f->in[i].kind == SOURCE_ARRAYS ? array_rounds(&f->in[i]) : 1;
+    if (n != 1 && n != most) return cli_usage("input '%s' has %zu rounds of arrays, %s%s%s %zu", f->in[i].name, n, of ? "'" : "", of ? of : "the images", of ? "'" : "", most);
+  }
+  f->rounds = most;
+  return CLI_OK;
+}
+
+static int load_array(feed_input *in, size_t round) {
+  size_t i = 0, rounds = array_rounds(in);
+  for (round %= rounds; round >= parts_of(in, i); i++) round -= parts_of(in, i);
+  if (parts_of(in, i) == 1) {
+    tensor t = {0};
+    int code = array_load(in->list, in->first + i * in->step, &t);
+    if (code) return code;
+    tensor_convert(&t, in->dtype);
+    tensor_free(&in->t);
+    in->t = t;
+    return CLI_OK;
+  }
+  if (!in->whole.data || in->whole_at != i) {
+    tensor_free(&in->whole);
+    int code = array_load(in->list, in->first + i * in->step, &in->whole);
+    if (code) return code;
+    tensor_convert(&in->whole, in->dtype);
+    in->whole_at = i;
+  }
+  int64_t dims[HONE_MAX_RANK];
+  memcpy(dims, in->whole.dims, sizeof dims);
+  dims[0] = in->at_once;
+  tensor_free(&in->t);
+  if (!tensor_make(&in->t, in->whole.dtype, in->whole.rank, dims)) return cli_fail("input '%s' is too large", in->name);
+  memcpy(in->t.data, (char *)in->whole.data + round * in->t.bytes, in->t.bytes);
+  return CLI_OK;
 }
 
 /* How many pictures a round holds. */
@@ -202,6 +286,17 @@ static int decide_batch(feed *f, const feed_options *o) {
   return CLI_OK;
 }
 
+/* An archive for several inputs: each gets the array of its name. */
+static bool is_archive_of_all(const hone_model *m, const char *text) {
+  hone_tensor_info info;
+  for (uint32_t i = 0; i < hone_model_input_count(m); i++) {
+    hone_model_input_info(m, i, &info);
+    size_t n = strlen(info.name);
+    if (strncmp(text, info.name, n) == 0 && text[n] == '=') return false;
+  }
+  return ends_with(text, ".npz");
+}
+
 int feed_open(cli *c, const hone_model *m, const feed_options *o, const image_options *images, feed *out) {
   (void)c;
   feed f = {.n = hone_model_input_count(m), .seed = (uint64_t)o->seed, .rounds = 1};
@@ -212,9 +307,24 @@ int feed_open(cli *c, const hone_model *m, const feed_options *o, const image_op
     f.in[i].name = cli_copy(info.name);
   }
   int code = CLI_OK;
+  if (o->stream && o->stream->n % f.n) code = cli_fail("the command writes %zu records, the model has %u inputs: one of each is needed in turn", o->stream->n, f.n);
+  for (uint32_t i = 0; o->stream && !code && i < f.n; i++) {
+    f.in[i].kind = SOURCE_ARRAYS;
+    f.in[i].list = o->stream;
+    f.in[i].first = i;
+    f.in[i].step = f.n;
+    f.in[i].count = o->stream->n / f.n;
+  }
   for (size_t k = 0; !code && k < o->inputs.n; k++) {
     uint32_t i;
     const char *source;
+    if (f.n > 1 && is_archive_of_all(m, o->inputs.p[k])) {
+      for (i = 0; i < f.n && !code; i++) {
+        hone_model_input_info(m, i, &info);
+        code = parse_source(&f.in[i], o->inputs.p[k], &info, images);
+      }
+      continue;
+    }
     code = which_input(m, "input", o->inputs.p[k], &i, &source);
     if (code) break;
     hone_model_input_info(m, i, &info);
@@ -224,15 +334,13 @@ int feed_open(cli *c, const hone_model *m, const feed_options *o, const image_op
   if (!code) code = decide_batch(&f, o);
   for (uint32_t i = 0; !code && i < f.n; i++) {
     hone_model_input_info(m, i, &info);
-    if (f.in[i].kind == SOURCE_NPY) {
-      code = npy_read(f.in[i].files.p[0], &f.in[i].t);
-      if (!code && !tensor_convert(&f.in[i].t, info.dtype))
-        code = cli_usage("%s: elements of type %s; input '%s' takes %s", f.in[i].files.p[0],
-                         hone_dtype_name(f.in[i].t.dtype), info.name, hone_dtype_name(info.dtype));
+    if (f.in[i].kind == SOURCE_ARRAYS) {
+      code = check_arrays(&f.in[i], &info);
     } else if (f.in[i].kind != SOURCE_IMAGES) {
       code = fixed_shape(&f, &f.in[i], &info);
     }
   }
+  if (!code) code = count_rounds(&f);
   if (code)
     feed_close(&f);
   else
@@ -245,6 +353,8 @@ void feed_close(feed *f) {
     free(f->in[i].name);
     paths_free(&f->in[i].files);
     tensor_free(&f->in[i].t);
+    tensor_free(&f->in[i].whole);
+    arrays_free(&f->in[i].own);
   }
   free(f->in);
   *f = (feed){0};
@@ -315,6 +425,9 @@ int feed_load(feed *f, size_t round) {
     if (in->kind == SOURCE_IMAGES) {
       int code = load_images(f, in, round);
       if (code) return code;
+    } else if (in->kind == SOURCE_ARRAYS) {
+      int code = load_array(in, round);
+      if (code) return code;
     } else if (in->kind == SOURCE_RANDOM) {
       uint64_t state = (f->seed + round) * 0x2545f4914f6cdd1du + i;
       bool normal = in->t.dtype == HONE_DTYPE_F32 && !in->ranged; /* what is most often asked for */
@@ -328,9 +441,22 @@ int feed_load(feed *f, size_t round) {
 }
 
 size_t feed_items(const feed *f, size_t round) {
+  for (uint32_t i = 0; !f->pictures && i < f->n; i++) {
+    const feed_input *in = &f->in[i];
+    if (in->kind != SOURCE_ARRAYS || !array_of(in, 0)->head.rank) continue;
+    size_t at = 0, left = round % array_rounds(in);
+    for (; left >= parts_of(in, at); at++) left -= parts_of(in, at);
+    return (size_t)(in->at_once ? in->at_once : array_of(in, at)->head.dims[0]);
+  }
   if (!f->pictures) return f->batch;
   size_t from = round % f->rounds * f->batch, left = f->pictures->n - from;
   return left < f->batch ? left : f->batch;
+}
+
+size_t feed_rounds(const feed *f, size_t runs) {
+  bool any = f->pictures;
+  for (uint32_t i = 0; i < f->n; i++) any = any || f->in[i].kind == SOURCE_ARRAYS;
+  return any ? f->rounds : runs;
 }
 
 const char *feed_item_path(const feed *f, size_t round, size_t item) {

@@ -1,7 +1,7 @@
 /* feed.h - what goes into a model: files, pictures, random numbers, round by round. */
 #ifndef CLI_FEED_H
 #define CLI_FEED_H
-#include "cli_file.h"
+#include "arrays.h"
 #include "preprocess.h"
 
 /* Which part of a file is the model: for formats that leave a choice. */
@@ -13,11 +13,12 @@ typedef struct feed_options {
   choice_options choice;
   arg_list inputs, shapes, fixed;
   int64_t batch, seed;
+  const arrays *stream; /* records for the inputs in turn, in place of sources */
 } feed_options;
 extern const arg_option feed_option_rows[], choice_option_rows[]; /* both of feed_options */
 #define FEED_OPTIONS_DEFAULT {.seed = 1}
 
-typedef enum source_kind { SOURCE_RANDOM, SOURCE_CONSTANT, SOURCE_NPY, SOURCE_IMAGES } source_kind;
+typedef enum source_kind { SOURCE_RANDOM, SOURCE_CONSTANT, SOURCE_ARRAYS, SOURCE_IMAGES } source_kind;
 
 typedef struct feed_input {
   char *name;
@@ -26,10 +27,17 @@ typedef struct feed_input {
   double low, high; /* of random numbers when ranged; low: the constant */
   paths files;
   image_plan plan;
+  arrays own;         /* of files */
+  const arrays *list; /* those or the stream; the input's are those from `first` on, every `step`-th, `count` of them */
+  size_t first, step, count;
+  int64_t at_once;    /* items of the first dimension that go in at once; 0: all */
+  hone_dtype dtype;   /* as the model takes it */
+  tensor whole;       /* an array that several rounds take parts of, and which */
+  size_t whole_at;
   tensor t; /* of the round loaded last */
 } feed_input;
 
-/* A round is one run of the model. With pictures a round holds `batch` of them; a last one that is not full is
+/* A round is one run of the model: an array of each input, or as many of its items as the model takes at once. With pictures a round holds `batch` of them; a last one that is not full is
    filled up with its last picture if `fill` is set or the model's batch is fixed. */
 typedef struct feed {
   feed_input *in;
@@ -51,6 +59,8 @@ void feed_close(feed *f);
 int feed_load(feed *f, size_t round);
 /* How many of the items of a round are not filling. */
 size_t feed_items(const feed *f, size_t round);
+/* How many rounds to compare models with: all there are of pictures and arrays, else `runs`. */
+size_t feed_rounds(const feed *f, size_t runs);
 /* Path of a picture; NULL where the inputs are no pictures. */
 const char *feed_item_path(const feed *f, size_t round, size_t item);
 

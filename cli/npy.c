@@ -102,19 +102,27 @@ static int read_header(const char *path, const char *header, tensor *t) {
   return CLI_OK;
 }
 
-int npy_read(const char *path, tensor *t) {
-  unsigned char *data;
-  size_t size, start = 0;
+int npy_head(const char *label, const unsigned char *data, size_t have, size_t size, tensor *head, size_t *start) {
   char *header = NULL;
   tensor r = {0};
-  int code = file_read(path, (size_t)8 << 30, &data, &size);
-  if (code) return code;
-  code = split(path, data, size, &header, &start);
-  if (!code) code = read_header(path, header, &r);
-  if (!code && size - start < r.bytes)
-    code = cli_fail("%s: truncated: %zu bytes of elements, the shape %s takes %zu", path, size - start,
-                    shape_text(r.rank, r.dims).s, r.bytes);
+  int code = split(label, data, have, &header, start);
+  if (!code) code = read_header(label, header, &r);
+  if (!code && size - *start < r.bytes)
+    code = cli_fail("%s: truncated: %zu bytes of elements, the shape %s takes %zu", label, size - *start, shape_text(r.rank, r.dims).s, r.bytes);
   free(header);
+  if (!code) *head = r;
+  return code;
+}
+
+size_t npy_head_bytes(const unsigned char *data) {
+  size_t fixed = data[6] == 1 ? 10 : 12;
+  return fixed + (data[8] | (size_t)data[9] << 8); /* longer ones have no more than a few names; they are refused as truncated */
+}
+
+int npy_take(const char *label, unsigned char *data, size_t size, tensor *t) {
+  size_t start = 0;
+  tensor r = {0};
+  int code = npy_head(label, data, size, size, &r, &start);
   if (code) {
     free(data);
     return code;
@@ -124,6 +132,13 @@ int npy_read(const char *path, tensor *t) {
   for (size_t i = 0; r.dtype == HONE_DTYPE_BOOL && i < r.count; i++) data[i] = data[i] != 0;
   *t = r;
   return CLI_OK;
+}
+
+int npy_read(const char *path, tensor *t) {
+  unsigned char *data;
+  size_t size;
+  int code = file_read(path, (size_t)8 << 30, &data, &size);
+  return code ? code : npy_take(path, data, size, t);
 }
 
 static const char *descr_of(hone_dtype dtype) {

@@ -31,7 +31,7 @@ find_package(PNG REQUIRED)
 find_path(STB_INCLUDE stb/stb_image_resize.h REQUIRED)
 add_library(hone_cli_dependencies INTERFACE)
 target_include_directories(hone_cli_dependencies SYSTEM INTERFACE ${STB_INCLUDE})
-target_link_libraries(hone_cli_dependencies INTERFACE JPEG::JPEG PNG::PNG PkgConfig::JANSSON)
+target_link_libraries(hone_cli_dependencies INTERFACE JPEG::JPEG PNG::PNG PkgConfig::JANSSON PkgConfig::LIBZIP)
 
 # hone_protobuf_c(OUT file.proto): C sources of a schema, generated at build time.
 function(hone_protobuf_c out)

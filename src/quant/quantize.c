@@ -19,7 +19,14 @@ typedef struct plan {
   hone_quantize_result *result;
 } plan;
 
+#define LEAST_SCALE 1e-30f
+
+static float step_of(const hn_range *r) { return fmaxf(r->high, 0) / 255 - fminf(r->low, 0) / 255; }
+
 static bool seen(const plan *p, hn_id v) { return v != HN_NONE && p->ranges[v].known; }
+
+/* A range that is no point: a layer that only ever read zeros was not calibrated. */
+static bool has_range(const plan *p, hn_id v) { return seen(p, v) && step_of(&p->ranges[v]) >= LEAST_SCALE; }
 
 static bool uses_integers(const plan *p, hn_id node) { return hn_is_low(&p->s, node); }
 
@@ -97,8 +104,8 @@ static void group_values(plan *p) {
 /* Unsigned 8 bits over a range that holds zero. */
 static hn_quant quant_of(const plan *p, hn_id v) {
   const hn_range *r = &p->range[leader(p, v)];
-  float low = fminf(r->low, 0), high = fmaxf(r->high, 0), scale = high / 255 - low / 255;
-  if (!(scale >= 1e-30f)) return (hn_quant){.scale = 1}; /* always zero: any scale tells so */
+  float low = fminf(r->low, 0), scale = step_of(r);
+  if (!(scale >= LEAST_SCALE)) return (hn_quant){.scale = 1}; /* always zero: any scale tells so */
   float zero = rintf(-low / scale);
   return (hn_quant){.scale = scale, .zero = (int32_t)(zero < 0 ? 0 : zero > 255 ? 255 : zero)};
 }
@@ -204,6 +211,17 @@ static hone_status dequantized(hn_graph *g, hn_id integers, hn_id scale, int32_t
   return HONE_OK;
 }
 
+/* Sums of products, in units of both scales, must be numbers. */
+static hone_status check_units(const plan *p, hn_id id, const double *s, int64_t channels, double input_scale) {
+  const hn_node *n = hn_node_at(p->g, id);
+  const hn_range *r = &p->range[leader(p, n->in[0])];
+  for (int64_t c = 0; c < channels; c++)
+    if (!isfinite((float)(s[c] * input_scale * 2147483648.0)))
+      return hn_fail(p->g->cx, HONE_BAD_ARG, "layer '%s': the range %g to %g of its input '%s' with weights up to %g overflows: its sums have no scale",
+                     n->name, (double)r->low, (double)r->high, hn_value_at(p->g, n->in[0])->name, s[c] * 127);
+  return HONE_OK;
+}
+
 static hone_status quantize_weights(plan *p, hn_id id, double input_scale) {
   hn_graph *g = p->g;
   const hn_node *n = hn_node_at(g, id);
@@ -216,6 +234,7 @@ static hone_status quantize_weights(plan *p, hn_id id, double input_scale) {
   hone_status st = s && (!b || bias) ? HONE_OK : hn_nomem(g->cx);
   hn_id real = HN_NONE;
   for (int64_t c = 0; c < channels && bias; c++) bias[c] = hn_tensor_f(b, (size_t)c);
+  if (!st) st = check_units(p, id, s, channels, input_scale);
   if (!st) st = round_weights(p, id, axis, s, bias, &q);
   if (!st) st = dequantized(g, hn_graph_add_constant(g, NULL, q), vector(g, HONE_DTYPE_F32, s, channels), axis, &real);
   if (!st) hn_set_input(g, id, 1, real);
@@ -234,16 +253,27 @@ static hone_status quantize_weights(plan *p, hn_id id, double input_scale) {
   return st;
 }
 
+/* An input that was always zero says that the examples were none. */
+static hone_status check_inputs(const plan *p) {
+  for (uint32_t i = 0; i < p->g->inputs.n; i++) {
+    hn_id v = p->g->inputs.p[i];
+    if (seen(p, v) && !has_range(p, v) && hn_is_real(p->g, v))
+      return hn_fail(p->g->cx, HONE_BAD_ARG, "input '%s' has the range 0 to 0: calibrate with examples that are not all zero", hn_value_at(p->g, v)->name);
+  }
+  return HONE_OK;
+}
+
 static hone_status choose_nodes(plan *p, const bool *keep) {
+  HN_TRY(check_inputs(p));
   for (hn_id id = 0; id < p->g->nodes.n; id++) {
     const hn_node *n = hn_node_at(p->g, id);
     if (n->dead || !hn_is_product(p->g, n)) continue;
     p->result->candidates++;
-    if (!seen(p, n->in[0])) p->result->unseen++;
+    if (!has_range(p, n->in[0])) p->result->unseen++;
     else if (!keep || !keep[id]) p->s.low[id] = ++p->result->layers;
   }
   if (p->result->layers) return hn_low_between(p->g, &p->s);
-  return hn_fail(p->g->cx, HONE_BAD_ARG, p->result->unseen ? "nothing to quantize: none of the %u convolutions and matrix products was calibrated"
+  return hn_fail(p->g->cx, HONE_BAD_ARG, p->result->unseen ? "nothing to quantize: none of the %u convolutions and matrix products has an input with a range"
                                                           : "nothing to quantize: %u convolutions and matrix products are free to", p->result->candidates);
 }
 

@@ -161,6 +161,51 @@ prints "int8: equalized, accuracy" 'top-1 99\.' "$hone" eval "$work/q4.hone" --i
 fails "bf16: nothing to calibrate" 2 'without' "$hone" optimize "$model" -o "$work/x.hone" --precision=bf16 --calibrate="$images"
 fails "int8: no examples" 2 'calibrate' "$hone" optimize "$model" -o "$work/x.hone" $eight
 fails "int8: an empty set" 1 'absent' "$hone" optimize "$model" -o "$work/x.hone" $eight --calibrate="$work/absent"
+array() { python3 - "$@" 2>/dev/null <<'PY'
+import struct, sys
+path, value, shape = sys.argv[1], sys.argv[2], [int(d) for d in sys.argv[3].split('x')]
+n, values = 1, value.split(',')
+for d in shape: n *= d
+head = "{'descr': '<f4', 'fortran_order': False, 'shape': (%s,), }" % ', '.join(map(str, shape))
+head += ' ' * (-(len(head) + 11) % 64) + '\n'
+data = b'\x93NUMPY\x01\x00' + struct.pack('<H', len(head)) + head.encode() + b''.join(struct.pack('<f', float(values[i % len(values)])) for i in range(n))
+if path.endswith('.npz'):
+    import zipfile
+    with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as z: z.writestr('image.npy', data)
+else: open(path, 'wb').write(data)
+PY
+}
+if command -v python3 >/dev/null; then
+  mkdir "$work/arrays"
+  array "$work/arrays/a.npy" 0,0.25,1 8x1x28x28
+  array "$work/arrays/b.npz" 0.5,0,1 4x1x28x28
+  array "$work/wrong.npy" 1 4x1x27x28
+  array "$work/nan.npy" 0,nan 2x1x28x28
+  array "$work/huge.npy" 1e38 2x1x28x28
+  array "$work/zero.npy" 0 2x1x28x28
+  prints "int8: arrays" 'calibrated with 1$' "$hone" optimize "$model" -o "$work/q.hone" $eight --calibrate="$work/arrays/a.npy" --tune=off
+  prints "int8: a folder of arrays, archives too" 'calibrated with 2$' "$hone" optimize "$model" -o "$work/q.hone" $eight --calibrate="$work/arrays" --tune=off
+  prints "int8: the account counts their items" '12 items' "$hone" optimize "$model" -o "$work/q.hone" $eight --calibrate="$work/arrays" --tune=off
+  prints "int8: an archive by the input's name" 'calibrated with 1$' "$hone" optimize "$model" -o "$work/q.hone" $eight --calibrate="image=$work/arrays/b.npz" --tune=off
+  prints "int8: a fixed batch takes arrays in parts" 'calibrated with 4$' "$hone" optimize "$model" -o "$work/q.hone" $eight --calibrate="$work/arrays/a.npy" --shape=2x1x28x28 --tune=off
+  prints "int8: a command" 'calibrated with 3$' "$hone" optimize "$model" -o "$work/q.hone" $eight --calibrate-command="cd '$work/arrays' && cat a.npy a.npy a.npy" --tune=off
+  prints "int8: a command without end" 'calibrated with 5$' "$hone" optimize "$model" -o "$work/q.hone" $eight --calibrate-command="while cat '$work/arrays/a.npy'; do :; done" --calibration-limit=5 --tune=off
+  fails "int8: a command cut short" 1 'record 1 of the command is truncated' "$hone" optimize "$model" -o "$work/x.hone" $eight --calibrate-command="head -c 999 '$work/arrays/a.npy'"
+  fails "int8: rubbish behind a record" 1 'record 2 of the command: not a .npy' "$hone" optimize "$model" -o "$work/x.hone" $eight --calibrate-command="cat '$work/arrays/a.npy'; echo rubbish"
+  fails "int8: arrays of another shape" 2 "4x1x27x28; input 'image' takes" "$hone" optimize "$model" -o "$work/x.hone" $eight --calibrate="$work/wrong.npy"
+  fails "int8: NaN" 2 "tensor 'image' holds NaN" "$hone" optimize "$model" -o "$work/x.hone" $eight --calibrate="$work/nan.npy"
+  fails "int8: overflow within" 2 "of layer '.*' holds (NaN|infinity)" "$hone" optimize "$model" -o "$work/x.hone" $eight --calibrate="$work/huge.npy"
+  fails "int8: nothing but zeros" 2 "input 'image' has the range 0 to 0" "$hone" optimize "$model" -o "$work/x.hone" $eight --calibrate="$work/zero.npy"
+fi
+fails "int8: a command that fails" 1 'ended with status 3' "$hone" optimize "$model" -o "$work/x.hone" $eight --calibrate-command='exit 3'
+fails "int8: a command that says nothing" 1 'writes no .npy record' "$hone" optimize "$model" -o "$work/x.hone" $eight --calibrate-command=true
+fails "int8: examples twice" 2 'which of them' "$hone" optimize "$model" -o "$work/x.hone" $eight --calibrate-command=true --calibrate=random
+mkdir "$work/nothing"
+fails "int8: an empty folder" 1 'no image' "$hone" optimize "$model" -o "$work/x.hone" $eight --calibrate="$work/nothing"
+printf 'rubbish' >"$work/rubbish.npz"
+fails "int8: no archive" 1 'not a .npz archive' "$hone" optimize "$model" -o "$work/x.hone" $eight --calibrate="$work/rubbish.npz"
+sed 's|^"image" .*|"image" -3e38 3e38|; s|^keep.*||' "$work/kept" >"$work/bad"
+fails "int8: a range too large" 2 "layer '/0/0/Conv'.*overflows" "$hone" optimize "$model" -o "$work/x.hone" $eight --calibration-cache="$work/bad"
 fails "int8: not images" 1 'ranges' "$hone" optimize "$model" -o "$work/x.hone" $eight --calibrate="$work/ranges"
 fails "int8: no cache" 1 'not a calibration cache' "$hone" optimize "$model" -o "$work/x.hone" $eight --calibration-cache="$images/labels.txt"
 printf '# hone calibration 1\n"image" 1 0\n' >"$work/bad"

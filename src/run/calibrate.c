@@ -227,7 +227,7 @@ hone_status hone_calibration_save(const hone_calibration *c, const char *path) {
     if (!c->values[i].largest) continue;
     hn_str_add(&s, "channels ");
     add_quoted(&s, c->values[i].name);
-    for (int64_t k = 0; k < c->values[i].channels; k++) hn_str_printf(&s, " %.6g", (double)c->values[i].largest[k]);
+    for (int64_t k = 0; k < c->values[i].channels; k++) hn_str_printf(&s, " %.9g", (double)c->values[i].largest[k]);
     hn_str_add(&s, "\n");
   }
   if (c->settled) hn_str_add(&s, c->n_kept ? "# layers that stay in floats\n" : "keep none\n");

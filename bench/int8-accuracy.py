@@ -67,18 +67,18 @@ def run(program, model, folder, name, array, *options):
     source, out = f"{folder}/x.npy", f"{folder}/out"
     np.save(source, array)
     subprocess.run(["rm", "-rf", out])
-    hone(program, "run", model, f"--input={name}={source}" if name else f"--input={source}", "--output-dir", out, *options)
+    hone(program, "run", model, f"--input={name}={source}" if name else f"--input={source}", "--output-dir", out, "--threads=1", *options)
     return {os.path.basename(p)[:-4]: np.load(p) for p in sorted(glob.glob(f"{out}/*.npy"))}
 
 
 def both(o, model, folder, calibrate, *options):
     """The model in floats and in 8 bits, as files."""
     names = [f"{folder}/f32.hone", f"{folder}/int8.hone"]
-    hone(o.hone, "optimize", model, "-o", names[0], "--tune=off", "--no-verify", *options)
-    text = hone(o.hone, "optimize", model, "-o", names[1], "--tune=off", "--no-verify", "--precision=int8", f"--calibrate={calibrate}", *options,
+    hone(o.hone, "optimize", model, "-o", names[0], "--tune=off", "--no-verify", f"--threads={o.threads}", *options)
+    text = hone(o.hone, "optimize", model, "-o", names[1], "--tune=off", "--no-verify", "--precision=int8", f"--calibrate={calibrate}", f"--threads={o.threads}", *options,
                 *shlex.split(o.options))
-    quantized = [l for l in text.splitlines() if " quantized " in l or l.startswith("quantized ")]
-    return names, quantized[-1].strip() if quantized else ""
+    layers = [l.split(":")[0] for l in text.splitlines() if " layers quantized: " in l and not l.startswith("all ")]
+    return names, layers[0].strip() if layers else ""
 
 
 def classifier(o, model, size, folder):
@@ -164,8 +164,8 @@ def read_page(o, det, rec, folder, page, keys, crops_of=None):
     score = list(run(o.hone, det, folder, "x", bgr(page, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])).values())[0]
     text, outputs, boxes = [], [], regions(score[0, 0] > 0.3)
     for b in crops_of or boxes:
-        grow = (b[3] - b[1]) * 0.35
-        crop = line_of(page.crop((max(0, int(b[0] - grow)), max(0, int(b[1] - grow)), int(b[2] + grow), int(b[3] + grow))))
+        h = b[3] - b[1]
+        crop = line_of(page.crop((max(0, b[0] - int(0.8 * h)), max(0, b[1] - int(0.45 * h)), b[2] + int(0.8 * h), b[3] + int(0.45 * h))))
         p = list(run(o.hone, rec, folder, "x", bgr(crop, 0.5, 0.5)).values())[0][0]
         best, line, last = p.argmax(1), "", 0
         for k in best:
@@ -202,7 +202,7 @@ def reading(o, folder):
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, default in (("hone", "build/release/hone"), ("models", "build/models"), ("photos", "../shared/data/images"), ("keys", ""), ("options", ""),
+    for name, default in (("hone", "build/release/hone"), ("models", "build/models"), ("photos", "../shared/data/images"), ("keys", ""), ("options", ""), ("threads", "1"),
                           ("only", "mobilenet_v2,inception_v3,blazeface,ocr")):
         p.add_argument(f"--{name}", default=default)
     p.add_argument("--crops", type=int, default=100)

@@ -208,6 +208,9 @@ static int report(const comparing *q) {
   hone_tensor_info info;
   hone_model_output_info(q->a, bad, &info);
   if (q->match[bad] == UINT32_MAX) return cli_fail("output '%s' is missing in the other model", info.name);
+  if (q->layers && *q->layers[bad])
+    return cli_fail("the first layer beyond the tolerance %g is '%s' (%s): its result '%s' differs by %g", q->o->tolerance, q->layers[bad], q->ops[bad],
+                    info.name, q->d[bad].max_abs);
   return cli_fail("'%s' differs by %g, more than the tolerance %g", info.name, q->d[bad].max_abs, q->o->tolerance);
 }
 

@@ -16,6 +16,7 @@
 #include "quant/weights.h"
 #include "run/model.h"
 #include "run/session.h"
+#include "run/options.h"
 
 typedef struct seen {
   const char *name;  /* of the tensor; NULL: not an activation of floats */
@@ -46,12 +47,7 @@ void hone_calibration_options_init(hone_calibration_options *options) {
 }
 
 static hone_status read_options(hone_context *cx, const hone_calibration_options *given, hone_calibration_options *o) {
-  hone_calibration_options_init(o);
-  if (!given) return HONE_OK;
-  if (given->size < sizeof given->size || given->size > sizeof *o)
-    return hn_fail(cx, HONE_BAD_ARG, "hone_calibration_options: call hone_calibration_options_init() first");
-  memcpy(o, given, given->size);
-  o->size = sizeof *o;
+  HN_TRY(HN_OPTIONS(cx, hone_calibration_options, given, o));
   if ((unsigned)o->observer > HONE_OBSERVER_MSE) return hn_fail(cx, HONE_BAD_ARG, "there is no observer %d", (int)o->observer);
   if (!(o->percentile > 50 && o->percentile <= 100))
     return hn_fail(cx, HONE_BAD_ARG, "percentile %g; choose one above 50, at most 100", o->percentile);
@@ -356,16 +352,6 @@ void hone_quantize_options_init(hone_quantize_options *options) {
   *options = (hone_quantize_options){.size = sizeof *options, .precision = HONE_PRECISION_INT8};
 }
 
-static hone_status read_quantize_options(hone_context *cx, const hone_quantize_options *given, hone_quantize_options *o) {
-  hone_quantize_options_init(o);
-  if (!given) return HONE_OK;
-  if (given->size < sizeof given->size || given->size > sizeof *o)
-    return hn_fail(cx, HONE_BAD_ARG, "hone_quantize_options: call hone_quantize_options_init() first");
-  memcpy(o, given, given->size);
-  o->size = sizeof *o;
-  return HONE_OK;
-}
-
 /* The caller's flags by layer, and the calibration's by name, as flags by node. */
 static hone_status flags_by_node(const hone_model *m, const hone_calibration *c, const hone_quantize_options *o, bool **keep) {
   hn_id *order;
@@ -417,7 +403,7 @@ hone_status hone_model_quantize(hone_model *m, const hone_calibration *c, const 
   hone_quantize_options o;
   hone_quantize_result r = {0};
   bool *keep;
-  HN_TRY(read_quantize_options(m->cx, options, &o));
+  HN_TRY(HN_OPTIONS(m->cx, hone_quantize_options, options, &o));
   if (o.precision == HONE_PRECISION_F32) return HONE_OK;
   if ((unsigned)o.precision > HONE_PRECISION_INT8_DYNAMIC) return hn_fail(m->cx, HONE_BAD_ARG, "there is no precision %d", (int)o.precision);
   bool eight = o.precision == HONE_PRECISION_INT8;

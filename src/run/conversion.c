@@ -4,6 +4,7 @@
 #include "format/tensorflow/tf_reader.h"
 #include "format/tensorflow/tf_saved.h"
 #include "run/model.h"
+#include "run/options.h"
 
 struct hone_conversion {
   hone_context *cx;
@@ -32,10 +33,7 @@ static hone_status take_segments(hone_conversion *c) {
 
 hone_status hone_conversion_open(hone_context *cx, const char *path, const hone_conversion_options *given, hone_conversion **out) {
   hone_conversion_options o;
-  hone_conversion_options_init(&o);
-  if (given && (given->size < sizeof given->size || given->size > sizeof o))
-    return hn_fail(cx, HONE_BAD_ARG, "hone_conversion_options: call hone_conversion_options_init() first");
-  if (given) memcpy(&o, given, given->size);
+  HN_TRY(HN_OPTIONS(cx, hone_conversion_options, given, &o));
   if (o.minimum_segment_size < 1) return hn_fail(cx, HONE_BAD_ARG, "a minimum segment size of %d; 1 is the least", o.minimum_segment_size);
   hone_load_options none;
   hone_load_options_init(&none);

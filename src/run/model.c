@@ -1,5 +1,6 @@
 /* model.c - the public face of graphs: loading, saving, asking. */
 #include "run/model.h"
+#include "run/options.h"
 
 #include <string.h>
 
@@ -81,12 +82,7 @@ void hone_load_options_init(hone_load_options *options) { *options = (hone_load_
 hone_status hone_model_load_with(hone_context *cx, const char *path, const hone_load_options *given, hone_model **model) {
   hone_load_options o;
   hn_graph *g;
-  hone_load_options_init(&o);
-  if (given) { /* of an older, smaller version perhaps: what it lacks keeps its default */
-    if (given->size < sizeof given->size || given->size > sizeof o)
-      return hn_fail(cx, HONE_BAD_ARG, "hone_load_options: call hone_load_options_init() first");
-    memcpy(&o, given, given->size);
-  }
+  HN_TRY(HN_OPTIONS(cx, hone_load_options, given, &o));
   HN_TRY(hn_format_read(cx, formats, path, &o, &g));
   return hn_model_wrap(cx, g, model);
 }

@@ -4,25 +4,15 @@
 #include "device/kernel.h"
 #include "run/eval.h"
 #include "run/model.h"
+#include "run/options.h"
 
 void hone_optimize_options_init(hone_optimize_options *options) {
   *options = (hone_optimize_options){.size = sizeof *options, .level = 2, .fold_limit = 1 << 20};
 }
 
-/* The caller's options may be of an older, smaller version: what it lacks keeps its default. */
-static hone_status read_options(hone_context *cx, const hone_optimize_options *given, hone_optimize_options *o) {
-  hone_optimize_options_init(o);
-  if (!given) return HONE_OK;
-  if (given->size < sizeof given->size || given->size > sizeof *o)
-    return hn_fail(cx, HONE_BAD_ARG, "hone_optimize_options: call hone_optimize_options_init() first");
-  memcpy(o, given, given->size);
-  o->size = sizeof *o;
-  return HONE_OK;
-}
-
 hone_status hone_model_optimize(hone_model *m, const hone_optimize_options *options) {
   hone_optimize_options o;
-  HN_TRY(read_options(m->cx, options, &o));
+  HN_TRY(HN_OPTIONS(m->cx, hone_optimize_options, options, &o));
   hn_graph *g = hn_graph_clone(m->g);
   if (!g) return hn_nomem(m->cx);
   hn_report report = {0};

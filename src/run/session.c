@@ -12,6 +12,7 @@
 #include "run/program.h"
 #include "run/session.h"
 #include "run/tune.h"
+#include "run/options.h"
 
 struct hone_session {
   hone_context *cx;
@@ -46,12 +47,7 @@ void hone_session_options_init(hone_session_options *options) {
 }
 
 static hone_status read_options(hone_context *cx, const hone_session_options *given, hone_session_options *o) {
-  hone_session_options_init(o);
-  if (!given) return HONE_OK;
-  if (given->size < sizeof given->size || given->size > sizeof *o)
-    return hn_fail(cx, HONE_BAD_ARG, "hone_session_options: call hone_session_options_init() first");
-  memcpy(o, given, given->size);
-  o->size = sizeof *o;
+  HN_TRY(HN_OPTIONS(cx, hone_session_options, given, o));
   if (o->threads < 0 || o->threads > 1024)
     return hn_fail(cx, HONE_BAD_ARG, "%d threads; choose 1 to 1024, or 0 for all processors", o->threads);
   if (o->shape_plans < 0 || o->shape_plans > MOST_SHAPE_PLANS)
@@ -425,12 +421,7 @@ static bool same_layers(const hn_graph *a, const hn_graph *b) {
 hone_status hone_session_tune(hone_session *s, hone_model *m, const hone_tune_options *options, hone_tune_result *result) {
   hone_tune_options o;
   hone_tune_result r = {0};
-  hone_tune_options_init(&o);
-  if (options) {
-    if (options->size < sizeof options->size || options->size > sizeof o)
-      return hn_fail(s->cx, HONE_BAD_ARG, "hone_tune_options: call hone_tune_options_init() first");
-    memcpy(&o, options, options->size);
-  }
+  HN_TRY(HN_OPTIONS(s->cx, hone_tune_options, options, &o));
   if (o.effort < 1 || o.effort > 2 || o.runs < 1)
     return hn_fail(s->cx, HONE_BAD_ARG, "tuning with effort %d and %d runs; choose effort 1 or 2, at least 1 run", o.effort, o.runs);
   if (!same_layers(s->g, m->g)) return hn_fail(s->cx, HONE_BAD_ARG, "the session was not created from this model as it is now");

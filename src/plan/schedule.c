@@ -69,11 +69,12 @@ static uint8_t lane_of(const hn_planned *s) {
   return (uint8_t)hn_lane_of(s->device, kind);
 }
 
-/* For every other lane, the last step before `step` that it must wait for. */
-static void find_waits(hn_schedule *c, const touched_list *lists, uint32_t step) {
+/* For every other lane, the last step before `step` that it must wait for. What is done once is over before anything goes on
+   (run/timeline.c): in later runs it could not stand for the steps before it on its lane. */
+static void find_waits(const hn_plan *p, hn_schedule *c, const touched_list *lists, uint32_t step) {
   uint32_t *waits = &c->waits[(size_t)step * c->n_lanes], found = 0;
   for (uint32_t i = step; i-- > 0 && found + 1 < c->n_lanes;) {
-    if (c->lane[i] == c->lane[step] || waits[c->lane[i]] != HN_NONE || !conflict(&lists[i], &lists[step])) continue;
+    if (p->steps.p[i].once || c->lane[i] == c->lane[step] || waits[c->lane[i]] != HN_NONE || !conflict(&lists[i], &lists[step])) continue;
     waits[c->lane[i]] = i;
     c->awaited[i] = true;
     found++;
@@ -96,7 +97,7 @@ hone_status hn_schedule_create(hn_plan *p, uint32_t n_devices) {
   for (size_t i = 0; i < n && !st; i++) {
     c->lane[i] = lane_of(&p->steps.p[i]);
     if (!list_touched(p, &p->steps.p[i], &lists[i])) st = hn_nomem(cx);
-    else find_waits(c, lists, (uint32_t)i);
+    else find_waits(p, c, lists, (uint32_t)i);
   }
   for (size_t i = 0; lists && i < n; i++) hn_vec_free(&lists[i]);
   hn_free(lists);

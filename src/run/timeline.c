@@ -85,7 +85,10 @@ hone_status hn_timeline_after(hn_timeline *t, uint32_t step, double seconds, dou
   hn_device *d = c->lane[step] ? device_of(t, step) : NULL;
   if (d && d->kind->modelled) seconds = hn_is_transfer(&t->plan->steps.p[step]) ? d->kind->copy_seconds(d, bytes) : t->cost[step];
   t->end[step] = t->lane_free[c->lane[step]] = t->begin[step] + seconds;
-  return d && d->kind->mark && c->awaited[step] ? d->kind->mark(d, kind_of(t, step), step) : HONE_OK;
+  bool once = t->plan->steps.p[step].once;
+  if (!d || !d->kind->mark || !(c->awaited[step] || once)) return HONE_OK;
+  HN_TRY(d->kind->mark(d, kind_of(t, step), step));
+  return once ? d->kind->await(d, step) : HONE_OK;
 }
 
 hone_status hn_timeline_end_run(hn_timeline *t, double *seconds) {

@@ -234,7 +234,8 @@ static const hn_device_kind kind = {
     .name = "cuda", .doc = "an NVIDIA GPU", .settings = HN_CUDA_SETTINGS, .describe = cuda_describe, .open = cuda_open,
     .close = cuda_close, .alloc = hn_cuda_alloc, .release = hn_cuda_release, .copy = hn_cuda_copy,
     .host_alloc = hn_cuda_host_alloc, .host_release = hn_cuda_host_release,
-    .kernel_at = hn_cuda_kernel_at, .supports = cuda_supports, .mark = cuda_mark, .wait = cuda_wait, .await = cuda_await,
+    .kernel_at = hn_cuda_kernel_at, .reorder = &hn_cuda_reorder_kernel, .takes_epilogue = hn_cuda_takes_epilogue,
+    .epilogue = hn_cuda_epilogue, .supports = cuda_supports, .mark = cuda_mark, .wait = cuda_wait, .await = cuda_await,
     .timestamp = cuda_timestamp, .copy_seconds = cuda_copy_seconds};
 
 __attribute__((visibility("default"))) hn_cuda_entry hone_cuda_device;

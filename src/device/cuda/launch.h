@@ -1,5 +1,5 @@
 /* launch.h - how a kernel is started: <<<>>> under nvcc; on the CPU where tests emulate a GPU. A template's name stands in
-   parentheses. The result is a cudaError_t. */
+   parentheses. What went wrong is in cudaGetLastError(). */
 #ifndef HN_CUDA_LAUNCH_H
 #define HN_CUDA_LAUNCH_H
 #include <cuda_runtime.h>
@@ -9,7 +9,7 @@
 #define HN_SHARED(T, name) T *name = static_cast<T *>(hn_emulated_shared())
 #define HN_UNROLL
 #else
-#define HN_LAUNCH(kernel, grid, block, shared, stream, ...) (kernel<<<grid, block, shared, stream>>>(__VA_ARGS__), cudaGetLastError())
+#define HN_LAUNCH(kernel, grid, block, shared, stream, ...) kernel<<<grid, block, shared, stream>>>(__VA_ARGS__)
 /* The dynamic shared memory of a block. */
 #define HN_SHARED(T, name)                                       \
   extern __shared__ __align__(16) unsigned char hn_shared_bytes[]; \

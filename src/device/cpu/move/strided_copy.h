@@ -2,7 +2,7 @@
    transposes and broadcasts are. */
 #ifndef HN_STRIDED_COPY_H
 #define HN_STRIDED_COPY_H
-#include "device/cpu/nd.h"
+#include "device/nd.h"
 
 typedef struct hn_copy {
   hn_nd nd;            /* operand 0: to, operand 1: from */

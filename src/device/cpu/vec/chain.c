@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "device/cpu/nd.h"
+#include "device/nd.h"
 #include "device/cpu/quant/convert_runs.h"
 #include "device/cpu/vec/float_runs.h"
 #include "op/scalar.h"

@@ -1,4 +1,4 @@
-#include "device/cpu/nd.h"
+#include "device/nd.h"
 
 #include <string.h>
 

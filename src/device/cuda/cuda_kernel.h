@@ -1,0 +1,59 @@
+/* cuda_kernel.h - what the host's halves of our own kernels share. */
+#ifndef HN_CUDA_KERNEL_H
+#define HN_CUDA_KERNEL_H
+#include "device/cuda/cuda_device.h"
+#include "device/cuda/gpu.h"
+#include "device/nd.h"
+
+/* All tensors are small enough for 32-bit indices. */
+bool hn_cuda_fits(const hn_task *t);
+static inline bool hn_cuda_float(const hn_arg *a) {
+  return (a->dtype == HONE_DTYPE_F32 || a->dtype == HONE_DTYPE_F16 || a->dtype == HONE_DTYPE_BF16) && !a->quant;
+}
+/* The operator's own input i is there. */
+static inline bool hn_cuda_given(const hn_task *t, uint32_t i) { return i < t->node->n_main && i < t->n_in && t->in[i].present; }
+bool hn_cuda_wants(const hn_task *t, uint32_t i); /* output i is asked for */
+/* Tensors below `inputs` and all outputs are floats of one type. */
+bool hn_cuda_floats(const hn_task *t, uint32_t inputs);
+bool hn_cuda_same_dims(const hn_arg *a, const hn_arg *b);
+int64_t hn_cuda_count(const hn_arg *a);
+/* The elements of input i, which must be a constant of at most max of them: how many; -1: it is not. */
+int64_t hn_cuda_ints(const hn_task *t, uint32_t i, int64_t *v, int64_t max);
+void hn_cuda_plain(hn_task *t); /* every tensor row-major */
+hone_status hn_cuda_state(hn_task *t, size_t bytes, void *state); /* *(void **)state is t->state, zeroed */
+void hn_cuda_free_state(hn_task *t);
+#define HN_CUDA_DESTROY(name) \
+  void name##_destroy(hn_task *t) { hn_cuda_free_state(t); }
+
+/* Strides in elements of a tensor's logical dimensions, row-major or channels last. */
+void hn_cuda_strides(const hn_arg *a, int64_t *stride);
+/* A strided copy, made as cheap as it can be: dimensions in the order in which `to` lies, merged, units wide. Offsets and
+   strides in elements of `size` bytes. */
+bool hn_cuda_plan_copy(hn_gpu_copy *c, int32_t rank, const int64_t *dims, const int64_t *in, const int64_t *out, int64_t size,
+                       int64_t from, int64_t to);
+/* Runs it between two tensors; `from` and `to` are the offsets given above. */
+void hn_cuda_run_copy(const hn_exec *x, hn_gpu_copy c, const void *from, void *to);
+
+/* ---- chains (chain_cuda.c) */
+typedef struct hn_cuda_step {
+  hn_op op;
+  bool swapped;
+  uint8_t mode;             /* hn_scalar_mode() of the node */
+  uint32_t operand, second; /* inputs, or HN_NONE; second: what Where takes where input `operand` is false */
+  float alpha, beta;
+  bool number;              /* the operand is alpha */
+} hn_cuda_step;
+typedef struct hn_cuda_chain {
+  hn_gpu_chain gpu;
+  uint32_t input[HN_GPU_OPERANDS]; /* that operand k is */
+} hn_cuda_chain;
+/* Compiles steps from input `source` (HN_NONE: from output 0, in place) to output 0, all as they lie; ints: in int64 instead of
+   float. false: not possible. */
+bool hn_cuda_chain_of(const hn_task *t, uint32_t source, const hn_cuda_step *steps, uint32_t n, bool ints, hn_cuda_chain *c);
+hone_status hn_cuda_chain_run(hn_exec *x, const hn_cuda_chain *c);
+/* Floats, or 8-bit integers that stand for reals with one scale. */
+static inline bool hn_cuda_real(const hn_arg *a) {
+  if (a->dtype == HONE_DTYPE_U8 || a->dtype == HONE_DTYPE_I8) return a->quant && !a->quant->scales;
+  return hn_cuda_float(a);
+}
+#endif

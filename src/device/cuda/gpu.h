@@ -1,0 +1,89 @@
+/* gpu.h - between the host's half of a kernel, in C, and the GPU's half in a .cu file: what both know of an index space, and
+   the functions that start kernels on a stream. Sizes are below 2^31 elements (hn_gpu_fits), so that indices are 32 bits. */
+#ifndef HN_CUDA_GPU_H
+#define HN_CUDA_GPU_H
+#include <cuda_runtime_api.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "ir/opcode.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum { HN_GPU_RANK = 12, HN_GPU_OPERANDS = 8, HN_GPU_STEPS = 16, HN_GPU_VECTOR = 8, HN_GPU_BLOCK = 256 };
+
+/* Division by d of numbers below 2^31 as a multiplication: n / d == (mulhi(n, multiply) + n) >> shift. */
+typedef struct hn_gpu_div {
+  uint32_t d, multiply, shift;
+} hn_gpu_div;
+
+static inline hn_gpu_div hn_gpu_div_of(int64_t d) {
+  hn_gpu_div v;
+  v.d = d > 0 ? (uint32_t)d : 1;
+  v.shift = 0;
+  while (v.shift < 31 && (uint32_t)1 << v.shift < v.d) v.shift++;
+  v.multiply = (uint32_t)((((uint64_t)1 << 32) * (((uint64_t)1 << v.shift) - v.d)) / v.d + 1);
+  return v;
+}
+
+/* ---- chains of element-wise steps */
+typedef struct hn_gpu_operand {
+  const void *p;
+  float scale, zero; /* of integers that stand for reals */
+  uint8_t dtype;
+  bool dense;        /* its elements lie as the output's */
+} hn_gpu_operand;
+
+typedef struct hn_gpu_step {
+  uint16_t op;
+  int8_t operand, second; /* -1: none; second: of Where, whose condition is `operand` */
+  bool number;            /* the operand is alpha */
+  bool swapped;
+  uint8_t mode;
+  float alpha, beta;
+} hn_gpu_step;
+
+typedef struct hn_gpu_chain {
+  uint32_t n;
+  int32_t rank, steps, source; /* operand it starts from; 0: the output, in place */
+  hn_gpu_div dim[HN_GPU_RANK];
+  uint32_t stride[HN_GPU_OPERANDS][HN_GPU_RANK];
+  hn_gpu_operand operand[HN_GPU_OPERANDS]; /* 0: the output */
+  hn_gpu_step step[HN_GPU_STEPS];
+  bool ints, u64, rare, quantized, vector;
+} hn_gpu_chain;
+void hn_gpu_chain_run(cudaStream_t s, const hn_gpu_chain *c);
+bool hn_gpu_rare(int op); /* too large to be in the vectorized kernel */
+
+/* ---- copies between strided places */
+typedef struct hn_gpu_copy {
+  const void *from;
+  void *to;
+  uint32_t n;             /* units */
+  int32_t rank, size;     /* bytes of a unit: 1, 2, 4, 8 or 16 */
+  hn_gpu_div dim[HN_GPU_RANK];
+  uint32_t in[HN_GPU_RANK], out[HN_GPU_RANK]; /* strides in units; those of `from` may be negative */
+  int32_t turned;         /* dimension that is contiguous in `from` while the last one is in `to`; -1: none, or not worth it */
+} hn_gpu_copy;
+void hn_gpu_copy_run(cudaStream_t s, const hn_gpu_copy *c);
+
+/* Each output element is the input's at a place found for each axis on its own, or `fill`. */
+typedef enum hn_gpu_edge { HN_EDGE_CONSTANT, HN_EDGE_REFLECT, HN_EDGE_EDGE, HN_EDGE_WRAP } hn_gpu_edge;
+typedef struct hn_gpu_pad {
+  const void *from, *fill; /* fill NULL: zeros */
+  void *to;
+  uint32_t n;
+  int32_t rank, size;
+  hn_gpu_edge edge;
+  hn_gpu_div dim[HN_GPU_RANK];                  /* of the output */
+  int32_t before[HN_GPU_RANK], in[HN_GPU_RANK]; /* elements added in front; dimensions of the input */
+  uint32_t stride[HN_GPU_RANK];                 /* of the input */
+} hn_gpu_pad;
+void hn_gpu_pad_run(cudaStream_t s, const hn_gpu_pad *p);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,195 @@
+/* cases_more.c - random graphs for the operators that only devices have kernels of their own for. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernel_cases.h"
+#include "op/infer.h"
+
+/* Outputs as floats, whatever they are. */
+static bool finish_any(trial *t, hn_id n) {
+  if (hn_infer_graph(t->g)) return false;
+  for (uint32_t i = 0; i < hn_node_at(t->g, n)->n_out; i++) {
+    char name[16];
+    snprintf(name, sizeof name, "y%u", i);
+    hn_id out = hn_node_at(t->g, n)->out[i];
+    if (hn_value_at(t->g, out)->dtype != HONE_DTYPE_F32) out = cast(t, out, HONE_DTYPE_F32);
+    hn_graph_add_output(t->g, name, out);
+  }
+  return true;
+}
+
+static hn_dtype any_int(void) {
+  static const int64_t types[] = {HONE_DTYPE_I32, HONE_DTYPE_I64, HONE_DTYPE_I8, HONE_DTYPE_U8, HONE_DTYPE_I16, HONE_DTYPE_U16, HONE_DTYPE_U32};
+  return (hn_dtype)pick(types, 7);
+}
+
+static void some_dims(int32_t rank, int64_t *d) {
+  for (int32_t i = 0; i < rank; i++) d[i] = i == 1 ? channels() : between(1, 9);
+}
+
+/* Numbers of about [-60, 60] in an integer type. */
+static hn_id input_as(trial *t, hn_dtype type, int32_t rank, const int64_t *d) {
+  hn_id in[2] = {input(t, rank, d), scalar(t, t->half ? t->half : HONE_DTYPE_F32, type == HONE_DTYPE_BOOL ? 1 : 30)};
+  hn_id by = hn_graph_add_node(t->g, HN_Mul, "", in, 2, 1), x = hn_node_at(t->g, by)->out[0];
+  if (type == HONE_DTYPE_BOOL) {
+    hn_id r = hn_graph_add_node(t->g, HN_Round, "", &x, 1, 1);
+    x = hn_node_at(t->g, r)->out[0];
+  }
+  return type == HONE_DTYPE_F32 && !t->half ? x : cast(t, x, type);
+}
+
+/* ---- element-wise operators of other types */
+
+static void broadcast_dims(int32_t rank, const int64_t *d, int32_t *r, int64_t *e) {
+  int32_t lead = (int32_t)between(0, rank - 1);
+  *r = rank - lead;
+  for (int32_t k = 0; k < *r; k++) e[k] = chance(3) ? 1 : d[lead + k];
+}
+
+static bool make_typed(trial *t, hn_dtype type, uint32_t n) {
+  int32_t rank = (int32_t)between(1, 4), r;
+  int64_t d[4], e[4];
+  hn_id in[3];
+  some_dims(rank, d);
+  uint32_t full = (uint32_t)between(0, n - 1);
+  for (uint32_t i = 0; i < n; i++) {
+    broadcast_dims(rank, d, &r, e);
+    in[i] = i == full ? input_as(t, type, rank, d) : input_as(t, type, r, e);
+  }
+  hn_id id = node(t, in, n, 1);
+  if (t->op == HN_BitShift) hn_set_s(t->g, id, "direction", chance(2) ? "LEFT" : "RIGHT");
+  if (t->op == HN_Mod) hn_set_i(t->g, id, "fmod", !hn_is_int(type) || chance(2));
+  return finish_any(t, id);
+}
+
+static bool make_logical(trial *t) { return make_typed(t, HONE_DTYPE_BOOL, t->op == HN_Not ? 1 : 2); }
+static bool make_bits(trial *t) {
+  static const int64_t u[] = {HONE_DTYPE_U8, HONE_DTYPE_U16, HONE_DTYPE_U32};
+  return make_typed(t, t->op == HN_BitShift ? (hn_dtype)pick(u, 3) : any_int(), t->op == HN_BitwiseNot ? 1 : 2);
+}
+static bool make_compare(trial *t) {
+  t->odd_values = chance(3);
+  return make_typed(t, chance(2) ? any_int() : t->half ? t->half : HONE_DTYPE_F32, 2);
+}
+static bool make_arithmetic(trial *t) { return make_typed(t, chance(2) ? any_int() : t->half ? t->half : HONE_DTYPE_F32, 2); }
+static bool make_mean(trial *t) {
+  int32_t rank = (int32_t)between(1, 4), r;
+  uint32_t n = (uint32_t)between(1, 3);
+  int64_t d[4], e[4];
+  hn_id in[3] = {input(t, 4, (some_dims(4, d), d)), HN_NONE, HN_NONE};
+  for (uint32_t i = 1; i < n; i++) {
+    broadcast_dims(rank, d + 4 - rank, &r, e);
+    in[i] = either(t, r, e);
+  }
+  return with_epilogue(t, node(t, in, n, 1));
+}
+
+static bool make_where(trial *t) {
+  int32_t rank = (int32_t)between(1, 4), r;
+  int64_t d[4], e[4];
+  hn_dtype type = chance(3) ? any_int() : t->half ? t->half : HONE_DTYPE_F32;
+  some_dims(rank, d);
+  hn_id in[3] = {input_as(t, HONE_DTYPE_BOOL, rank, d), HN_NONE, HN_NONE};
+  for (int i = 1; i < 3; i++) {
+    broadcast_dims(rank, d, &r, e);
+    in[i] = input_as(t, type, r, e);
+  }
+  return finish_any(t, node(t, in, 3, 1));
+}
+
+static bool make_predicate(trial *t) {
+  int64_t d[4];
+  some_dims(4, d);
+  t->odd_values = true;
+  hn_id in = input(t, 4, d), n = node(t, &in, 1, 1);
+  if (t->op == HN_IsInf && chance(2)) hn_set_i(t->g, n, chance(2) ? "detect_negative" : "detect_positive", 0);
+  return finish_any(t, n);
+}
+
+static bool make_conversion(trial *t) {
+  static const int64_t types[] = {HONE_DTYPE_F32, HONE_DTYPE_F16, HONE_DTYPE_BF16, HONE_DTYPE_BOOL, HONE_DTYPE_I32, HONE_DTYPE_I64, HONE_DTYPE_I8, HONE_DTYPE_U8, HONE_DTYPE_I16};
+  int64_t d[4];
+  some_dims(4, d);
+  hn_dtype from = (hn_dtype)pick(types, 9), to = (hn_dtype)pick(types, 9);
+  hn_id in[2] = {input_as(t, from, 4, d), HN_NONE};
+  if (t->op == HN_CastLike) in[1] = scalar(t, to, 1);
+  hn_id n = node(t, in, t->op == HN_CastLike ? 2 : 1, 1);
+  if (t->op == HN_Cast) hn_set_i(t->g, n, "to", to);
+  return finish_any(t, n);
+}
+
+/* ---- movement */
+
+static bool make_pad(trial *t) {
+  static const char *const modes[] = {"constant", "reflect", "edge", "wrap"};
+  int32_t rank = (int32_t)between(1, 4);
+  int64_t d[4], pads[8];
+  int mode = (int)between(0, 3);
+  for (int32_t i = 0; i < rank; i++) d[i] = i == 1 ? channels() : between(2, 9);
+  for (int32_t i = 0; i < 2 * rank; i++) pads[i] = chance(3) ? 0 : between(mode ? 0 : -1, 3);
+  for (int32_t i = 0; i < rank; i++)
+    if (d[i] + pads[i] + pads[i + rank] < 1 || d[i] < 2) pads[i] = pads[i + rank] = 0;
+  bool value = chance(2);
+  hn_id in[3] = {input(t, rank, d), ints(t, pads, 2 * (size_t)rank), value ? scalar(t, t->half ? t->half : HONE_DTYPE_F32, 1.5) : HN_NONE};
+  hn_id n = node(t, in, value ? 3 : 2, 1);
+  hn_set_s(t->g, n, "mode", modes[mode]);
+  return with_epilogue(t, n);
+}
+
+static bool make_center(trial *t) {
+  int64_t d[4], to[4];
+  some_dims(4, d);
+  for (int i = 0; i < 4; i++) to[i] = between(1, 9);
+  hn_id in[2] = {input(t, 4, d), ints(t, to, 4)};
+  return with_epilogue(t, node(t, in, 2, 1));
+}
+
+static bool make_tile(trial *t) {
+  int32_t rank = (int32_t)between(1, 4);
+  int64_t d[4], times[4];
+  for (int32_t i = 0; i < rank; i++) d[i] = between(1, 9), times[i] = between(1, 3);
+  hn_id in[2] = {input(t, rank, d), ints(t, times, (size_t)rank)};
+  return with_epilogue(t, node(t, in, 2, 1));
+}
+
+static bool make_blocks(trial *t) {
+  int64_t b = between(1, 3), d[4] = {between(1, 2), between(1, 9), between(1, 9), between(1, 9)};
+  if (t->op == HN_DepthToSpace) d[1] *= b * b;
+  else d[2] *= b, d[3] *= b;
+  hn_id in = input(t, 4, d), n = node(t, &in, 1, 1);
+  hn_set_i(t->g, n, "blocksize", b);
+  if (t->op == HN_DepthToSpace && chance(2)) hn_set_s(t->g, n, "mode", "CRD");
+  return with_epilogue(t, n);
+}
+
+static bool make_reshape(trial *t) {
+  int64_t d[3] = {between(1, 5), between(1, 5), between(1, 5)}, to[2] = {d[0] * d[1], d[2]}, axis = 0, one[3] = {1, d[1], d[2]};
+  bool squeeze = t->op == HN_Squeeze;
+  hn_id in[2] = {input(t, 3, squeeze ? one : d), t->op == HN_Reshape ? ints(t, to, 2) : ints(t, &axis, 1)};
+  hn_id n = node(t, in, t->op == HN_Flatten ? 1 : 2, 1);
+  hn_add_post(t->g, n, HN_Relu, HN_NONE, false, 0, 0); /* without an epilogue it is a view */
+  finish(t, n);
+  return true;
+}
+
+static const struct {
+  hn_op op;
+  bool (*make)(trial *t);
+} makers[] = {
+    {HN_And, make_logical}, {HN_Or, make_logical}, {HN_Xor, make_logical}, {HN_Not, make_logical},
+    {HN_BitwiseAnd, make_bits}, {HN_BitwiseOr, make_bits}, {HN_BitwiseXor, make_bits}, {HN_BitwiseNot, make_bits}, {HN_BitShift, make_bits},
+    {HN_Equal, make_compare}, {HN_Greater, make_compare}, {HN_GreaterOrEqual, make_compare}, {HN_Less, make_compare}, {HN_LessOrEqual, make_compare},
+    {HN_Mod, make_arithmetic}, {HN_Pow, make_arithmetic}, {HN_Mean, make_mean}, {HN_Where, make_where},
+    {HN_IsNaN, make_predicate}, {HN_IsInf, make_predicate}, {HN_CastLike, make_conversion},
+    {HN_Pad, make_pad}, {HN_CenterCropPad, make_center}, {HN_Tile, make_tile}, {HN_DepthToSpace, make_blocks}, {HN_SpaceToDepth, make_blocks},
+    {HN_Reshape, make_reshape}, {HN_Flatten, make_reshape}, {HN_Squeeze, make_reshape}, {HN_Unsqueeze, make_reshape},
+};
+
+bool generate_more(trial *t, bool *made) {
+  for (size_t i = 0; i < sizeof makers / sizeof *makers; i++)
+    if (makers[i].op == t->op) {
+      *made = makers[i].make(t);
+      return true;
+    }
+  return false;
+}

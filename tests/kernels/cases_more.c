@@ -172,6 +172,91 @@ static bool make_reshape(trial *t) {
   return true;
 }
 
+/* ---- groups */
+
+static bool make_arg_reduce(trial *t) {
+  int32_t rank = (int32_t)between(1, 4);
+  int64_t d[4];
+  for (int32_t i = 0; i < rank; i++) d[i] = i == 1 ? channels() : between(1, 19);
+  t->odd_values = chance(3);
+  hn_id in = input_as(t, chance(3) ? any_int() : t->half ? t->half : HONE_DTYPE_F32, rank, d), n = node(t, &in, 1, 1);
+  hn_set_i(t->g, n, "axis", between(-rank, rank - 1));
+  hn_set_i(t->g, n, "keepdims", chance(2));
+  hn_set_i(t->g, n, "select_last_index", chance(2));
+  return finish_any(t, n);
+}
+
+/* Any axes, any type, and long ones. */
+static bool make_any_reduce(trial *t) {
+  int32_t rank = (int32_t)between(1, 4), n_axes = 0;
+  int64_t d[4], axes[4];
+  bool through_float = t->op == HN_ReduceL2 || t->op == HN_ReduceLogSum || t->op == HN_ReduceLogSumExp, small = t->op == HN_ReduceProd || t->op == HN_ReduceLogSum;
+  for (int32_t i = 0; i < rank; i++) d[i] = small ? between(1, 3) : chance(6) ? between(100, 300) : between(1, 13);
+  for (int32_t i = 0; i < rank; i++)
+    if (chance(2)) axes[n_axes++] = chance(2) ? i : i - rank;
+  bool all = n_axes == 0;
+  hn_dtype type = !t->half && !through_float && chance(4) ? any_int() : HONE_DTYPE_F32;
+  hn_id x = type == HONE_DTYPE_F32 ? input(t, rank, d) : input_as(t, type, rank, d);
+  if (t->half && rank > 1) d[0] = d[0] > 13 ? 13 : d[0];
+  hn_id in[2] = {x, all ? HN_NONE : ints(t, axes, (size_t)n_axes)}, n = node(t, in, all ? 1 : 2, 1);
+  hn_set_i(t->g, n, "keepdims", chance(2));
+  return type == HONE_DTYPE_F32 ? with_epilogue(t, n) : finish_any(t, n);
+}
+
+static bool make_lanes(trial *t) {
+  int32_t rank = (int32_t)between(1, 4);
+  int64_t d[4];
+  for (int32_t i = 0; i < rank; i++) d[i] = chance(5) ? between(100, 300) : between(1, 9);
+  if (rank > 3) d[0] = 1;
+  t->odd_values = !t->half && chance(4);
+  hn_id in = input(t, rank, d), n = node(t, &in, 1, 1);
+  hn_set_i(t->g, n, "axis", between(-rank, rank - 1));
+  if (t->op == HN_LpNormalization) hn_set_i(t->g, n, "p", between(1, 2));
+  return with_epilogue(t, n);
+}
+
+static bool make_group_norm(trial *t) {
+  int32_t rank = (int32_t)between(3, 5);
+  int64_t groups = between(1, 4), d[5];
+  for (int32_t i = 0; i < rank; i++) d[i] = between(2, 9);
+  d[1] = groups * between(1, 8);
+  hn_id in[3] = {input(t, rank, d), either(t, 1, &d[1]), either(t, 1, &d[1])}, n = node(t, in, 3, 1);
+  hn_set_i(t->g, n, "num_groups", groups);
+  return with_epilogue(t, n);
+}
+
+static bool make_mean_variance(trial *t) {
+  int64_t d[4] = {between(1, 3), channels(), between(2, 9), between(2, 9)}, axes[3] = {1, 2, 3};
+  hn_id in = input(t, 4, d), n = node(t, &in, 1, 1);
+  if (chance(2)) hn_set_ints(t->g, n, "axes", axes, (size_t)between(1, 3));
+  return with_epilogue(t, n);
+}
+
+static hn_id positive(trial *t, int64_t n) {
+  hn_id c = constant(t, 1, &n);
+  const hn_tensor *v = hn_value_at(t->g, c)->data;
+  for (int64_t i = 0; i < n; i++) hn_store_f64(v->dtype, v->data, (size_t)i, 1 + hn_load_f64(v->dtype, v->data, (size_t)i) / 4);
+  return c;
+}
+
+static bool make_batch_norm(trial *t) {
+  int32_t rank = (int32_t)between(2, 5);
+  int64_t d[5];
+  for (int32_t i = 0; i < rank; i++) d[i] = i == 1 ? channels() : between(1, 7);
+  hn_id in[5] = {input(t, rank, d), constant(t, 1, &d[1]), constant(t, 1, &d[1]), constant(t, 1, &d[1]), positive(t, d[1])};
+  return with_epilogue(t, node(t, in, 5, 1));
+}
+
+static bool make_lrn(trial *t) {
+  int32_t rank = (int32_t)between(2, 4);
+  int64_t d[4];
+  for (int32_t i = 0; i < rank; i++) d[i] = i == 1 ? channels() : between(1, 7);
+  hn_id in = input(t, rank, d), n = node(t, &in, 1, 1);
+  hn_set_i(t->g, n, "size", between(1, 9));
+  hn_set_f(t->g, n, "alpha", 0.1);
+  return with_epilogue(t, n);
+}
+
 static const struct {
   hn_op op;
   bool (*make)(trial *t);
@@ -182,6 +267,10 @@ static const struct {
     {HN_Mod, make_arithmetic}, {HN_Pow, make_arithmetic}, {HN_Mean, make_mean}, {HN_Where, make_where},
     {HN_IsNaN, make_predicate}, {HN_IsInf, make_predicate}, {HN_CastLike, make_conversion},
     {HN_Pad, make_pad}, {HN_CenterCropPad, make_center}, {HN_Tile, make_tile}, {HN_DepthToSpace, make_blocks}, {HN_SpaceToDepth, make_blocks},
+    {HN_ArgMax, make_arg_reduce}, {HN_ArgMin, make_arg_reduce}, {HN_ReduceMin, make_any_reduce}, {HN_ReduceProd, make_any_reduce},
+    {HN_ReduceL1, make_any_reduce}, {HN_ReduceL2, make_any_reduce}, {HN_ReduceLogSum, make_any_reduce}, {HN_ReduceLogSumExp, make_any_reduce},
+    {HN_ReduceSumSquare, make_any_reduce}, {HN_Hardmax, make_lanes}, {HN_LpNormalization, make_lanes}, {HN_GroupNormalization, make_group_norm},
+    {HN_MeanVarianceNormalization, make_mean_variance}, {HN_BatchNormalization, make_batch_norm}, {HN_LRN, make_lrn},
     {HN_Reshape, make_reshape}, {HN_Flatten, make_reshape}, {HN_Squeeze, make_reshape}, {HN_Unsqueeze, make_reshape},
 };
 

@@ -34,6 +34,14 @@ bool hn_cuda_plan_copy(hn_gpu_copy *c, int32_t rank, const int64_t *dims, const 
 /* Runs it between two tensors; `from` and `to` are the offsets given above. */
 void hn_cuda_run_copy(const hn_exec *x, hn_gpu_copy c, const void *from, void *to);
 
+/* ---- groups (groups_cuda.c). `reduced` says which dimensions a group is made of; the others, in their order, number the
+   groups. false: nothing to do, or too many dimensions. */
+bool hn_cuda_groups_of(hn_gpu_groups *g, int32_t rank, const int64_t *dims, const int64_t *stride, const bool *reduced);
+/* Can its groups be read eight at a time, where they lie at p and q? */
+bool hn_cuda_vectors(const hn_gpu_groups *g, const void *p, const void *q);
+/* Channels last is kept, everything else becomes row-major. */
+static inline hn_layout hn_cuda_keep_layout(const hn_arg *a) { return a->layout != HN_LAYOUT_PLAIN && a->rank > 2 ? HN_LAYOUT_NHWC : HN_LAYOUT_PLAIN; }
+
 /* ---- chains (chain_cuda.c) */
 typedef struct hn_cuda_step {
   hn_op op;

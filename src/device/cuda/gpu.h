@@ -83,6 +83,70 @@ typedef struct hn_gpu_pad {
 } hn_gpu_pad;
 void hn_gpu_pad_run(cudaStream_t s, const hn_gpu_pad *p);
 
+/* ---- groups of elements that are reduced, or normalized, together. A block of HN_GPU_BLOCK threads takes some groups, each by
+   `threads` of them. */
+typedef struct hn_gpu_groups {
+  uint32_t groups, n;                 /* how many, and elements of one */
+  int32_t kept_rank, inner_rank;
+  hn_gpu_div kept[HN_GPU_RANK], inner[HN_GPU_RANK];
+  uint32_t kept_stride[HN_GPU_RANK], inner_stride[HN_GPU_RANK];
+  uint32_t threads;                   /* of a group; a power of two */
+  bool along;                         /* neighbouring threads take neighbouring elements of a group, else neighbouring groups */
+  bool vector;                        /* a group lies in one piece, which can be read eight elements at a time */
+} hn_gpu_groups;
+
+typedef struct hn_gpu_reduce {
+  hn_gpu_groups g;
+  const void *in;
+  void *out;
+  int32_t op, dtype;
+  bool u64;
+} hn_gpu_reduce;
+void hn_gpu_reduce_run(cudaStream_t s, const hn_gpu_reduce *r); /* also GlobalAveragePool, GlobalMaxPool: as their reductions */
+
+typedef struct hn_gpu_arg_reduce {
+  hn_gpu_groups g;
+  const void *in;
+  int64_t *out;
+  int32_t dtype;
+  bool floats, least, last;
+} hn_gpu_arg_reduce;
+void hn_gpu_arg_reduce_run(cudaStream_t s, const hn_gpu_arg_reduce *r);
+
+typedef struct hn_gpu_softmax {
+  hn_gpu_groups g;
+  const void *in;
+  void *out;
+  int32_t op, dtype, p;
+} hn_gpu_softmax;
+void hn_gpu_softmax_run(cudaStream_t s, const hn_gpu_softmax *f);
+
+/* y = (x - mean) / sqrt(variance + epsilon) * scale + shift, or by the root mean square, or as MeanVarianceNormalization. */
+typedef enum hn_gpu_factor { HN_FACTOR_NONE, HN_FACTOR_ELEMENT, HN_FACTOR_QUOTIENT, HN_FACTOR_REST } hn_gpu_factor;
+typedef struct hn_gpu_norm {
+  hn_gpu_groups g;
+  const void *in, *scale, *shift; /* NULL: none */
+  void *out, *mean, *inverse;     /* the last two: floats of each group, or NULL */
+  int32_t dtype;
+  bool rms, deviation;            /* deviation: divided by sqrt(variance) + 1e-9 */
+  float epsilon;
+  hn_gpu_factor factor;           /* element k of group g takes factor (g % cycle) * each + k, k / by, or k % by */
+  hn_gpu_div cycle, by;
+  uint32_t each;
+} hn_gpu_norm;
+void hn_gpu_norm_run(cudaStream_t s, const hn_gpu_norm *n);
+
+typedef struct hn_gpu_channels { /* one operation with what belongs to the channel */
+  const void *in, *scale, *shift, *mean, *variance;
+  void *out;
+  uint32_t n;
+  hn_gpu_div inner, channels; /* elements between two of a channel's neighbours in memory, and channels */
+  int32_t dtype, before, after; /* of LRN: channels in front and behind that count */
+  float epsilon, alpha, beta, bias;
+} hn_gpu_channels;
+void hn_gpu_batch_norm_run(cudaStream_t s, const hn_gpu_channels *c);
+void hn_gpu_lrn_run(cudaStream_t s, const hn_gpu_channels *c);
+
 #ifdef __cplusplus
 }
 #endif

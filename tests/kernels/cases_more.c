@@ -257,6 +257,113 @@ static bool make_lrn(trial *t) {
   return with_epilogue(t, n);
 }
 
+/* ---- indices */
+
+static hn_dtype any_type(trial *t) { return chance(3) ? any_int() : t->half ? t->half : HONE_DTYPE_F32; }
+
+/* Constant indices, each in [-limit, limit). */
+static hn_id indices(trial *t, int32_t rank, const int64_t *d, int64_t limit) {
+  hn_tensor *c;
+  if (hn_tensor_create(t->cx, chance(2) ? HONE_DTYPE_I64 : HONE_DTYPE_I32, rank, d, &c)) abort();
+  for (int64_t i = 0; i < c->count; i++) hn_store_i64(c->dtype, c->data, (size_t)i, between(-limit, limit - 1));
+  return hn_graph_add_constant(t->g, NULL, c);
+}
+
+static bool make_elements(trial *t) {
+  static const char *const reductions[] = {"none", "add", "mul", "max", "min"};
+  int32_t rank = (int32_t)between(1, 4), axis = (int32_t)between(0, rank - 1);
+  int64_t d[4], e[4];
+  bool scatter = t->op == HN_ScatterElements;
+  for (int32_t i = 0; i < rank; i++) d[i] = i == 1 ? channels() : between(1, 9), e[i] = between(1, d[i]);
+  int reduction = scatter ? (int)between(0, 4) : 0;
+  hn_dtype type = reduction ? any_type(t) : t->half ? t->half : HONE_DTYPE_F32;
+  if (scatter && !reduction) e[axis] = 1; /* what is written twice has no value */
+  hn_id in[3] = {input_as(t, type, rank, d), indices(t, rank, e, d[axis]), scatter ? input_as(t, type, rank, e) : HN_NONE};
+  hn_id n = node(t, in, scatter ? 3 : 2, 1);
+  hn_set_i(t->g, n, "axis", chance(2) ? axis : axis - rank);
+  if (scatter) hn_set_s(t->g, n, "reduction", reductions[reduction]);
+  return finish_any(t, n);
+}
+
+static bool make_tuples(trial *t) {
+  static const char *const reductions[] = {"none", "add", "max", "min"};
+  int32_t rank = (int32_t)between(1, 4), depth = (int32_t)between(1, rank);
+  int64_t d[4], e[2] = {between(1, 7), depth}, u[5], least = 99;
+  bool scatter = t->op == HN_ScatterND;
+  for (int32_t i = 0; i < rank; i++) {
+    d[i] = between(1, 9);
+    if (i < depth && d[i] < least) least = d[i];
+  }
+  int reduction = scatter ? (int)between(0, 3) : 0;
+  if (scatter && !reduction) e[0] = 1;
+  u[0] = e[0];
+  for (int32_t i = depth; i < rank; i++) u[1 + i - depth] = d[i];
+  hn_dtype type = any_type(t);
+  hn_id in[3] = {input_as(t, type, rank, d), indices(t, 2, e, least), scatter ? input_as(t, type, 1 + rank - depth, u) : HN_NONE};
+  hn_id n = node(t, in, scatter ? 3 : 2, 1);
+  if (scatter) hn_set_s(t->g, n, "reduction", reductions[reduction]);
+  return finish_any(t, n);
+}
+
+static bool make_one_hot(trial *t) {
+  int32_t rank = (int32_t)between(1, 3);
+  int64_t d[3], two = 2, depth = between(1, 12);
+  for (int32_t i = 0; i < rank; i++) d[i] = between(1, 9);
+  hn_id in[3] = {indices(t, rank, d, 12), ints(t, &depth, 1), either(t, 1, &two)}, n = node(t, in, 3, 1);
+  hn_set_i(t->g, n, "axis", between(-rank - 1, rank));
+  return finish_any(t, n);
+}
+
+static bool make_triangle(trial *t) {
+  int32_t rank = t->op == HN_EyeLike ? 2 : (int32_t)between(2, 4);
+  int64_t d[4], k = between(-4, 4);
+  for (int32_t i = 0; i < rank; i++) d[i] = between(1, 9);
+  hn_tensor *c;
+  if (hn_tensor_scalar_i(t->cx, HONE_DTYPE_I64, k, &c)) abort();
+  hn_id in[2] = {input_as(t, any_type(t), rank, d), t->op == HN_Trilu && chance(2) ? hn_graph_add_constant(t->g, NULL, c) : (hn_tensor_unref(c), HN_NONE)};
+  hn_id n = node(t, in, in[1] == HN_NONE ? 1 : 2, 1);
+  if (t->op == HN_Trilu) hn_set_i(t->g, n, "upper", chance(2));
+  else hn_set_i(t->g, n, "k", k);
+  return finish_any(t, n);
+}
+
+static bool make_reverse(trial *t) {
+  int32_t rank = (int32_t)between(2, 4);
+  int64_t d[4], lengths[9];
+  for (int32_t i = 0; i < rank; i++) d[i] = between(1, 9);
+  bool batch = chance(2);
+  for (int64_t i = 0; i < d[batch]; i++) lengths[i] = between(1, d[!batch]);
+  hn_id in[2] = {input_as(t, any_type(t), rank, d), ints(t, lengths, (size_t)d[batch])}, n = node(t, in, 2, 1);
+  hn_set_i(t->g, n, "batch_axis", batch);
+  hn_set_i(t->g, n, "time_axis", !batch);
+  return finish_any(t, n);
+}
+
+static bool make_cumulative(trial *t) {
+  int32_t rank = (int32_t)between(1, 4);
+  int64_t d[4];
+  for (int32_t i = 0; i < rank; i++) d[i] = t->op == HN_CumSum && !t->half && chance(5) ? between(30, 100) : between(1, 7);
+  int64_t axis = between(-rank, rank - 1);
+  hn_dtype type = !t->half && chance(3) ? any_int() : HONE_DTYPE_F32;
+  hn_id in[2] = {type == HONE_DTYPE_F32 ? input(t, rank, d) : input_as(t, type, rank, d), ints(t, &axis, 1)}, n = node(t, in, 2, 1);
+  hn_set_i(t->g, n, "exclusive", chance(2));
+  hn_set_i(t->g, n, "reverse", chance(2));
+  return finish_any(t, n);
+}
+
+/* ---- windows */
+
+static bool make_lp_pool(trial *t) {
+  int32_t spatial = (int32_t)between(1, 3);
+  int64_t x[5] = {between(1, 2), channels()}, kernel[3], stride[3];
+  for (int32_t i = 0; i < spatial; i++) x[2 + i] = between(5, 9), kernel[i] = between(1, 3), stride[i] = between(1, 2);
+  hn_id in = input(t, spatial + 2, x), n = node(t, &in, 1, 1);
+  hn_set_ints(t->g, n, "kernel_shape", kernel, (size_t)spatial);
+  hn_set_ints(t->g, n, "strides", stride, (size_t)spatial);
+  hn_set_i(t->g, n, "p", between(1, 3));
+  return with_epilogue(t, n);
+}
+
 static const struct {
   hn_op op;
   bool (*make)(trial *t);
@@ -271,6 +378,10 @@ static const struct {
     {HN_ReduceL1, make_any_reduce}, {HN_ReduceL2, make_any_reduce}, {HN_ReduceLogSum, make_any_reduce}, {HN_ReduceLogSumExp, make_any_reduce},
     {HN_ReduceSumSquare, make_any_reduce}, {HN_Hardmax, make_lanes}, {HN_LpNormalization, make_lanes}, {HN_GroupNormalization, make_group_norm},
     {HN_MeanVarianceNormalization, make_mean_variance}, {HN_BatchNormalization, make_batch_norm}, {HN_LRN, make_lrn},
+    {HN_GatherElements, make_elements}, {HN_ScatterElements, make_elements}, {HN_GatherND, make_tuples}, {HN_ScatterND, make_tuples},
+    {HN_OneHot, make_one_hot}, {HN_Trilu, make_triangle}, {HN_EyeLike, make_triangle}, {HN_ReverseSequence, make_reverse},
+    {HN_CumSum, make_cumulative}, {HN_CumProd, make_cumulative},
+    {HN_LpPool, make_lp_pool},
     {HN_Reshape, make_reshape}, {HN_Flatten, make_reshape}, {HN_Squeeze, make_reshape}, {HN_Unsqueeze, make_reshape},
 };
 

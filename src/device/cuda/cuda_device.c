@@ -122,6 +122,7 @@ static void cuda_close(hn_device *head) {
   for (uint32_t i = 0; i < d->n_events; i++)
     if (d->events[i]) cudaEventDestroy(d->events[i]);
   if (d->zero) cudaEventDestroy(d->zero);
+  cudaFreeHost((void *)d->fault);
   for (int l = 0; l < HN_LANE_KINDS; l++)
     if (d->stream[l]) cudaStreamDestroy(d->stream[l]);
   hn_free(d->events);
@@ -131,6 +132,8 @@ static void cuda_close(hn_device *head) {
 static hone_status open_streams(hn_cuda_device *d) {
   cudaError_t e = cudaSetDevice(d->ordinal);
   for (int l = 0; l < HN_LANE_KINDS && !e; l++) e = cudaStreamCreateWithFlags(&d->stream[l], cudaStreamNonBlocking);
+  if (!e) e = cudaHostAlloc((void **)&d->fault, sizeof *d->fault, cudaHostAllocMapped);
+  if (!e) *d->fault = NULL;
   if (!e) e = cudaEventCreate(&d->zero);
   if (!e) e = cudaEventRecord(d->zero, d->stream[HN_LANE_COMPUTE]);
   if (!e) e = cudaEventSynchronize(d->zero);
@@ -204,7 +207,10 @@ static hone_status cuda_await(hn_device *head, uint32_t number) {
   HN_TRY(still_there(d));
   HN_TRY(event_at(d, number, &event));
   cudaError_t e = cudaEventSynchronize(event);
-  return e ? hn_cuda_fail(d, e, "waiting for its work") : HONE_OK;
+  if (e) return hn_cuda_fail(d, e, "waiting for its work");
+  const hn_node *n = *(const hn_node *volatile *)d->fault;
+  *d->fault = NULL;
+  return n ? hn_fail(head->cx, HONE_BAD_GRAPH, "node '%s' (%s): an index is out of range", n->name, hn_op_name(n->op)) : HONE_OK;
 }
 
 static hone_status cuda_timestamp(hn_device *head, uint32_t number, double *seconds) {

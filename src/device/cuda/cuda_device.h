@@ -24,6 +24,7 @@ typedef struct hn_cuda_device {
   struct hn_pinned *pinned;   /* what host_alloc() gave */
   struct cudnnContext *dnn;   /* handles, NULL where the library is not there */
   struct cublasLtContext *blas;
+  const hn_node **fault;   /* memory of the host that kernels write to: the node that met an index out of range */
   char lost[192];          /* why it can no longer be used; "": it can */
 } hn_cuda_device;
 

@@ -147,6 +147,128 @@ typedef struct hn_gpu_channels { /* one operation with what belongs to the chann
 void hn_gpu_batch_norm_run(cudaStream_t s, const hn_gpu_channels *c);
 void hn_gpu_lrn_run(cudaStream_t s, const hn_gpu_channels *c);
 
+/* ---- picking and placing by index. Where an index is out of range nothing is read or written there, and `who` is left in
+   *fault, memory of the host. */
+typedef struct hn_gpu_fault {
+  unsigned long long *word, who;
+} hn_gpu_fault;
+
+/* Units are of `size` bytes. Gather: out (o, i, k) is in (o, at[i], k) of an axis of `limit`. */
+typedef struct hn_gpu_gather {
+  const void *in, *at;
+  void *out;
+  uint32_t n;
+  int32_t size, at_dtype, limit;
+  hn_gpu_div inner, count;
+  hn_gpu_fault fault;
+} hn_gpu_gather;
+void hn_gpu_gather_run(cudaStream_t s, const hn_gpu_gather *g);
+
+/* Elements along an axis: of GatherElements, ScatterElements. The walk is over the indices. */
+typedef struct hn_gpu_elements {
+  const void *from, *at; /* the data, or the updates */
+  void *to;
+  uint32_t n;
+  int32_t rank, axis, size, dtype, at_dtype, limit, reduction; /* reduction: an operator, or 0 */
+  bool scatter;
+  hn_gpu_div dim[HN_GPU_RANK];
+  uint32_t stride[HN_GPU_RANK]; /* of the data */
+  hn_gpu_fault fault;
+} hn_gpu_elements;
+void hn_gpu_elements_run(cudaStream_t s, const hn_gpu_elements *e);
+
+/* Runs of `run` units named by tuples of `depth` indices: of GatherND, ScatterND. */
+typedef struct hn_gpu_tuples {
+  const void *from, *at;
+  void *to;
+  uint32_t n;            /* units in all */
+  int32_t depth, size, dtype, at_dtype, reduction;
+  bool scatter;
+  hn_gpu_div run, each;  /* each: tuples of a batch */
+  int32_t dim[HN_GPU_RANK]; /* that a tuple's numbers count */
+  hn_gpu_fault fault;
+} hn_gpu_tuples;
+void hn_gpu_tuples_run(cudaStream_t s, const hn_gpu_tuples *t);
+
+typedef struct hn_gpu_fill { /* OneHot, Trilu, EyeLike, ReverseSequence */
+  const void *in, *values;
+  void *out;
+  uint32_t n;
+  int32_t op, size, dtype, at_dtype;
+  hn_gpu_div inner, middle; /* the last dimension (or what lies behind the axis), and the one before */
+  int64_t k;                /* diagonal; the depth of OneHot */
+  bool upper;
+  hn_gpu_div batch_stride, batch, time_stride, time;
+  hn_gpu_fault fault;
+} hn_gpu_fill;
+void hn_gpu_fill_run(cudaStream_t s, const hn_gpu_fill *f);
+
+/* ---- running sums and products along an axis */
+typedef struct hn_gpu_scan {
+  hn_gpu_groups g;
+  const void *in;
+  void *out;
+  int32_t dtype;
+  bool exclusive, reverse, product, ints;
+} hn_gpu_scan;
+void hn_gpu_scan_run(cudaStream_t s, const hn_gpu_scan *c);
+
+/* ---- windows over up to three spatial dimensions, in any unblocked layout */
+enum { HN_GPU_SPATIAL = 3 };
+typedef struct hn_gpu_image { /* elements between neighbours */
+  int32_t dim[HN_GPU_SPATIAL];
+  uint32_t step[HN_GPU_SPATIAL], image, channel;
+} hn_gpu_image;
+typedef struct hn_gpu_window {
+  hn_gpu_image in, out;
+  int32_t kernel[HN_GPU_SPATIAL], stride[HN_GPU_SPATIAL], dilation[HN_GPU_SPATIAL], pad_begin[HN_GPU_SPATIAL], pad_end[HN_GPU_SPATIAL], taps;
+  hn_gpu_div out_dim[HN_GPU_SPATIAL], channels; /* of the output, for walking over it */
+  bool last;                                    /* channels lie innermost in the output */
+} hn_gpu_window;
+
+typedef struct hn_gpu_pool {
+  hn_gpu_window w;
+  const void *in;
+  void *out;
+  int64_t *where;     /* places of the largest; NULL: not asked for */
+  uint32_t n;
+  int32_t kind, dtype; /* the operator */
+  bool count_pad, columns, vector;
+  float p;
+} hn_gpu_pool;
+void hn_gpu_pool_run(cudaStream_t s, const hn_gpu_pool *p);
+
+/* A tensor of floats, or of 8-bit integers that stand for reals: with one scale, or one for each `scales_by` elements. */
+typedef struct hn_gpu_real {
+  const void *p;
+  const float *scales; /* NULL: one */
+  float scale, zero;
+  int32_t dtype;
+  bool integer;
+} hn_gpu_real;
+
+typedef struct hn_gpu_conv {
+  hn_gpu_window w;
+  hn_gpu_real in, weights, bias, out; /* bias.p NULL: none; scales: one for each output channel */
+  uint32_t n, images, pixels, co, ci; /* elements of the output; channels of a group; pixels of an output plane */
+  uint32_t group;
+  hn_gpu_div per_group, taps_div, tap[HN_GPU_SPATIAL], pixels_div;
+  bool transposed, tiled;
+} hn_gpu_conv;
+void hn_gpu_conv_run(cudaStream_t s, const hn_gpu_conv *c);
+
+/* out = alpha * a b + beta * c, for batches with strides of their own. */
+typedef struct hn_gpu_product {
+  hn_gpu_real a, b, c, out; /* c.p NULL: none */
+  uint32_t m, n, k, batches;
+  uint32_t a_row, a_column, b_row, b_column, c_row, c_column;
+  int32_t batch_rank;
+  hn_gpu_div batch[HN_GPU_RANK];
+  uint32_t a_batch[HN_GPU_RANK], b_batch[HN_GPU_RANK];
+  float alpha, beta;
+} hn_gpu_product;
+void hn_gpu_product_run(cudaStream_t s, const hn_gpu_product *p);
+
 #ifdef __cplusplus
 }
 #endif

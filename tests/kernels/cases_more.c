@@ -364,6 +364,27 @@ static bool make_lp_pool(trial *t) {
   return with_epilogue(t, n);
 }
 
+/* ---- attention */
+
+static bool make_rotary(trial *t) {
+  bool flat = chance(2), positions = chance(2), interleaved = chance(2);
+  int64_t b = between(1, 3), s = between(1, 5), h = between(1, 3), half = between(1, 5), size = 2 * half + (chance(2) ? between(0, 3) : 0), rows = positions ? 7 : 0;
+  int64_t d4[4] = {b, h, s, size}, d3[3] = {b, s, h * size}, cache[3] = {b, s, half}, table[2] = {rows, half}, at[2] = {b, s};
+  hn_id in[4] = {flat ? input(t, 3, d3) : input(t, 4, d4), HN_NONE, HN_NONE, HN_NONE};
+  for (int i = 1; i < 3; i++) in[i] = positions ? constant(t, 2, table) : constant(t, 3, cache);
+  if (positions) {
+    hn_tensor *c;
+    if (hn_tensor_create(t->cx, HONE_DTYPE_I64, 2, at, &c)) abort();
+    for (int64_t i = 0; i < c->count; i++) ((int64_t *)c->data)[i] = between(0, rows - 1);
+    in[3] = hn_graph_add_constant(t->g, NULL, c);
+  }
+  hn_id n = node(t, in, positions ? 4 : 3, 1);
+  if (flat) hn_set_i(t->g, n, "num_heads", h);
+  if (size > 2 * half) hn_set_i(t->g, n, "rotary_embedding_dim", 2 * half);
+  hn_set_i(t->g, n, "interleaved", interleaved);
+  return with_epilogue(t, n);
+}
+
 static const struct {
   hn_op op;
   bool (*make)(trial *t);
@@ -382,6 +403,7 @@ static const struct {
     {HN_OneHot, make_one_hot}, {HN_Trilu, make_triangle}, {HN_EyeLike, make_triangle}, {HN_ReverseSequence, make_reverse},
     {HN_CumSum, make_cumulative}, {HN_CumProd, make_cumulative},
     {HN_LpPool, make_lp_pool},
+    {HN_RotaryEmbedding, make_rotary},
     {HN_Reshape, make_reshape}, {HN_Flatten, make_reshape}, {HN_Squeeze, make_reshape}, {HN_Unsqueeze, make_reshape},
 };
 

@@ -497,14 +497,19 @@ static bool make_recurrent(trial *t) {
 
 static bool make_attention(trial *t) {
   bool flat = chance(2);
-  int64_t b = between(1, 2), kv = between(1, 3), per = between(1, 2), h = kv * per, nq = chance(4) ? between(30, 140) : between(1, 9), nk = chance(4) ? between(200, 600) : between(1, 9), d = between(1, 9), dv = between(1, 9);
+  int64_t b = between(1, 2), kv = between(1, 3), per = between(1, 2), h = kv * per, nq = chance(4) ? between(30, 140) : between(1, 9), nk = chance(4) ? between(200, 600) : between(1, 9), d = chance(5) ? between(60, 256) : between(1, 9), dv = chance(5) ? between(60, 256) : between(1, 9);
+  if (d > 9 || dv > 9) nq = between(1, 20), nk = between(1, 40);
   int64_t q4[4] = {b, h, nq, d}, k4[4] = {b, kv, nk, d}, v4[4] = {b, kv, nk, dv};
   int64_t q3[3] = {b, nq, h * d}, k3[3] = {b, nk, kv * d}, v3[3] = {b, nk, kv * dv};
-  hn_id in[4] = {flat ? input(t, 3, q3) : input(t, 4, q4), flat ? input(t, 3, k3) : input(t, 4, k4), flat ? input(t, 3, v3) : input(t, 4, v4), HN_NONE};
+  hn_id in[6] = {flat ? input(t, 3, q3) : input(t, 4, q4), flat ? input(t, 3, k3) : input(t, 4, k4), flat ? input(t, 3, v3) : input(t, 4, v4), HN_NONE, HN_NONE, HN_NONE};
   int64_t m[4] = {chance(2) ? 1 : b, chance(2) ? 1 : h, nq, nk};
   bool mask = chance(2);
+  bool past = chance(5);
+  int64_t before = past ? between(1, 9) : 0, pk[4] = {b, kv, before, d}, pv[4] = {b, kv, before, dv};
+  m[3] += before;
   if (mask) in[3] = chance(3) ? bools(t, 4, m) : either(t, 4, m);
-  hn_id n = node(t, in, mask ? 4 : 3, 1);
+  if (past) in[4] = input(t, 4, pk), in[5] = input(t, 4, pv);
+  hn_id n = node(t, in, past ? 6 : mask ? 4 : 3, past && chance(2) ? 3 : 1);
   if (flat) {
     hn_set_i(t->g, n, "q_num_heads", h);
     hn_set_i(t->g, n, "kv_num_heads", kv);

@@ -34,6 +34,11 @@ bool hn_cuda_plan_copy(hn_gpu_copy *c, int32_t rank, const int64_t *dims, const 
 /* Runs it between two tensors; `from` and `to` are the offsets given above. */
 void hn_cuda_run_copy(const hn_exec *x, hn_gpu_copy c, const void *from, void *to);
 
+/* Where a kernel says that an index is out of range. */
+static inline hn_gpu_fault hn_cuda_fault(const hn_exec *x) {
+  return (hn_gpu_fault){.word = (unsigned long long *)(void *)hn_cuda_of(x->task)->fault, .who = (uintptr_t)x->task->node};
+}
+
 /* ---- groups (groups_cuda.c). `reduced` says which dimensions a group is made of; the others, in their order, number the
    groups. false: nothing to do, or too many dimensions. */
 bool hn_cuda_groups_of(hn_gpu_groups *g, int32_t rank, const int64_t *dims, const int64_t *stride, const bool *reduced);

@@ -269,6 +269,36 @@ typedef struct hn_gpu_product {
 } hn_gpu_product;
 void hn_gpu_product_run(cudaStream_t s, const hn_gpu_product *p);
 
+/* ---- attention in one pass over the keys */
+enum { HN_GPU_HEAD = 256 }; /* the largest size of a head */
+typedef struct hn_gpu_rows { /* (batch, head, row), elements next to one another */
+  const void *p;
+  uint32_t batch, head, row;
+} hn_gpu_rows;
+typedef struct hn_gpu_attention {
+  hn_gpu_rows q, k, v, out;
+  const void *mask;             /* NULL: none */
+  uint32_t mask_stride[4];
+  int32_t mask_dim[4];          /* batch, head, query, key; 1: broadcast */
+  uint32_t batches, heads, per; /* per: heads of the queries for one of the keys */
+  int32_t nq, nk, size, value_size, past, dtype, mask_dtype;
+  float scale, softcap;
+  bool causal;
+} hn_gpu_attention;
+void hn_gpu_attention_run(cudaStream_t s, const hn_gpu_attention *a);
+
+typedef struct hn_gpu_rotary {
+  const void *in, *cosine, *sine, *positions; /* positions: I64 or I32, NULL: none */
+  void *out;
+  uint32_t n;                  /* pairs, and elements that stay */
+  hn_gpu_div size, heads, sequence;
+  uint32_t stride_b, stride_s, stride_h, half, rows;
+  int32_t dtype, position_dtype;
+  bool interleaved;
+  hn_gpu_fault fault;
+} hn_gpu_rotary;
+void hn_gpu_rotary_run(cudaStream_t s, const hn_gpu_rotary *r);
+
 #ifdef __cplusplus
 }
 #endif

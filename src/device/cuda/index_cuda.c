@@ -15,9 +15,6 @@ static int64_t product(const int64_t *d, int32_t from, int32_t to) {
   for (int32_t i = from; i < to; i++) n *= d[i];
   return n;
 }
-static hn_gpu_fault fault_of(const hn_exec *x) {
-  return (hn_gpu_fault){.word = (unsigned long long *)(void *)hn_cuda_of(x->task)->fault, .who = (uintptr_t)x->task->node};
-}
 /* Bytes of a unit that runs of `bytes` can be moved in. */
 static int32_t unit_of(int64_t bytes, int32_t size) {
   int32_t unit = 16;
@@ -55,7 +52,7 @@ hone_status gather_cuda_run(hn_exec *x) {
   g.in = x->in[0].data;
   g.at = x->in[1].data;
   g.out = x->out[0].data;
-  g.fault = fault_of(x);
+  g.fault = hn_cuda_fault(x);
   hn_gpu_gather_run(hn_cuda_stream(x), &g);
   return hn_cuda_launched(x);
 }
@@ -159,7 +156,7 @@ hone_status pick_cuda_run(hn_exec *x) {
   p.e.from = p.u.from = scatter ? x->in[2].data : x->in[0].data;
   p.e.at = p.u.at = x->in[1].data;
   p.e.to = p.u.to = x->out[0].data;
-  p.e.fault = p.u.fault = fault_of(x);
+  p.e.fault = p.u.fault = hn_cuda_fault(x);
   if (by_element(x->task)) hn_gpu_elements_run(hn_cuda_stream(x), &p.e);
   else hn_gpu_tuples_run(hn_cuda_stream(x), &p.u);
   return hn_cuda_launched(x);
@@ -237,7 +234,7 @@ hone_status fill_cuda_run(hn_exec *x) {
   hn_gpu_fill f = state->f;
   f.in = x->in[0].data;
   f.out = x->out[0].data;
-  f.fault = fault_of(x);
+  f.fault = hn_cuda_fault(x);
   switch (x->task->node->op) {
     case HN_OneHot: f.values = x->in[2].data; break;
     case HN_EyeLike: f.values = state->one; break;

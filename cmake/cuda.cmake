@@ -12,6 +12,7 @@ if(HONE_CUDA)
     set(CMAKE_CUDA_STANDARD 17)
     enable_language(CUDA)
     set(HONE_CUDA_FOUND TRUE)
+    set(HONE_CUDA_INCLUDES ${CUDAToolkit_INCLUDE_DIRS} ${CUDNN_INCLUDE})
   endif()
 endif()
 

@@ -6,8 +6,9 @@
 #define HN_CUDA_LIBRARY "libhone-cuda.so"
 #define HN_CUDA_ENTRY "hone_cuda_device"
 /* workspace: MiB that a kernel may take for itself at most; tf32: 1: products of floats round to 10 bits of mantissa first;
-   check: 1: every step is waited for, so that an error names it. */
-#define HN_CUDA_SETTINGS "workspace=256,tf32=0,check=0"
+   check: 1: every step is waited for, so that an error names it;
+   graphs: 0: steps are given out one by one in every run. */
+#define HN_CUDA_SETTINGS "workspace=256,tf32=0,graphs=1,check=0"
 /* NULL where the shared object is of another build (hn_kernels_id) than the core. */
 typedef const hn_device_kind *hn_cuda_entry(const char *build);
 #endif

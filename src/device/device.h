@@ -10,6 +10,7 @@ typedef enum hn_lane_kind {
   HN_LANE_COMPUTE,
   HN_LANE_IN,  /* copies from the host */
   HN_LANE_OUT, /* copies to the host */
+  HN_LANE_SIDE, /* steps beside those of HN_LANE_COMPUTE, on devices that have it */
   HN_LANE_KINDS
 } hn_lane_kind;
 
@@ -23,6 +24,7 @@ typedef struct hn_setting { /* of "null:speed=100,latency=5" */
 typedef struct hn_device_kind {
   const char *name, *doc;
   const char *settings;  /* the keys it knows, with their defaults: "speed=1000,latency=10"; NULL: none */
+  bool side;             /* it has HN_LANE_SIDE */
   bool modelled;         /* steps and copies are done when they return, and their times are computed */
   /* The `index`-th of this kind on this machine, available or with the reason why not; false past the last. */
   bool (*describe)(uint32_t index, hone_device_info *info);
@@ -49,6 +51,15 @@ typedef struct hn_device_kind {
   hone_status (*wait)(hn_device *d, hn_lane_kind lane, uint32_t event);
   hone_status (*await)(hn_device *d, uint32_t event);
   hone_status (*timestamp)(hn_device *d, uint32_t event, double *seconds); /* of an event that is over */
+  /* steps that are given once and done many times: what is given to the lanes of steps between record() and keep() is not
+     done but kept, and done by each replay(), as a whole on HN_LANE_COMPUTE. keep() fails where something cannot be kept.
+     NULL: not possible. `wanted`: may it be done now? */
+  bool (*wanted)(const hn_device *d);
+  hone_status (*record)(hn_device *d);
+  hone_status (*keep)(hn_device *d, void **recording);
+  hone_status (*replay)(hn_device *d, void *recording);
+  void (*forget)(hn_device *d, void *recording); /* accepts NULL */
+  bool (*shrink)(hn_device *d); /* kernels planned from now on take less memory; false: they cannot. NULL: never */
   /* the times of a modelled device, and the guess that placement starts from on others */
   double (*step_seconds)(const hn_device *d, const hn_task *t, double flops, double bytes);
   double (*copy_seconds)(const hn_device *d, double bytes);

@@ -66,6 +66,8 @@ typedef struct hn_kernel {
   void (*destroy)(hn_task *t);             /* frees t->state */
   /* NULL, or makes some lines of an image, on the calling thread: see conv/strip.h */
   void (*lines)(const hn_task *t, const struct hn_strip *p, void *scratch);
+  uint32_t variants;    /* ways to do a node, as a library's algorithms, best first by what it knows; 0: one. plan() is asked
+                           for t->variant and says UNSUPPORTED if there are fewer */
 } hn_kernel;
 
 struct hn_task {
@@ -84,6 +86,7 @@ struct hn_task {
   uint32_t n_chain;      /* at most HN_MAX_CHAIN */
   struct hn_device *on;  /* of device.h: what it runs on; NULL: the CPU */
   struct hn_device *from; /* of a transfer: where the tensor lies; NULL: on the CPU */
+  uint32_t variant;      /* which of the kernel's ways to do it is meant */
   /* set by plan() */
   uint32_t fused;        /* leading steps of the node's epilogue that the kernel does itself; the rest is done after it */
   size_t scratch;        /* bytes of 64-byte aligned scratch during run() */

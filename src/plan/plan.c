@@ -316,7 +316,7 @@ hone_status hn_plan_create(hn_graph *g, const hn_plan_options *o, hn_plan **out)
     st = plan_graph(&b, order, n);
     if (g->store) hn_store_unlock(g->store);
   }
-  if (!st && b.n_devices > 1) st = hn_schedule_create(p, b.n_devices);
+  if (!st && b.n_devices > 1) st = hn_schedule_create(p, o->placement);
   else if (!st) st = hn_plan_memory(g->cx, p->blocks.p, p->blocks.n, &p->arena_bytes, &p->lower_bound);
   hn_free(order);
   hn_joins_free(&b.joins);

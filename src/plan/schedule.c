@@ -64,9 +64,21 @@ static bool conflict(const touched_list *a, const touched_list *b) {
   return false;
 }
 
-static uint8_t lane_of(const hn_planned *s) {
-  hn_lane_kind kind = !hn_is_transfer(s) ? HN_LANE_COMPUTE : s->task.on ? HN_LANE_IN : HN_LANE_OUT;
-  return (uint8_t)hn_lane_of(s->device, kind);
+/* Steps go to their device's lane of steps, or beside it if it has another one and they need nothing of what is last on the
+   first but of what is last on the other, or nothing of either. */
+static uint8_t lane_of(const hn_plan *p, const hn_schedule *c, const touched_list *lists, uint32_t step, const bool *side) {
+  const hn_planned *s = &p->steps.p[step];
+  if (hn_is_transfer(s)) return (uint8_t)hn_lane_of(s->device, s->task.on ? HN_LANE_IN : HN_LANE_OUT);
+  uint32_t lane = hn_lane_of(s->device, HN_LANE_COMPUTE), beside = hn_lane_of(s->device, HN_LANE_SIDE), last = HN_NONE, other = HN_NONE;
+  if (!s->device || !side[s->device] || s->once) return (uint8_t)lane;
+  for (uint32_t i = step; i-- > 0 && (last == HN_NONE || other == HN_NONE);) {
+    if (p->steps.p[i].once) continue;
+    if (c->lane[i] == lane && last == HN_NONE) last = i;
+    if (c->lane[i] == beside && other == HN_NONE) other = i;
+  }
+  if (last == HN_NONE || conflict(&lists[last], &lists[step])) return (uint8_t)lane;
+  if (other != HN_NONE && conflict(&lists[other], &lists[step])) return (uint8_t)beside;
+  return (uint8_t)(other == HN_NONE || other < last ? beside : lane); /* the one that was given work longer ago */
 }
 
 /* For every other lane, the last step before `step` that it must wait for. What is done once is over before anything goes on
@@ -81,7 +93,10 @@ static void find_waits(const hn_plan *p, hn_schedule *c, const touched_list *lis
   }
 }
 
-hone_status hn_schedule_create(hn_plan *p, uint32_t n_devices) {
+hone_status hn_schedule_create(hn_plan *p, const hn_placement *placement) {
+  uint32_t n_devices = placement->n;
+  bool side[HN_MAX_DEVICES] = {false};
+  for (uint32_t d = 1; d < n_devices; d++) side[d] = placement->devices[d]->kind->side;
   size_t n = p->steps.n;
   hone_context *cx = p->g->cx;
   hn_schedule *c = hn_arena_alloc(p->arena, sizeof *c);
@@ -95,9 +110,10 @@ hone_status hn_schedule_create(hn_plan *p, uint32_t n_devices) {
   for (uint8_t d = 0; d < n_devices && !st; d++) st = place_blocks(p, d, d ? &p->device_bytes[d] : &p->arena_bytes);
   if (!st) memset(c->waits, 0xff, n * c->n_lanes * sizeof *c->waits);
   for (size_t i = 0; i < n && !st; i++) {
-    c->lane[i] = lane_of(&p->steps.p[i]);
     if (!list_touched(p, &p->steps.p[i], &lists[i])) st = hn_nomem(cx);
-    else find_waits(p, c, lists, (uint32_t)i);
+    if (st) break;
+    c->lane[i] = lane_of(p, c, lists, (uint32_t)i, side);
+    find_waits(p, c, lists, (uint32_t)i);
   }
   for (size_t i = 0; lists && i < n; i++) hn_vec_free(&lists[i]);
   hn_free(lists);

@@ -17,6 +17,6 @@ typedef struct hn_schedule {
 
 /* Places the blocks of every device in its memory, and orders the lanes: a step waits for those before it that touch the
    same bytes, where one of the two writes. Lives in the plan's arena. */
-hone_status hn_schedule_create(hn_plan *p, uint32_t n_devices);
+hone_status hn_schedule_create(hn_plan *p, const hn_placement *placement);
 static inline bool hn_is_transfer(const hn_planned *s) { return s->task.kernel == &hn_transfer_kernel; }
 #endif

@@ -131,7 +131,7 @@ static hone_status widen_node(hn_graph *g, hn_id id, hn_id *known, size_t n_know
   return convert_inputs(g, id, HONE_DTYPE_BF16, HONE_DTYPE_F32, known, n_known);
 }
 
-hone_status hn_quant_widen(hn_graph *g, bool bf16) {
+hone_status hn_quant_widen(hn_graph *g, bool bf16, const bool *elsewhere) {
   size_t n_nodes = g->nodes.n, n_known = 0;
   hn_id *known = NULL;
   hone_status st = HONE_OK;
@@ -139,7 +139,7 @@ hone_status hn_quant_widen(hn_graph *g, bool bf16) {
     const hn_node *n = hn_node_at(g, id);
     bool half = false;
     for (uint32_t i = 0; i < n->n_in; i++) half = half || is_half(hn_dtype_of(g, n->in[i]));
-    if (n->dead || !half || works_as_it_is(g, n, bf16)) continue;
+    if (n->dead || !half || (elsewhere && elsewhere[id]) || works_as_it_is(g, n, bf16)) continue;
     if (known && n_known < g->values.n) { /* values made meanwhile are read by later nodes */
       hn_id *more = hn_realloc(known, g->values.n * sizeof *known);
       if (!more) st = hn_nomem(g->cx);

@@ -13,6 +13,7 @@
 #include "quant/absorb.h"
 #include "quant/short_floats.h"
 #include "run/eval.h"
+#include "run/replay.h"
 #include "run/sites.h"
 #include "run/timeline.h"
 
@@ -51,6 +52,7 @@ struct hn_program {
   hn_id *fallbacks;        /* nodes that a device does not run, as far as it was asked */
   uint32_t n_fallbacks;
   hn_timeline *timeline;   /* NULL: all on the CPU */
+  hn_replay *replay;       /* likewise */
   uint32_t first_lane;     /* of the recorder: the timeline's lanes */
   double modelled;         /* time of the last run where a device models it */
   dynamic *dynamics;
@@ -256,7 +258,7 @@ static hone_status specialize(hn_program *p, const hn_view *in) {
   if (p->options.reference) return HONE_OK;
   hone_status st = apply_shapes(g);
   if (!st && !p->options.keep_all) st = hn_quant_absorb(g, hn_eval_constant);
-  if (!st) st = hn_quant_widen(g, hn_isa_has_bf16());
+  if (!st && !p->options.place) st = hn_quant_widen(g, hn_isa_has_bf16(), NULL);
   return st ? st : hn_quant_open_constants(g, hn_eval_constant);
 }
 
@@ -278,6 +280,20 @@ static hone_status prepare_steps(hn_program *p) {
   return HONE_OK;
 }
 
+/* What the CPU runs computes in floats that it has kernels for; a device with kernels of its own takes them as they are. */
+static hone_status widen_on_host(hn_program *p) {
+  size_t n = p->g->nodes.n;
+  bool *elsewhere = p->options.reference ? NULL : hn_calloc(n, sizeof *elsewhere);
+  if (!elsewhere) return p->options.reference ? HONE_OK : hn_nomem(p->cx);
+  for (size_t i = 0; i < n; i++) {
+    const hn_device *d = p->placement.devices[p->placement.of_node[i]];
+    elsewhere[i] = d && d->kind->kernel_at;
+  }
+  hone_status st = hn_quant_widen(p->g, hn_isa_has_bf16(), elsewhere);
+  hn_free(elsewhere);
+  return st;
+}
+
 /* Where nodes go; what a device does not run stays on the CPU, and the plan is made anew without it. */
 static hone_status plan_placed(hn_program *p, const hn_place *place) {
   size_t n = p->g->nodes.n;
@@ -291,6 +307,7 @@ static hone_status plan_placed(hn_program *p, const hn_place *place) {
   p->placement.n_nodes = (uint32_t)n;
   p->placement.n = hn_place_devices(place, p->placement.devices);
   hn_place_nodes(place, p->g, of_node);
+  HN_TRY(widen_on_host(p));
   p->options.placement = &p->placement;
   for (;;) {
     HN_TRY(hn_plan_create(p->g, &p->options, &p->plan));
@@ -302,7 +319,74 @@ static hone_status plan_placed(hn_program *p, const hn_place *place) {
     hn_plan_destroy(p->plan);
     p->plan = NULL;
   }
-  return hn_timeline_create(p->plan, &p->placement, &p->timeline);
+  HN_TRY(hn_timeline_create(p->plan, &p->placement, &p->timeline));
+  return hn_replay_create(p->plan, &p->placement, &p->replay);
+}
+
+static void leave_plan(hn_program *p) {
+  for (uint32_t d = 1; d < p->placement.n; d++) {
+    if (p->memory[d]) p->placement.devices[d]->kind->release(p->placement.devices[d], p->memory[d]);
+    p->memory[d] = NULL;
+  }
+  hn_replay_destroy(p->replay);
+  hn_timeline_destroy(p->timeline);
+  hn_plan_destroy(p->plan);
+  hn_free((void *)(uintptr_t)p->placement.of_node);
+  hn_free(p->fallbacks);
+  p->replay = NULL;
+  p->timeline = NULL;
+  p->plan = NULL;
+  p->placement.of_node = NULL;
+  p->fallbacks = NULL;
+  p->n_fallbacks = 0;
+}
+
+/* The step at which most of a device's memory is in use. */
+static const hn_node *heaviest(const hn_program *p, uint32_t device, size_t *bytes) {
+  const hn_node *found = NULL;
+  *bytes = 0;
+  for (uint32_t i = 0; i < p->plan->steps.n; i++) {
+    size_t sum = 0;
+    const hn_planned *s = &p->plan->steps.p[i];
+    for (size_t k = 0; k < p->plan->blocks.n; k++) {
+      const hn_block *b = &p->plan->blocks.p[k];
+      if (b->device == device && b->first <= i && b->last >= i) sum += b->bytes;
+    }
+    if (s->device != device || !s->task.node || sum <= *bytes) continue;
+    *bytes = sum;
+    found = s->task.node;
+  }
+  return found;
+}
+
+static hone_status get_device_memory(hn_program *p) {
+  for (uint32_t d = 1; d < p->placement.n; d++) {
+    hn_device *device = p->placement.devices[d];
+    void *data = NULL;
+    hone_status st = device->kind->alloc(device, p->plan->device_bytes[d], &data);
+    size_t bytes;
+    const hn_node *n = st ? heaviest(p, d, &bytes) : NULL;
+    if (n) return hn_fail_within(p->cx, st, "layer '%s' (%s), at which %zu bytes are in use", n->name, hn_op_name(n->op), bytes);
+    HN_TRY(st);
+    p->memory[d] = data;
+  }
+  return HONE_OK;
+}
+
+/* On devices; where one has too little memory, again with kernels that take less of it. */
+static hone_status plan_on_devices(hn_program *p, const hn_place *place) {
+  for (;;) {
+    hone_status st = plan_placed(p, place);
+    if (!st) st = get_device_memory(p);
+    if (st != HONE_DEVICE) return st;
+    bool smaller = false;
+    for (uint32_t d = 1; d < p->placement.n; d++) {
+      const hn_device_kind *k = p->placement.devices[d]->kind;
+      if (k->shrink && k->shrink(p->placement.devices[d])) smaller = true;
+    }
+    if (!smaller) return st;
+    leave_plan(p);
+  }
 }
 
 static hone_status get_memory(hn_program *p) {
@@ -313,12 +397,6 @@ static hone_status get_memory(hn_program *p) {
   if (p->pinned_by) p->memory[HN_HOST] = pinned;
   else p->memory[HN_HOST] = hn_malloc_aligned(p->plan->arena_bytes);
   if (!p->memory[HN_HOST]) return hn_fail(p->cx, HONE_NOMEM, "out of memory: %zu bytes for activations", p->plan->arena_bytes);
-  for (uint32_t d = 1; d < p->placement.n; d++) {
-    hn_device *device = p->placement.devices[d];
-    void *data = NULL;
-    HN_TRY(device->kind->alloc(device, p->plan->device_bytes[d], &data));
-    p->memory[d] = data;
-  }
   p->dynamics = hn_calloc(p->plan->n_dynamic, sizeof *p->dynamics);
   p->steps = hn_calloc(p->plan->steps.n, sizeof *p->steps);
   if (!p->dynamics || !p->steps) return hn_nomem(p->cx);
@@ -362,12 +440,12 @@ hone_status hn_program_create(const hn_graph *g, const hn_view *inputs, const hn
   if (!p) return hn_nomem(g->cx);
   p->cx = g->cx;
   p->options = *o;
-  p->options.place = NULL; /* nested graphs stay on the CPU */
   p->g = hn_graph_clone(g);
   hone_status st = p->g ? specialize(p, inputs) : hn_nomem(g->cx);
+  p->options.place = NULL; /* nested graphs stay on the CPU */
   if (!st && !o->place) p->pool = choose_pool(p);
   use_threads(p);
-  if (!st) st = o->place ? plan_placed(p, o->place) : hn_plan_create(p->g, o, &p->plan);
+  if (!st) st = o->place ? plan_on_devices(p, o->place) : hn_plan_create(p->g, o, &p->plan);
   p->options.placement = NULL;
   if (!st) st = get_memory(p);
   if (!st) st = prepare_steps(p);
@@ -393,11 +471,7 @@ void hn_program_destroy(hn_program *p) {
   hn_free(p->steps);
   if (p->pinned_by) p->pinned_by->kind->host_release(p->pinned_by, p->memory[HN_HOST]);
   else hn_free_aligned(p->memory[HN_HOST]);
-  for (uint32_t d = 1; d < p->placement.n; d++) p->placement.devices[d]->kind->release(p->placement.devices[d], p->memory[d]);
-  hn_timeline_destroy(p->timeline);
-  hn_free((void *)(uintptr_t)p->placement.of_node);
-  hn_free(p->fallbacks);
-  hn_plan_destroy(p->plan);
+  leave_plan(p);
   hn_graph_destroy(p->g);
   hn_free(p);
 }
@@ -429,30 +503,72 @@ static hone_status run_step(prepared_step *s) {
   return HONE_OK;
 }
 
-/* A step of a plan over several devices: on its lane, with the time that its device says. */
+static size_t transfer_bytes(const prepared_step *s) {
+  size_t bytes = 0;
+  if (!hn_is_transfer(s->planned)) return 0;
+  if (!s->planned->task.in[0].dynamic) return hn_step_bytes(&s->planned->task) / 2; /* read once, written once */
+  return hn_dtype_bytes(s->exec.in[0].dtype, (uint64_t)s->exec.in[0].count, &bytes) ? bytes : 0;
+}
+
+/* A step of a plan over several devices, given to its lane. */
 static hone_status run_placed(hn_program *p, uint32_t i, bool recording) {
   prepared_step *s = &p->steps[i];
   hn_timeline *t = p->timeline;
-  size_t bytes = 0;
-  double begin = hn_now(), from, to;
+  double begin = hn_now();
+  bool here = recording && !hn_timeline_modelled(t) && !p->plan->schedule->lane[i];
   HN_TRY(hn_timeline_before(t, i));
-  if (recording) hn_profile_enter(p->recorder, p->first_site + i);
+  if (here) hn_profile_enter(p->recorder, p->first_site + i);
   hone_status st = run_step(s);
-  if (!st && hn_is_transfer(s->planned) && s->planned->task.in[0].dynamic)
-    hn_dtype_bytes(s->exec.in[0].dtype, (uint64_t)s->exec.in[0].count, &bytes);
-  else if (!st && hn_is_transfer(s->planned))
-    bytes = hn_step_bytes(&s->planned->task) / 2; /* read once, written once */
-  if (!st) st = hn_timeline_after(t, i, hn_now() - begin, (double)bytes);
-  hn_timeline_step(t, i, &from, &to);
-  s->seconds = to - from;
-  if (!recording) return st;
-  if (hn_is_transfer(s->planned)) p->recorder->sites.p[p->first_site + i].is.bytes = bytes;
-  if (!hn_timeline_modelled(t)) hn_profile_leave(p->recorder);
-  else {
-    double zero = hn_profile_modelled_begin(p->recorder);
-    hn_profile_leave_at(p->recorder, p->recorder->sites.p[p->first_site + i].lane, zero + from, zero + to);
+  if (here) hn_profile_leave(p->recorder);
+  return st ? st : hn_timeline_after(t, i, hn_now() - begin, (double)transfer_bytes(s));
+}
+
+static hone_status give_step(void *program, uint32_t i) { return run_step(&((hn_program *)program)->steps[i]); }
+
+/* When the run is over: what each step took by its device's clock or model. */
+static void note_times(hn_program *p, bool recording) {
+  const hn_timeline *t = p->timeline;
+  bool modelled = hn_timeline_modelled(t);
+  double from, to, zero = recording && modelled ? hn_profile_modelled_begin(p->recorder) : hn_timeline_begun(t);
+  for (uint32_t i = 0; i < p->plan->steps.n; i++) {
+    prepared_step *s = &p->steps[i];
+    if (!hn_timeline_step(t, i, &from, &to)) continue;
+    s->seconds = to - from;
+    if (!recording) continue;
+    hn_site *site = &p->recorder->sites.p[p->first_site + i];
+    if (hn_is_transfer(s->planned)) site->is.bytes = transfer_bytes(s);
+    if (!modelled && !p->plan->schedule->lane[i]) continue; /* noted when it ran */
+    hn_profile_enter(p->recorder, p->first_site + i);
+    hn_profile_leave_at(p->recorder, site->lane, zero + from, zero + to);
   }
-  return st;
+}
+
+/* An error that comes when work is waited for is some step's before. */
+static hone_status name_suspects(const hn_program *p, hone_status st) {
+  uint32_t from, to;
+  if (st != HONE_DEVICE || !hn_timeline_suspects(p->timeline, &from, &to)) return st;
+  const hn_node *a = p->plan->steps.p[from].task.node, *b = p->plan->steps.p[to].task.node;
+  const char *first = a ? a->name : "a change of layout", *last = b ? b->name : "a change of layout";
+  if (from == to) return hn_fail_within(p->cx, st, "layer '%s'", first);
+  return hn_fail_within(p->cx, st, "one of %u steps from layer '%s' to '%s'", to - from + 1, first, last);
+}
+
+static hone_status run_all_placed(hn_program *p) {
+  bool recording = hn_recording(p->recorder);
+  bool timed = recording || p->profile, whole = p->ran_once && !timed;
+  HN_TRY(hn_timeline_begin_run(p->timeline, timed));
+  for (uint32_t i = 0, n; i < p->plan->steps.n; i += n) {
+    n = 0;
+    if (p->steps[i].planned->once && p->ran_once) n = 1;
+    else if (whole) HN_TRY(hn_replay_from(p->replay, p->timeline, i, give_step, p, &n));
+    if (n) continue;
+    n = 1;
+    HN_TRY(run_placed(p, i, recording));
+  }
+  hone_status st = hn_timeline_end_run(p->timeline, &p->modelled);
+  if (st) return name_suspects(p, st);
+  if (timed) note_times(p, recording);
+  return HONE_OK;
 }
 
 static hone_status run_here(hn_program *p, uint32_t i, bool recording) {
@@ -467,12 +583,9 @@ static hone_status run_here(hn_program *p, uint32_t i, bool recording) {
 
 static hone_status run_steps(hn_program *p) {
   bool recording = hn_recording(p->recorder);
-  if (p->timeline) hn_timeline_begin_run(p->timeline);
-  for (uint32_t i = 0; i < p->plan->steps.n; i++) {
-    if (p->steps[i].planned->once && p->ran_once) continue;
-    HN_TRY(p->timeline ? run_placed(p, i, recording) : run_here(p, i, recording));
-  }
-  if (p->timeline) HN_TRY(hn_timeline_end_run(p->timeline, &p->modelled));
+  if (p->timeline) return run_all_placed(p);
+  for (uint32_t i = 0; i < p->plan->steps.n; i++)
+    if (!p->steps[i].planned->once || !p->ran_once) HN_TRY(run_here(p, i, recording));
   return HONE_OK;
 }
 

@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "device/cuda/blas.h"
 #include "device/cuda/cuda_memory.h"
+#include "device/cuda/dnn.h"
 
 static const hn_device_kind kind;
 
@@ -24,11 +26,11 @@ hone_status hn_cuda_fail(hn_cuda_device *d, cudaError_t e, const char *what) {
   cudaGetLastError(); /* what can be forgotten, is */
   if (is_lost(e) && !d->lost[0]) snprintf(d->lost, sizeof d->lost, "%s: %s", what, cudaGetErrorString(e));
   if (!is_lost(e)) return hn_fail(d->head.cx, HONE_DEVICE, "device '%s': %s: %s", d->head.name, what, cudaGetErrorString(e));
-  return hn_fail(d->head.cx, HONE_DEVICE, "device '%s' is lost: %s: %s; start the program again", d->head.name, what,
-                 cudaGetErrorString(e));
+  return hn_fail(d->head.cx, HONE_DEVICE, "device '%s' is lost: %s: %s; start the program again%s", d->head.name, what,
+                 cudaGetErrorString(e), d->check ? "" : " (with cuda:check=1 the error names the layer)");
 }
 
-static hone_status still_there(hn_cuda_device *d) {
+hone_status hn_cuda_there(hn_cuda_device *d) {
   if (!d->lost[0]) return HONE_OK;
   return hn_fail(d->head.cx, HONE_DEVICE, "device '%s' was lost before (%s): start the program again", d->head.name, d->lost);
 }
@@ -72,6 +74,15 @@ static int attribute(int ordinal, enum cudaDeviceAttr which) {
   return cudaDeviceGetAttribute(&v, which, ordinal) ? 0 : v;
 }
 
+/* What computes with it: the libraries' versions, or what is missing. */
+static void describe_libraries(char *text, size_t size) {
+  char dnn[64], blas[64];
+  hn_dnn_version(dnn, sizeof dnn);
+  hn_blas_version(blas, sizeof blas);
+  size_t n = strlen(text);
+  snprintf(text + n, size - n, ", %s, %s", dnn, blas);
+}
+
 /* Free memory is asked last: it is what fails where others have the device for themselves. */
 static void describe_one(int ordinal, hone_device_info *info) {
   struct cudaDeviceProp p;
@@ -88,6 +99,7 @@ static void describe_one(int ordinal, hone_device_info *info) {
   snprintf(info->description, sizeof info->description, "%.100s", p.name);
   snprintf(info->features, sizeof info->features, "compute capability %d.%d, %d multiprocessors, driver for CUDA %s, runtime %s",
            p.major, p.minor, p.multiProcessorCount, driver, runtime);
+  describe_libraries(info->features, sizeof info->features);
   cudaError_t e = cudaSuccess;
   if (attribute(ordinal, cudaDevAttrComputeMode) == cudaComputeModeProhibited)
     snprintf(info->reason, sizeof info->reason, "its compute mode is 'prohibited' (nvidia-smi -c 0 changes it)");
@@ -118,11 +130,15 @@ static bool cuda_describe(uint32_t index, hone_device_info *info) {
 static void cuda_close(hn_device *head) {
   hn_cuda_device *d = (hn_cuda_device *)head;
   cudaSetDevice(d->ordinal);
+  hn_dnn_close(d->dnn);
+  hn_blas_close(d->blas);
   hn_staging_destroy(d->staging);
   for (uint32_t i = 0; i < d->n_events; i++)
     if (d->events[i]) cudaEventDestroy(d->events[i]);
   if (d->zero) cudaEventDestroy(d->zero);
   cudaFreeHost((void *)d->fault);
+  if (d->fork) cudaEventDestroy(d->fork);
+  if (d->join) cudaEventDestroy(d->join);
   for (int l = 0; l < HN_LANE_KINDS; l++)
     if (d->stream[l]) cudaStreamDestroy(d->stream[l]);
   hn_free(d->events);
@@ -134,6 +150,8 @@ static hone_status open_streams(hn_cuda_device *d) {
   for (int l = 0; l < HN_LANE_KINDS && !e; l++) e = cudaStreamCreateWithFlags(&d->stream[l], cudaStreamNonBlocking);
   if (!e) e = cudaHostAlloc((void **)&d->fault, sizeof *d->fault, cudaHostAllocMapped);
   if (!e) *d->fault = NULL;
+  if (!e) e = cudaEventCreateWithFlags(&d->fork, cudaEventDisableTiming);
+  if (!e) e = cudaEventCreateWithFlags(&d->join, cudaEventDisableTiming);
   if (!e) e = cudaEventCreate(&d->zero);
   if (!e) e = cudaEventRecord(d->zero, d->stream[HN_LANE_COMPUTE]);
   if (!e) e = cudaEventSynchronize(d->zero);
@@ -146,7 +164,7 @@ static hone_status open_streams(hn_cuda_device *d) {
 
 static hone_status cuda_open(hone_context *cx, uint32_t index, const hn_setting *s, uint32_t n, hn_device **out) {
   hn_cuda_device *d = hn_calloc(1, sizeof *d);
-  double workspace, tf32, check;
+  double workspace, tf32, check, graphs;
   if (!d) return hn_nomem(cx);
   d->head = (hn_device){.kind = &kind, .cx = cx};
   d->ordinal = (int)index;
@@ -154,12 +172,20 @@ static hone_status cuda_open(hone_context *cx, uint32_t index, const hn_setting 
   hone_status st = hn_setting_number(cx, s, n, "workspace", 256, &workspace);
   if (!st) st = hn_setting_number(cx, s, n, "tf32", 0, &tf32);
   if (!st) st = hn_setting_number(cx, s, n, "check", 0, &check);
+  if (!st) st = hn_setting_number(cx, s, n, "graphs", 1, &graphs);
   if (!st && workspace > 1e6) st = hn_fail(cx, HONE_BAD_ARG, "device cuda: a workspace of %g MiB is more than any device has", workspace);
   if (!st) {
     d->workspace = (size_t)(workspace * (1 << 20));
     d->tf32 = tf32 > 0;
     d->check = check > 0;
+    d->graphs = graphs > 0 && !d->check;
     st = open_streams(d);
+  }
+  if (!st) {
+    hn_dnn_open(&d->dnn, d->no_dnn, sizeof d->no_dnn);
+    hn_blas_open(&d->blas, d->no_blas, sizeof d->no_blas);
+    if (!d->dnn) hn_log(cx, HONE_LOG_WARNING, "device '%s': %s: convolutions stay on the CPU", d->head.name, d->no_dnn);
+    if (!d->blas) hn_log(cx, HONE_LOG_WARNING, "device '%s': %s: matrix products stay on the CPU", d->head.name, d->no_blas);
   }
   if (st) cuda_close(&d->head);
   else *out = &d->head;
@@ -186,7 +212,7 @@ static hone_status event_at(hn_cuda_device *d, uint32_t number, cudaEvent_t *out
 static hone_status cuda_mark(hn_device *head, hn_lane_kind lane, uint32_t number) {
   hn_cuda_device *d = (hn_cuda_device *)head;
   cudaEvent_t event;
-  HN_TRY(still_there(d));
+  HN_TRY(hn_cuda_there(d));
   HN_TRY(event_at(d, number, &event));
   cudaError_t e = cudaEventRecord(event, d->stream[lane]);
   return e ? hn_cuda_fail(d, e, "recording an event") : HONE_OK;
@@ -195,7 +221,7 @@ static hone_status cuda_mark(hn_device *head, hn_lane_kind lane, uint32_t number
 static hone_status cuda_wait(hn_device *head, hn_lane_kind lane, uint32_t number) {
   hn_cuda_device *d = (hn_cuda_device *)head;
   cudaEvent_t event;
-  HN_TRY(still_there(d));
+  HN_TRY(hn_cuda_there(d));
   HN_TRY(event_at(d, number, &event));
   cudaError_t e = cudaStreamWaitEvent(d->stream[lane], event, 0);
   return e ? hn_cuda_fail(d, e, "waiting for an event") : HONE_OK;
@@ -204,7 +230,7 @@ static hone_status cuda_wait(hn_device *head, hn_lane_kind lane, uint32_t number
 static hone_status cuda_await(hn_device *head, uint32_t number) {
   hn_cuda_device *d = (hn_cuda_device *)head;
   cudaEvent_t event;
-  HN_TRY(still_there(d));
+  HN_TRY(hn_cuda_there(d));
   HN_TRY(event_at(d, number, &event));
   cudaError_t e = cudaEventSynchronize(event);
   if (e) return hn_cuda_fail(d, e, "waiting for its work");
@@ -222,6 +248,55 @@ static hone_status cuda_timestamp(hn_device *head, uint32_t number, double *seco
   if (e) return hn_cuda_fail(d, e, "reading a time");
   *seconds = (double)ms * 1e-3;
   return HONE_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------ replay */
+
+static bool cuda_wanted(const hn_device *head) { return ((const hn_cuda_device *)head)->graphs; }
+
+/* The lanes of steps become one recording: the side lane forks off the other one, and joins it in the end. */
+static hone_status cuda_record(hn_device *head) {
+  hn_cuda_device *d = (hn_cuda_device *)head;
+  HN_TRY(hn_cuda_there(d));
+  cudaError_t e = cudaStreamBeginCapture(d->stream[HN_LANE_COMPUTE], cudaStreamCaptureModeThreadLocal);
+  if (!e) e = cudaEventRecord(d->fork, d->stream[HN_LANE_COMPUTE]);
+  if (!e) e = cudaStreamWaitEvent(d->stream[HN_LANE_SIDE], d->fork, 0);
+  return e ? hn_cuda_fail(d, e, "recording steps") : HONE_OK;
+}
+
+static hone_status cuda_keep(hn_device *head, void **recording) {
+  hn_cuda_device *d = (hn_cuda_device *)head;
+  cudaGraph_t graph = NULL;
+  cudaGraphExec_t exec = NULL;
+  cudaError_t e = cudaEventRecord(d->join, d->stream[HN_LANE_SIDE]);
+  if (!e) e = cudaStreamWaitEvent(d->stream[HN_LANE_COMPUTE], d->join, 0);
+  cudaError_t ended = cudaStreamEndCapture(d->stream[HN_LANE_COMPUTE], &graph);
+  if (!e) e = ended;
+  if (!e) e = cudaGraphInstantiate(&exec, graph, 0);
+  if (graph) cudaGraphDestroy(graph);
+  if (e) return hn_cuda_fail(d, e, "recording steps");
+  *recording = exec;
+  return HONE_OK;
+}
+
+static hone_status cuda_replay(hn_device *head, void *recording) {
+  hn_cuda_device *d = (hn_cuda_device *)head;
+  HN_TRY(hn_cuda_there(d));
+  cudaError_t e = cudaGraphLaunch(recording, d->stream[HN_LANE_COMPUTE]);
+  return e ? hn_cuda_fail(d, e, "replaying steps") : HONE_OK;
+}
+
+static void cuda_forget(hn_device *head, void *recording) {
+  (void)head;
+  if (recording && cudaGraphExecDestroy(recording)) cudaGetLastError();
+}
+
+/* The workspace is halved, until it is not worth it. */
+static bool cuda_shrink(hn_device *head) {
+  hn_cuda_device *d = (hn_cuda_device *)head;
+  if (!d->workspace) return false;
+  d->workspace = d->workspace > (size_t)1 << 20 ? d->workspace / 2 : 0;
+  return true;
 }
 
 /* Nested graphs are the CPU's. */
@@ -242,7 +317,8 @@ static const hn_device_kind kind = {
     .host_alloc = hn_cuda_host_alloc, .host_release = hn_cuda_host_release,
     .kernel_at = hn_cuda_kernel_at, .reorder = &hn_cuda_reorder_kernel, .takes_epilogue = hn_cuda_takes_epilogue,
     .epilogue = hn_cuda_epilogue, .supports = cuda_supports, .mark = cuda_mark, .wait = cuda_wait, .await = cuda_await,
-    .timestamp = cuda_timestamp, .copy_seconds = cuda_copy_seconds};
+    .timestamp = cuda_timestamp, .side = true, .wanted = cuda_wanted, .record = cuda_record, .keep = cuda_keep,
+    .replay = cuda_replay, .forget = cuda_forget, .shrink = cuda_shrink, .copy_seconds = cuda_copy_seconds};
 
 __attribute__((visibility("default"))) hn_cuda_entry hone_cuda_device;
 const hn_device_kind *hone_cuda_device(const char *build) { return strcmp(build, hn_kernels_id) == 0 ? &kind : NULL; }

@@ -6,13 +6,17 @@
   hone_status name##_plan(hn_task *t);    \
   hone_status name##_run(hn_exec *x);     \
   void name##_destroy(hn_task *t);
+#define CUDA_VARIANTS(op, name, priority, variants) CUDA_KERNEL(op, name, priority)
 #include "device/cuda/kernels.def"
 #undef CUDA_KERNEL
+#undef CUDA_VARIANTS
 
 static const hn_kernel kernels[] = {
-#define CUDA_KERNEL(o, n, p) {#n, HN_##o, p, n##_supports, n##_plan, n##_run, n##_destroy, NULL},
+#define CUDA_KERNEL(o, n, p) {#n, HN_##o, p, n##_supports, n##_plan, n##_run, n##_destroy, NULL, 0},
+#define CUDA_VARIANTS(o, n, p, v) {#n, HN_##o, p, n##_supports, n##_plan, n##_run, n##_destroy, NULL, v},
 #include "device/cuda/kernels.def"
 #undef CUDA_KERNEL
+#undef CUDA_VARIANTS
     {.name = NULL},
 };
 

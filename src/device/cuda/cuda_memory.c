@@ -115,6 +115,7 @@ hone_status hn_cuda_copy(hn_device *head, hn_lane_kind lane, void *to, const voi
   hn_cuda_device *d = (hn_cuda_device *)head;
   char what[64];
   cudaError_t e = cudaSuccess;
+  HN_TRY(hn_cuda_there(d));
   if (lane == HN_LANE_OUT) e = cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, d->stream[lane]);
   else if (!is_pageable(d, from)) e = cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, d->stream[lane]);
   else
@@ -128,7 +129,8 @@ hone_status hn_cuda_copy(hn_device *head, hn_lane_kind lane, void *to, const voi
 hone_status hn_cuda_keep(hn_task *t, const void *data, size_t bytes, void **out) {
   hn_cuda_device *d = hn_cuda_of(t);
   void *p = NULL;
-  HN_TRY(hn_cuda_alloc(&d->head, bytes, &p));
+  hone_status st = hn_cuda_alloc(&d->head, bytes, &p);
+  if (st) return t->node ? hn_fail_within(t->cx, st, "node '%s' (%s)", t->node->name, hn_op_name(t->node->op)) : st;
   cudaError_t e = data ? cudaMemcpy(p, data, bytes, cudaMemcpyHostToDevice) : cudaSuccess;
   if (e) {
     hn_cuda_release(&d->head, p);

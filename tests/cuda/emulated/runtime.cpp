@@ -183,8 +183,18 @@ void drain_all() {
 
 cudaError_t lost() { return dev().sticky; }
 
-cudaError_t enqueue(cudaStream_t st, work w) {
+/* Work is counted when it is done: the piece with which the device is lost shows when somebody waits for it. */
+work counted(work w) {
+  return [w]() {
+    device_state &d = dev();
+    if (d.lost_after >= 0 && d.launches++ >= d.lost_after) d.sticky = cudaErrorIllegalAddress;
+    if (!d.sticky) w();
+  };
+}
+
+cudaError_t enqueue(cudaStream_t st, work w, bool mark = false) {
   hn_emulated_stream *s = stream_of(st);
+  if (!mark) w = counted(w);
   if (s->capture) s->capture->nodes.push_back(std::move(w));
   else s->queue.push_back({std::move(w), nullptr});
   return cudaSuccess;
@@ -210,7 +220,6 @@ cudaError_t hn_emulated_launch(const char *name, dim3 grid, dim3 block, size_t s
   device_state &d = dev();
   guard g(d.lock);
   if (lost()) return result(lost());
-  if (d.lost_after >= 0 && d.launches++ >= d.lost_after) return result(d.sticky = cudaErrorLaunchFailure);
   size_t threads = size_t(block.x) * block.y * block.z;
   if (!known(s)) return result(cudaErrorInvalidResourceHandle);
   if (!threads || threads > 1024 || block.z > 64 || !grid.x || !grid.y || !grid.z || grid.x > 0x7fffffffu || grid.y > 65535 || grid.z > 65535)
@@ -229,12 +238,15 @@ cudaError_t hn_emulated_enqueue(cudaStream_t s, void (*fn)(const void *), const 
 /* ---- the device */
 cudaError_t cudaGetDeviceCount(int *count) {
   const char *v = getenv("HONE_EMULATED_DEVICES");
+  int driver;
   *count = v ? atoi(v) : 1;
-  return result(*count ? cudaSuccess : cudaErrorNoDevice);
+  cudaDriverGetVersion(&driver);
+  return result(driver < CUDART_VERSION ? cudaErrorInsufficientDriver : *count ? cudaSuccess : cudaErrorNoDevice);
 }
 cudaError_t cudaSetDevice(int device) {
   int n;
   cudaGetDeviceCount(&n);
+  if (getenv("HONE_EMULATED_BUSY")) return result(cudaErrorDevicesUnavailable);
   return result(device >= 0 && device < n ? cudaSuccess : cudaErrorInvalidDevice);
 }
 cudaError_t cudaGetDevice(int *device) { return *device = 0, cudaSuccess; }
@@ -308,6 +320,7 @@ static const struct {
               {cudaErrorInvalidDevice, "cudaErrorInvalidDevice", "invalid device ordinal"},
               {cudaErrorInvalidResourceHandle, "cudaErrorInvalidResourceHandle", "invalid resource handle"},
               {cudaErrorNotReady, "cudaErrorNotReady", "device not ready"},
+              {cudaErrorIllegalAddress, "cudaErrorIllegalAddress", "an illegal memory access was encountered"},
               {cudaErrorLaunchFailure, "cudaErrorLaunchFailure", "unspecified launch failure"},
               {cudaErrorNotSupported, "cudaErrorNotSupported", "operation not supported"}};
 const char *cudaGetErrorString(cudaError_t e) {
@@ -486,7 +499,7 @@ cudaError_t cudaEventRecord(cudaEvent_t e, cudaStream_t st) {
   return result(enqueue(st, [=]() {
     state->time = now_seconds();
     state->done = true;
-  }));
+  }, true));
 }
 cudaError_t cudaStreamWaitEvent(cudaStream_t st, cudaEvent_t e, unsigned) {
   guard g(dev().lock);
@@ -550,7 +563,7 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t *x, cudaGraph_t g, unsigned lon
 cudaError_t cudaGraphLaunch(cudaGraphExec_t x, cudaStream_t s) {
   guard g(dev().lock);
   if (lost()) return result(lost());
-  for (const work &w : x->nodes) enqueue(s, w);
+  for (const work &w : x->nodes) enqueue(s, w, true); /* counted when they were captured */
   return cudaSuccess;
 }
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t x) { return delete x, cudaSuccess; }

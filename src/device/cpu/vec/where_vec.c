@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "device/cpu/cpu.h"
-#include "device/cpu/nd.h"
+#include "device/nd.h"
 #include "device/cpu/vec/float_runs.h"
 
 enum { GRAIN = 16384 };

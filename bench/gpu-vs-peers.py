@@ -57,7 +57,7 @@ class Bert(torch.nn.Module):
 
 
 def cases():
-    """name, module, input, GFLOP of one item (two a multiply-accumulate)"""
+    """name, module, input"""
     image = lambda n, size: torch.randn(n, 3, size, size)
     for batch in (1, 8, 64):
         yield f"resnet50 batch {batch}", torchvision.models.resnet50(weights=None), image(batch, 224)
@@ -113,8 +113,7 @@ def onnxruntime(path, x, work):
 
 def hone_ms(o, engine):
     r = json.loads(hone(o, "bench", engine, "--device=cuda", f"--runs={o.runs}", "--json"))
-    first = r["models"][0] if "models" in r else r
-    return first["median_ms"], first.get("macs")
+    return r["models"][0]["latency_ms"]["median"]
 
 
 def bench(o, name, module, x):
@@ -123,7 +122,8 @@ def bench(o, name, module, x):
     export(module, x, path)
     with tempfile.TemporaryDirectory() as work:
         engine = os.path.join(work, "m.hone")
-        hone(o, "optimize", path, "--precision=f16", "--no-tune", "-o", engine) if o.no_tune else hone(o, "optimize", path, "--precision=f16", "-o", engine)
+        hone(o, "optimize", path, "--precision=f16", "--tune=off", "-o", engine)
+        macs = json.loads(hone(o, "show", engine, "--json"))["stats"]["macs"] * x.shape[0]
         peers, why = {}, []
         half, xh, peers["eager"] = eager(module, x)
         for title, make in (("compile", lambda: compiled(half, xh)), ("ort", lambda: onnxruntime(path, x, work))):
@@ -137,10 +137,8 @@ def bench(o, name, module, x):
             for _ in range(10):
                 run()
         rounds = {k: [] for k in ["hone", *peers]}
-        macs = None
         for _ in range(o.rounds):
-            ms, macs = hone_ms(o, engine)
-            rounds["hone"].append(ms)
+            rounds["hone"].append(hone_ms(o, engine))
             for k, run in peers.items():
                 rounds[k].append(median_ms(run, o.runs))
         ms = {k: statistics.median(v) for k, v in rounds.items()}
@@ -182,7 +180,6 @@ def main():
     p.add_argument("--runs", type=int, default=50)
     p.add_argument("--rounds", type=int, default=3)
     p.add_argument("--peak", type=float, default=0, metavar="TFLOPS")
-    p.add_argument("--no-tune", action="store_true")
     p.add_argument("folder", nargs="?", default="gpu-models")
     o = p.parse_args()
     os.makedirs(o.folder, exist_ok=True)

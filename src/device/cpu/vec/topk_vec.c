@@ -4,7 +4,7 @@
 
 #include "base/parallel.h"
 #include "device/cpu/cpu.h"
-#include "device/cpu/nd.h"
+#include "device/nd.h"
 #include "op/infer.h"
 
 typedef struct lanes {

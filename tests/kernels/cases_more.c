@@ -385,6 +385,83 @@ static bool make_rotary(trial *t) {
   return with_epilogue(t, n);
 }
 
+/* ---- sampling and order */
+
+static bool make_grid(trial *t) {
+  static const char *const modes[] = {"nearest", "linear", "cubic"}, *const pads[] = {"zeros", "border", "reflection"};
+  int32_t spatial = (int32_t)between(1, 3);
+  int64_t d[5] = {between(1, 2), between(1, 5)}, g[5] = {d[0]};
+  for (int32_t i = 0; i < spatial; i++) d[2 + i] = between(1, 7), g[1 + i] = between(1, 5);
+  g[1 + spatial] = spatial;
+  hn_id in[2] = {input(t, spatial + 2, d), input(t, spatial + 2, g)}, n = node(t, in, 2, 1);
+  hn_set_s(t->g, n, "mode", modes[t->half ? 1 : between(0, 2)]);
+  hn_set_s(t->g, n, "padding_mode", pads[between(0, 2)]);
+  hn_set_i(t->g, n, "align_corners", chance(2));
+  return with_epilogue(t, n);
+}
+
+static bool make_regions(trial *t) {
+  bool whole = t->op == HN_MaxRoiPool;
+  int64_t d[4] = {between(1, 2), between(1, 5), between(3, 9), between(3, 9)}, k = between(1, 5), r[2] = {k, whole ? 5 : 4}, images[5], pooled[2] = {between(1, 4), between(1, 4)};
+  hn_tensor *c;
+  if (hn_tensor_create(t->cx, t->half ? t->half : HONE_DTYPE_F32, 2, r, &c)) abort();
+  for (int64_t i = 0; i < k; i++) {
+    double x = (double)between(0, 16) / 4, y = (double)between(0, 16) / 4;
+    double v[5] = {(double)(images[i] = between(0, d[0] - 1)), x, y, x + (double)between(1, 20) / 4, y + (double)between(1, 20) / 4};
+    for (int e = whole ? 0 : 1; e < 5; e++) hn_store_f64(c->dtype, c->data, (size_t)(i * r[1] + e - !whole), v[e]);
+  }
+  hn_id in[3] = {input(t, 4, d), hn_graph_add_constant(t->g, NULL, c), whole ? HN_NONE : ints(t, images, (size_t)k)}, n = node(t, in, whole ? 2 : 3, 1);
+  hn_set_f(t->g, n, "spatial_scale", chance(2) ? 1 : 0.5);
+  if (whole) hn_set_ints(t->g, n, "pooled_shape", pooled, 2);
+  else {
+    hn_set_i(t->g, n, "output_height", pooled[0]);
+    hn_set_i(t->g, n, "output_width", pooled[1]);
+    hn_set_i(t->g, n, "sampling_ratio", between(0, 3));
+    hn_set_s(t->g, n, "mode", chance(2) ? "avg" : "max");
+    hn_set_s(t->g, n, "coordinate_transformation_mode", chance(2) ? "half_pixel" : "output_half_pixel");
+  }
+  return with_epilogue(t, n);
+}
+
+static bool make_top(trial *t) {
+  int32_t rank = (int32_t)between(1, 3), axis = (int32_t)between(0, rank - 1);
+  int64_t d[3];
+  bool longer = chance(8);
+  for (int32_t i = 0; i < rank; i++) d[i] = longer ? between(1, 2) : between(1, 40);
+  if (longer) d[axis] = between(2100, 9000);
+  int64_t k = longer ? between(1, 1024) : between(1, d[axis]);
+  t->odd_values = chance(3);
+  hn_id in[2] = {input_as(t, chance(3) ? (hn_dtype)pick((const int64_t[]){HONE_DTYPE_I32, HONE_DTYPE_U8, HONE_DTYPE_I8, HONE_DTYPE_I16}, 4) : t->half ? t->half : HONE_DTYPE_F32, rank, d), ints(t, &k, 1)};
+  hn_id n = node(t, in, 2, 2);
+  hn_set_i(t->g, n, "axis", chance(2) ? axis : axis - rank);
+  hn_set_i(t->g, n, "largest", chance(2));
+  return finish_any(t, n);
+}
+
+/* Scales of all kinds, 8 and 16 bits. */
+static bool make_quantization(trial *t) {
+  static const int64_t types[] = {HONE_DTYPE_U8, HONE_DTYPE_I8, HONE_DTYPE_U16, HONE_DTYPE_I16};
+  int32_t rank = (int32_t)between(1, 4), axis = (int32_t)between(0, rank - 1);
+  int64_t d[4], s[4], block = between(1, 5);
+  hn_dtype type = (hn_dtype)pick(types, 4);
+  for (int32_t i = 0; i < rank; i++) d[i] = s[i] = between(1, 9);
+  int kind = (int)between(0, 2); /* one scale, one for each index of the axis, or for each block */
+  s[axis] = (d[axis] + block - 1) / block;
+  hn_tensor *scale, *zero;
+  if (hn_tensor_create(t->cx, HONE_DTYPE_F32, kind == 0 ? 0 : kind == 1 ? 1 : rank, kind == 1 ? &d[axis] : s, &scale)) abort();
+  if (hn_tensor_create(t->cx, type, scale->rank, scale->dims, &zero)) abort();
+  for (int64_t i = 0; i < scale->count; i++) {
+    ((float *)scale->data)[i] = (float)between(1, 60) / 64;
+    hn_store_i64(type, zero->data, (size_t)i, between(0, 20));
+  }
+  hn_id x = t->op == HN_QuantizeLinear ? input(t, rank, d) : input_as(t, type, rank, d);
+  t->odd_values = t->op == HN_QuantizeLinear && chance(3);
+  hn_id in[3] = {x, hn_graph_add_constant(t->g, NULL, scale), hn_graph_add_constant(t->g, NULL, zero)}, n = node(t, in, 3, 1);
+  if (kind) hn_set_i(t->g, n, "axis", axis);
+  if (kind == 2) hn_set_i(t->g, n, "block_size", block);
+  return finish_any(t, n);
+}
+
 static const struct {
   hn_op op;
   bool (*make)(trial *t);
@@ -404,10 +481,15 @@ static const struct {
     {HN_CumSum, make_cumulative}, {HN_CumProd, make_cumulative},
     {HN_LpPool, make_lp_pool},
     {HN_RotaryEmbedding, make_rotary},
+    {HN_GridSample, make_grid}, {HN_RoiAlign, make_regions}, {HN_MaxRoiPool, make_regions}, {HN_TopK, make_top},
     {HN_Reshape, make_reshape}, {HN_Flatten, make_reshape}, {HN_Squeeze, make_reshape}, {HN_Unsqueeze, make_reshape},
 };
 
 bool generate_more(trial *t, bool *made) {
+  if (t->scales) {
+    *made = make_quantization(t);
+    return true;
+  }
   for (size_t i = 0; i < sizeof makers / sizeof *makers; i++)
     if (makers[i].op == t->op) {
       *made = makers[i].make(t);

@@ -409,6 +409,57 @@ static bool make_softmax(trial *t) {
   return with_epilogue(t, n);
 }
 
+static bool make_tile(trial *t) {
+  int32_t rank = (int32_t)between(1, 4);
+  int64_t repeats[4], d[4];
+  for (int32_t i = 0; i < rank; i++) repeats[i] = between(1, 3), d[i] = between(1, 9);
+  hn_id in[2] = {input(t, rank, d), ints(t, repeats, (size_t)rank)};
+  return with_epilogue(t, node(t, in, 2, 1));
+}
+
+static bool make_pad(trial *t) {
+  int32_t rank = (int32_t)between(1, 4), n = (int32_t)between(1, rank);
+  int64_t d[4], axes[4], pads[8];
+  for (int32_t i = 0; i < rank; i++) d[i] = between(3, 9), axes[i] = i;
+  bool some = n < rank;
+  for (int32_t i = 0; i < n && some; i++) axes[i] = chance(2) ? rank - 1 - i : -1 - i;
+  for (int32_t i = 0; i < 2 * n; i++) pads[i] = between(-1, 3);
+  hn_id in[4] = {input(t, rank, d), ints(t, pads, 2 * (size_t)n), chance(2) ? constant(t, 0, NULL) : HN_NONE, HN_NONE};
+  if (some) in[3] = ints(t, axes, (size_t)n);
+  return with_epilogue(t, node(t, in, some ? 4 : in[2] == HN_NONE ? 2 : 3, 1));
+}
+
+static bool make_blocks(trial *t) {
+  int64_t b = between(1, 3), c = between(1, 9), h = between(1, 6), w = between(1, 6);
+  bool deep = t->op == HN_DepthToSpace;
+  hn_id in = input(t, 4, deep ? (int64_t[]){between(1, 2), c * b * b, h, w} : (int64_t[]){between(1, 2), c, h * b, w * b}), n = node(t, &in, 1, 1);
+  hn_set_i(t->g, n, "blocksize", b);
+  if (deep && chance(2)) hn_set_s(t->g, n, "mode", "CRD");
+  return with_epilogue(t, n);
+}
+
+static bool make_where(trial *t) {
+  int32_t rank = (int32_t)between(1, 4);
+  int64_t d[3][4];
+  for (int32_t i = 0; i < rank; i++) {
+    int64_t whole = between(1, 40) / (i + 1) + 1;
+    for (int k = 0; k < 3; k++) d[k][i] = chance(3) ? 1 : whole;
+  }
+  t->odd_values = chance(2);
+  hn_id in[3] = {bools(t, rank, d[0]), either(t, chance(4) ? 0 : rank, d[1]), input(t, rank, d[2])};
+  return with_epilogue(t, node(t, in, 3, 1));
+}
+
+static bool make_lrn(trial *t) {
+  int64_t d[5] = {between(1, 2), chance(3) ? between(255, 300) : channels(), between(1, 5), between(1, 5), between(1, 3)};
+  hn_id in = input(t, (int32_t)between(3, 5), d), n = node(t, &in, 1, 1);
+  static const double powers[] = {0.75, 0.5, 1, 0.6};
+  hn_set_i(t->g, n, "size", between(1, 7));
+  hn_set_f(t->g, n, "alpha", 0.1);
+  hn_set_f(t->g, n, "beta", powers[next() % 4]);
+  return with_epilogue(t, n);
+}
+
 /* Places are compared as floats; among few distinct values there are ties. */
 static bool make_topk(trial *t) {
   int32_t rank = (int32_t)between(1, 3), axis = (int32_t)between(0, rank - 1);
@@ -424,6 +475,20 @@ static bool make_topk(trial *t) {
   hn_id values = hn_node_at(t->g, n)->out[0], places = hn_node_at(t->g, n)->out[1];
   hn_graph_add_output(t->g, "values", values);
   hn_graph_add_output(t->g, "places", cast(t, places, HONE_DTYPE_F32));
+  return true;
+}
+
+static bool make_arg(trial *t) {
+  int32_t rank = (int32_t)between(1, 3), axis = (int32_t)between(0, rank - 1);
+  int64_t d[3];
+  for (int32_t i = 0; i < rank; i++) d[i] = between(1, chance(2) ? 200 : 5);
+  t->odd_values = chance(2);
+  hn_id x = input(t, rank, d);
+  if (chance(2)) x = hn_node_at(t->g, hn_graph_add_node(t->g, HN_Round, "", &x, 1, 1))->out[0];
+  hn_id n = node(t, &x, 1, 1);
+  hn_set_i(t->g, n, "axis", axis);
+  hn_set_i(t->g, n, "keepdims", chance(2));
+  hn_graph_add_output(t->g, "place", cast(t, hn_node_at(t->g, n)->out[0], HONE_DTYPE_F32));
   return true;
 }
 
@@ -615,7 +680,6 @@ bool quantizable(hn_op op) {
 
 bool generate(trial *t) {
   bool made;
-  if (generate_more(t, &made)) return made;
   switch (t->op) {
     case HN_Cast: return make_cast(t);
     case HN_QuantizeLinear:
@@ -636,7 +700,15 @@ bool generate(trial *t) {
     case HN_Transpose: return make_transpose(t);
     case HN_Gather: return make_gather(t);
     case HN_Expand: return make_expand(t);
+    case HN_Tile: return make_tile(t);
+    case HN_Pad: return make_pad(t);
+    case HN_DepthToSpace:
+    case HN_SpaceToDepth: return make_blocks(t);
+    case HN_Where: return make_where(t);
+    case HN_LRN: return make_lrn(t);
     case HN_TopK: return make_topk(t);
+    case HN_ArgMax:
+    case HN_ArgMin: return make_arg(t);
     case HN_Softmax:
     case HN_LogSoftmax: return make_softmax(t);
     case HN_LayerNormalization:
@@ -649,6 +721,7 @@ bool generate(trial *t) {
     case HN_Resize: return make_resize(t);
     default: break;
   }
+  if (generate_more(t, &made)) return made;
   if (hn_op_is(t->op, HN_OP_REDUCE)) return make_reduce(t);
   if (hn_op_is(t->op, HN_OP_UNARY | HN_OP_BINARY | HN_OP_VARIADIC)) return make_elementwise(t);
   return false;

@@ -22,6 +22,7 @@ typedef struct trial {
   bool odd_values; /* infinities and NaN among the inputs */
   bool quantized;  /* every tensor passes through 8-bit integers; scales are powers of two, so that all sums are exact */
   hn_dtype half;   /* 16-bit floats throughout; UNDEFINED: not */
+  bool scales;     /* QuantizeLinear and DequantizeLinear with scales of all kinds */
   bool exact;      /* and so must be the outputs */
   float step;      /* else: a step of the output */
 } trial;

@@ -74,7 +74,7 @@ bool hn_cuda_chain_of(const hn_task *t, uint32_t source, const hn_cuda_step *ste
   compiler k = {.t = t, .c = c};
   *c = (hn_cuda_chain){.gpu = {.ints = ints, .quantized = o->quant != NULL}};
   if (o->layout > HN_LAYOUT_NHWC || (o->quant && o->quant->scales)) return false;
-  hn_nd_begin(&k.nd, o->layout, o->rank, o->dims);
+  hn_nd_begin(&k.nd, o->layout, o->rank, o->dims, 0);
   c->input[0] = HN_NONE;
   describe(&c->gpu.operand[0], o);
   if (source != HN_NONE) {

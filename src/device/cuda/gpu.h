@@ -299,6 +299,104 @@ typedef struct hn_gpu_rotary {
 } hn_gpu_rotary;
 void hn_gpu_rotary_run(cudaStream_t s, const hn_gpu_rotary *r);
 
+/* ---- resampling: an output is the sum over taps of up to three axes */
+typedef struct hn_gpu_taps {
+  const int32_t *at;
+  const float *weight;
+  const uint8_t *outside; /* NULL: nowhere */
+  int32_t n;              /* taps of an output index; 0: the axis stays as it is */
+  uint32_t stride;        /* of the input */
+} hn_gpu_taps;
+typedef struct hn_gpu_resize {
+  const void *in;
+  void *out;
+  uint32_t n;
+  int32_t rank, dtype;
+  hn_gpu_div dim[HN_GPU_RANK];   /* of the output, as it lies */
+  uint32_t stride[HN_GPU_RANK];  /* of the input along it; unused where the axis has taps */
+  int32_t axis[HN_GPU_RANK];     /* number of its taps, or -1 */
+  hn_gpu_taps taps[HN_GPU_SPATIAL];
+  float extrapolated;
+} hn_gpu_resize;
+void hn_gpu_resize_run(cudaStream_t s, const hn_gpu_resize *r);
+
+typedef struct hn_gpu_grid {
+  const void *in, *grid;
+  void *out;
+  uint32_t n;
+  int32_t spatial, taps, border, dtype, size[HN_GPU_SPATIAL]; /* taps: 1, 2 or 4; border: zeros, edge, reflection */
+  hn_gpu_div points, channels;
+  bool corners;
+} hn_gpu_grid;
+void hn_gpu_grid_run(cudaStream_t s, const hn_gpu_grid *g);
+
+typedef struct hn_gpu_regions {
+  const void *in, *regions, *images; /* images: of RoiAlign */
+  void *out;
+  uint32_t n;
+  int32_t dtype, image_dtype, height, width, ratio, limit; /* limit: images */
+  hn_gpu_div pooled_w, pooled_h, channels;
+  double scale;
+  bool max, half, whole; /* whole: MaxRoiPool */
+  hn_gpu_fault fault;
+} hn_gpu_regions;
+void hn_gpu_regions_run(cudaStream_t s, const hn_gpu_regions *r);
+
+/* ---- the k first of each group in order */
+enum { HN_GPU_SORTED = 2048, HN_GPU_TOP = 1024 }; /* elements that a block sorts; the largest k of longer groups */
+typedef struct hn_gpu_top {
+  hn_gpu_groups g;        /* g.threads is not used */
+  const void *in;
+  void *values;
+  int64_t *places;
+  uint64_t *spare[2];     /* groups * chunks * k keys each, where groups are longer than a block sorts */
+  int32_t dtype, k;
+  uint32_t inner;         /* elements between two of a group, in the output */
+  hn_gpu_div inner_div;
+  bool largest;
+} hn_gpu_top;
+void hn_gpu_top_run(cudaStream_t s, const hn_gpu_top *t);
+
+/* ---- QuantizeLinear, DequantizeLinear */
+typedef struct hn_gpu_quantize {
+  const void *in, *scale, *zero; /* zero NULL: none */
+  void *out;
+  uint32_t n;
+  int32_t in_dtype, scale_dtype, zero_dtype, out_dtype, low, high;
+  hn_gpu_div inner, axis, block; /* element i: axis index (i / inner) % axis */
+  uint32_t blocks;               /* 0: one scale an axis index; else one for each block of them and each other place */
+  bool one, back;                /* one scale for all; back: dequantize */
+} hn_gpu_quantize;
+void hn_gpu_quantize_run(cudaStream_t s, const hn_gpu_quantize *q);
+
+/* ---- steps of RNN, GRU and LSTM; all state in floats */
+typedef struct hn_gpu_gate {
+  int32_t op; /* 0: alpha * x + beta */
+  float alpha, beta;
+} hn_gpu_gate;
+typedef struct hn_gpu_recurrent {
+  const void *recurrent, *bias, *peepholes, *lengths; /* of the direction; bias, peepholes, lengths NULL: none */
+  const float *x;             /* products of the inputs with their weights: step, batch, gate, unit */
+  float *h[2], *c, *gates;    /* states by batch and unit, h[0] before the step; gates: z and r * h of a GRU */
+  void *y;                    /* output of the whole, NULL: none */
+  int32_t op, dtype, length_dtype, batch, hidden, step, steps;
+  uint32_t y_step, y_batch;   /* elements between two of them in y */
+  bool backwards, linear_before_reset, input_forget;
+  float clip;
+  hn_gpu_gate gate[3];
+} hn_gpu_recurrent;
+void hn_gpu_recurrent_step(cudaStream_t s, const hn_gpu_recurrent *r);
+/* States between floats and an output's or input's type; from NULL: zeros. Element (b, j) of the typed side is at b * batch + j. */
+typedef struct hn_gpu_state {
+  const void *from;
+  void *to;
+  uint32_t n;
+  hn_gpu_div hidden;
+  uint32_t from_batch, to_batch;
+  int32_t from_dtype, to_dtype;
+} hn_gpu_state;
+void hn_gpu_state_run(cudaStream_t s, const hn_gpu_state *v);
+
 #ifdef __cplusplus
 }
 #endif

@@ -85,6 +85,12 @@ static uint32_t uses_within(const hn_graph *g, const tf_put *p) {
   return uses;
 }
 
+static bool handed_on_twice(const tf_loop *l, hn_id list) {
+  uint32_t n = 0;
+  for (uint32_t i = 0; i < l->n; i++) n += l->carried[i] && l->next[i].kind == TF_LIST && l->next[i].id == list;
+  return n > 1;
+}
+
 static void find_grown(tf_loop *l) {
   const hn_graph *g = l->nest.g;
   for (uint32_t i = 0; i < l->n; i++) {
@@ -92,7 +98,7 @@ static void find_grown(tf_loop *l) {
     for (size_t k = 0; k < l->nest.puts.n; k++) {
       const tf_put *p = &l->nest.puts.p[k];
       if (p->before == l->inner[i].id && p->after == l->next[i].id && hn_value_at(g, p->before)->n_users == uses_within(g, p) && hn_value_at(g, p->after)->n_users == 0 &&
-          counts_rounds(l, p->index))
+          !handed_on_twice(l, p->after) && counts_rounds(l, p->index))
         l->item[i] = p->item;
     }
   }

@@ -60,7 +60,7 @@ static hn_id weights(tf_lower *x, const side *s, void (*row)(const side *, int64
 }
 
 void hn_tf_lower_resample(tf_lower *x) {
-  enum { MOST = 1 << 14 };
+  enum { MOST = 1 << 24 }; /* weights of one side */
   const int64_t *size;
   uint32_t n;
   bool is_area = strcmp(x->n->op, "ResizeArea") == 0;
@@ -68,12 +68,12 @@ void hn_tf_lower_resample(tf_lower *x) {
   hn_id v = hn_tf_to_first(x, hn_make_cast(&x->m, hn_tf_in(x, 0), HONE_DTYPE_F32));
   hn_shape shape = hn_tf_shape_of(x, v);
   bool known = hn_tf_ints(x, hn_tf_in(x, 1), &size, &n) && n == 2 && shape.rank == 4 && hn_dim_fixed(shape.d[2]) && hn_dim_fixed(shape.d[3]);
+  known = known && shape.d[2] > 0 && shape.d[3] > 0 && size[0] > 0 && size[1] > 0 && size[0] <= MOST / shape.d[2] && size[1] <= MOST / shape.d[3];
   if (!x->m.st && !known && !is_area) {
     hn_tf_lower_resize(x);
     return;
   }
-  if (!x->m.st && (!known || shape.d[2] < 1 || shape.d[3] < 1 || size[0] < 1 || size[1] < 1 || shape.d[2] > MOST || shape.d[3] > MOST || size[0] > MOST || size[1] > MOST))
-    hn_tf_fail(x, HONE_UNSUPPORTED, "the sizes of the image and of the result must be known, and at most %d", MOST);
+  if (!x->m.st && !known) hn_tf_fail(x, HONE_UNSUPPORTED, "the sizes of the image and of the result must be known, and not huge");
   if (x->m.st) return;
   h.in = shape.d[2], w.in = shape.d[3], h.out = size[0], w.out = size[1];
   hn_id wide = hn_make2(&x->m, HN_MatMul, v, weights(x, &w, is_area ? area : cubic, true));
@@ -84,7 +84,9 @@ void hn_tf_lower_resample(tf_lower *x) {
 
 /* For each output the positions of its window: [out, kernel]. */
 static hn_id positions(tf_lower *x, int64_t out, int64_t kernel, int64_t stride, int64_t rate) {
+  enum { MOST = 1 << 24 };
   hn_tensor *t;
+  if (out < 1 || out > MOST / kernel) hn_tf_fail(x, HONE_UNSUPPORTED, "its image is too large");
   if (!x->m.st) x->m.st = hn_tensor_create(x->s->im->cx, HONE_DTYPE_I64, 2, (const int64_t[]){out, kernel}, &t);
   if (x->m.st) return HN_NONE;
   for (int64_t i = 0; i < out; i++)

@@ -380,16 +380,17 @@ static uint32_t culprit(tf_cut *c, uint32_t segment, const char *error) {
   static const char start[] = "node '";
   const char *at = strstr(error, start), *end = at ? strchr(at + sizeof start - 1, '\'') : NULL;
   char *name = end ? hn_arena_strndup(c->now, at + sizeof start - 1, (size_t)(end - at) - (sizeof start - 1)) : NULL;
-  for (char *cut = name; cut && *name; cut = strrchr(name, '/')) {
+  for (char *slash = name; slash && *name; slash = strrchr(name, '/')) {
     uint32_t i;
-    if (cut != name) *cut = 0;
+    if (slash != name) *slash = 0;
+    else if (*name == '/') break;
     if (hn_map_get(&c->im.main.index, name, &i) && c->fate[i] == TF_TAKEN && c->segment[i] == segment) return i;
     for (i = 0; i < c->n; i++) { /* or a call of the function that it is in */
       if (c->fate[i] != TF_TAKEN || c->segment[i] != segment) continue;
       const tf_attr *f = attr_of(node_at(c, i), "f");
       if (f && f->value_case == TENSORFLOW__ATTR_VALUE__VALUE_FUNC && strcmp(f->func->name, name) == 0) return i;
     }
-    if (cut == name && !strchr(name, '/')) break;
+    if (!strchr(name, '/')) break;
   }
   return UINT32_MAX;
 }

@@ -54,7 +54,10 @@ static inline ints look_up_bytes(ints x, const uint8_t table[256]) {
   return r;
 }
 #ifdef __AVX512VNNI__
-static inline ints add_quads(ints sum, ints x, ints w) { return _mm512_dpbusd_epi32(sum, x, w); }
+static inline ints add_quads(ints sum, ints x, ints w) { /* the compiler would move its result about */
+  __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(x), "vm"(w));
+  return sum;
+}
 #define add_any_quads add_quads
 #else
 #define SATURATES

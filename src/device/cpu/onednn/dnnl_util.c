@@ -103,7 +103,9 @@ bool hn_dnnl_attributes(hn_task *t, bool sum, dnnl_primitive_attr_t *attr, uint3
     dnnl_alg_kind_t kind;
     float alpha, beta;
     if (s->operand == HN_NONE) {
-      if (!hn_dnnl_unary(s, &kind, &alpha, &beta)) break;
+      bool swish = s->op == HN_Swish && t->out[0].dtype == HONE_DTYPE_BF16; /* in floats our own, behind it, is faster */
+      if (swish) kind = dnnl_eltwise_swish, alpha = s->alpha, beta = 0;
+      else if (!hn_dnnl_unary(s, &kind, &alpha, &beta)) break;
       ok = dnnl_post_ops_append_eltwise(ops, 1.0f, kind, alpha, beta) == dnnl_success;
     } else {
       if (!sum || *residual != HN_NONE || !is_residual(t, s)) break;

@@ -16,7 +16,7 @@ const arg_option account_option_rows[] = {
      "else of the outputs (root mean square).", 0, 0},
     {"no-mixed", 0, ARG_FLAG, offsetof(account_options, uniform), "",
      "Quantize every layer. Without this and --max-drop, the layers that cost most for the time they save stay in floats if the outputs "
-     "on the examples have a cosine below 0.994 to those of floats, or their best class is another for more than 1%.", 0, 0},
+     "on the examples have a cosine below 0.994 to those of floats (0.998 for a classifier), or their best class is another for more than 1%.", 0, 0},
     {0}};
 
 int account_limit(const account_options *o, double *percent) {
@@ -35,8 +35,9 @@ double quality_drop(const account *a, const quality *q) {
 }
 
 #define GOOD_COSINE 0.994
+#define GOOD_SCORES 0.998 /* the cosine of a classifier's, whose best class hangs on small differences */
 #define GOOD_AGREEMENT 0.99
-enum { AUTO_ITEMS = 32, PROBE_ITEMS = 8 }; /* examples that AIM_AUTO judges a mixture and a single layer by */
+enum { AUTO_ITEMS = 64, PROBE_ITEMS = 8 }; /* examples that AIM_AUTO judges a mixture and a single layer by */
 
 /* ---------------------------------------------------------------------------------------------- the judge */
 
@@ -59,7 +60,8 @@ typedef struct judge {
 
 static bool good_enough(const judge *j, const quality *q) {
   if (j->aim == AIM_DROP) return quality_drop(j->a, q) <= j->limit;
-  return q->cosine >= GOOD_COSINE && (!j->a->classifier || (double)q->top1 >= GOOD_AGREEMENT * (double)q->items);
+  if (!j->a->classifier) return q->cosine >= GOOD_COSINE;
+  return q->cosine >= GOOD_SCORES && (double)q->top1 >= GOOD_AGREEMENT * (double)q->items;
 }
 
 static int copy_output(judge *j, hone_session *s, uint32_t i, tensor *t) {

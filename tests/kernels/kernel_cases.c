@@ -26,7 +26,6 @@ int64_t channels(void) {
   return pick(some, 9);
 }
 
-
 static void fill(float *v, int64_t n, bool odd) {
   for (int64_t i = 0; i < n; i++) {
     v[i] = (float)(next() % 4001) / 1000.0f - 2.0f;
@@ -669,7 +668,6 @@ static bool make_dynamic_quantize(trial *t) {
   t->exact = true;
   return true;
 }
-
 
 /* Operators that compute with 8-bit integers in the place of reals. */
 bool quantizable(hn_op op) {

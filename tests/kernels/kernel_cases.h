@@ -25,6 +25,8 @@ typedef struct trial {
   bool scales;     /* QuantizeLinear and DequantizeLinear with scales of all kinds */
   bool exact;      /* and so must be the outputs */
   float step;      /* else: a step of the output */
+  int64_t gap;     /* between runs, where kernels can do with that */
+  int read_gaps, wrote_gaps;
 } trial;
 
 hn_id input(trial *t, int32_t rank, const int64_t *dims);    /* of the graph; passed through the type that the trial is of */

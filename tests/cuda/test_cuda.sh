@@ -28,6 +28,9 @@ says "a driver that is too old" "the NVIDIA driver is too old: it knows CUDA 12.
 says "no device" "the driver finds no NVIDIA GPU" env HONE_EMULATED_DEVICES=0 "$hone" devices
 says "a device that somebody else has" "another process has it for itself" env HONE_EMULATED_BUSY=1 "$hone" devices
 fails "which cannot be opened" "device 'cuda:0' is not available" env HONE_EMULATED_BUSY=1 "$hone" run --device=cuda "$source/models/digits.onnx"
+says "a device that runs nothing" "its compute mode is 'prohibited' (nvidia-smi -c 0 changes it)" env HONE_EMULATED_PROHIBITED=1 "$hone" devices
+fails "which cannot be opened either" "compute mode is 'prohibited'" \
+  env HONE_EMULATED_PROHIBITED=1 "$hone" run --device=cuda "$source/models/digits.onnx"
 fails "a number that is not there" "there is no number 3" "$hone" run --device=cuda:3 "$source/models/digits.onnx"
 fails "a setting that is not there" "workspace=256,tf32=0,graphs=1,check=0" "$hone" run --device=cuda:nothing=1 "$source/models/digits.onnx"
 

@@ -134,6 +134,10 @@ cudaError_t cudaGraphDestroy(cudaGraph_t g);
 /* For the fakes of libraries: work on a stream by a plain function, which may touch the device's memory. `arg` of `size`
    bytes is copied. */
 cudaError_t hn_emulated_enqueue(cudaStream_t s, void (*fn)(const void *arg), const void *arg, size_t size);
+/* For tests: how many "allocations" (of the device and pinned), "launches" (of kernels and libraries) or "replays" there
+   were, refused ones included; after `after` more of them, the next n are refused (0: none is). */
+long hn_emulated_count(const char *calls);
+void hn_emulated_fail(const char *calls, long after, long n);
 #ifdef __cplusplus
 }
 #endif

@@ -2,7 +2,9 @@
    waits for it, graphs. Settings for tests come from the environment:
      HONE_EMULATED_MEMORY=BYTES   how much memory the device has
      HONE_EMULATED_LOST=N         the device is lost after N launches
-     HONE_EMULATED_DRIVER=VERSION what cudaDriverGetVersion says; HONE_EMULATED_DEVICES=N how many devices there are */
+     HONE_EMULATED_DRIVER=VERSION what cudaDriverGetVersion says; HONE_EMULATED_DEVICES=N how many devices there are
+     HONE_EMULATED_BUSY=1         another process has the device; HONE_EMULATED_PROHIBITED=1 its compute mode is that
+   A test program finds hn_emulated_count() and hn_emulated_fail() in the library that is loaded. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +28,24 @@
 #endif
 
 namespace {
+
+/* Calls of one sort: how many there were, and which of them are refused. */
+struct calls {
+  const char *name;
+  long n, first, last; /* from the first-th on, counted from 1, to the last-th; 0: none is refused */
+} all_calls[] = {{"allocations", 0, 0, 0}, {"launches", 0, 0, 0}, {"replays", 0, 0, 0}};
+enum { ALLOCATIONS, LAUNCHES, REPLAYS };
+
+bool refused(int which) {
+  calls *c = &all_calls[which];
+  c->n++;
+  return c->first && c->n >= c->first && c->n <= c->last;
+}
+calls *calls_of(const char *name) {
+  for (calls &c : all_calls)
+    if (!strcmp(c.name, name)) return &c;
+  abort();
+}
 
 typedef std::function<void()> work;
 struct event_state {
@@ -215,6 +235,18 @@ cudaError_t check_copy(const void *to, const void *from, size_t bytes, cudaMemcp
 
 } // namespace
 
+/* ---- for test programs */
+long hn_emulated_count(const char *name) {
+  guard g(dev().lock);
+  return calls_of(name)->n;
+}
+void hn_emulated_fail(const char *name, long after, long n) {
+  guard g(dev().lock);
+  calls *c = calls_of(name);
+  c->first = n ? c->n + 1 + after : 0;
+  c->last = n ? c->n + after + n : 0;
+}
+
 /* ---- launches */
 cudaError_t hn_emulated_launch(const char *name, dim3 grid, dim3 block, size_t shared, cudaStream_t s, std::function<void()> body) {
   device_state &d = dev();
@@ -225,12 +257,14 @@ cudaError_t hn_emulated_launch(const char *name, dim3 grid, dim3 block, size_t s
   if (!threads || threads > 1024 || block.z > 64 || !grid.x || !grid.y || !grid.z || grid.x > 0x7fffffffu || grid.y > 65535 || grid.z > 65535)
     return result(cudaErrorInvalidConfiguration);
   if (shared > 48 << 10) return result(cudaErrorInvalidValue);
+  if (refused(LAUNCHES)) return result(cudaErrorInvalidConfiguration);
   return result(enqueue(s, [=]() { hn_emulated_run_grid(name, grid, block, shared, body); }));
 }
 
 cudaError_t hn_emulated_enqueue(cudaStream_t s, void (*fn)(const void *), const void *arg, size_t size) {
   guard g(dev().lock);
   if (lost()) return result(lost());
+  if (refused(LAUNCHES)) return result(cudaErrorInvalidConfiguration);
   std::vector<unsigned char> copy(static_cast<const unsigned char *>(arg), static_cast<const unsigned char *>(arg) + size);
   return result(enqueue(s, [=]() { fn(copy.data()); }));
 }
@@ -243,16 +277,18 @@ cudaError_t cudaGetDeviceCount(int *count) {
   cudaDriverGetVersion(&driver);
   return result(driver < CUDART_VERSION ? cudaErrorInsufficientDriver : *count ? cudaSuccess : cudaErrorNoDevice);
 }
-cudaError_t cudaSetDevice(int device) {
+static bool is_there(int device) {
   int n;
   cudaGetDeviceCount(&n);
-  if (getenv("HONE_EMULATED_BUSY")) return result(cudaErrorDevicesUnavailable);
-  return result(device >= 0 && device < n ? cudaSuccess : cudaErrorInvalidDevice);
+  return device >= 0 && device < n;
+}
+cudaError_t cudaSetDevice(int device) {
+  if (getenv("HONE_EMULATED_BUSY") || getenv("HONE_EMULATED_PROHIBITED")) return result(cudaErrorDevicesUnavailable);
+  return result(is_there(device) ? cudaSuccess : cudaErrorInvalidDevice);
 }
 cudaError_t cudaGetDevice(int *device) { return *device = 0, cudaSuccess; }
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp *p, int device) {
-  cudaError_t e = cudaSetDevice(device);
-  if (e) return e;
+  if (!is_there(device)) return result(cudaErrorInvalidDevice);
   memset(p, 0, sizeof *p);
   snprintf(p->name, sizeof p->name, "emulated GPU");
   p->totalGlobalMem = dev().limit;
@@ -279,7 +315,7 @@ cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr a, int device) {
     case cudaDevAttrMaxSharedMemoryPerBlock:
     case cudaDevAttrMaxSharedMemoryPerBlockOptin: *value = static_cast<int>(p.sharedMemPerBlock); break;
     case cudaDevAttrMultiProcessorCount: *value = p.multiProcessorCount; break;
-    case cudaDevAttrComputeMode: *value = 0; break;
+    case cudaDevAttrComputeMode: *value = getenv("HONE_EMULATED_PROHIBITED") ? cudaComputeModeProhibited : 0; break;
     case cudaDevAttrGlobalMemoryBusWidth: *value = p.memoryBusWidth; break;
     case cudaDevAttrComputeCapabilityMajor: *value = p.major; break;
     case cudaDevAttrComputeCapabilityMinor: *value = p.minor; break;
@@ -347,6 +383,7 @@ cudaError_t cudaMalloc(void **p, size_t bytes) {
   if (lost()) return result(lost());
   *p = nullptr;
   if (!bytes) return cudaSuccess;
+  if (refused(ALLOCATIONS)) return result(cudaErrorMemoryAllocation);
   size_t pages = (bytes + 2 * GUARD + PAGE - 1) / PAGE;
   if (bytes > d.limit || d.used > d.limit - bytes) return result(cudaErrorMemoryAllocation);
   unsigned char *place;
@@ -387,6 +424,8 @@ cudaError_t cudaFree(void *p) {
 }
 cudaError_t cudaMallocHost(void **p, size_t bytes) {
   guard g(dev().lock);
+  *p = nullptr;
+  if (refused(ALLOCATIONS)) return result(cudaErrorMemoryAllocation);
   *p = aligned_alloc(64, (bytes + 64) / 64 * 64);
   if (!*p) return result(cudaErrorMemoryAllocation);
   dev().pinned[static_cast<unsigned char *>(*p)] = bytes;
@@ -563,6 +602,7 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t *x, cudaGraph_t g, unsigned lon
 cudaError_t cudaGraphLaunch(cudaGraphExec_t x, cudaStream_t s) {
   guard g(dev().lock);
   if (lost()) return result(lost());
+  if (refused(REPLAYS)) return result(cudaErrorLaunchFailure);
   for (const work &w : x->nodes) enqueue(s, w, true); /* counted when they were captured */
   return cudaSuccess;
 }

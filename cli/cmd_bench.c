@@ -25,8 +25,9 @@ static const size_t preload_limit = (size_t)1 << 30;
 
 /* What this machine needs at least for what the model computes and what it must read and write, in milliseconds. */
 typedef struct limit {
-  double arithmetic, memory, peak, bandwidth;
-  uint64_t flops, bytes;
+  double arithmetic, memory; /* each on its own */
+  hone_peak peak;
+  uint64_t flops[HONE_ARITHMETICS], bytes;
 } limit;
 
 /* One model being measured. */
@@ -257,33 +258,49 @@ static json_t *steps_json(const side *s, const double *mean) {
 static double limit_ms(const limit *l) { return l->arithmetic > l->memory ? l->arithmetic : l->memory; }
 
 static int find_limits(bench *b) {
-  double peak, bandwidth;
-  hone_status st = b->o->limit ? hone_measure_peak(b->c->cx, (int32_t)b->o->session.threads, &peak, &bandwidth) : HONE_OK;
+  hone_peak peak;
+  hone_status st = b->o->limit ? hone_measure_peak(b->c->cx, (int32_t)b->o->session.threads, &peak) : HONE_OK;
   for (int k = 0; b->o->limit && k < b->n_sides && !st; k++) {
     limit *l = &b->sides[k].limit;
-    st = hone_session_work(b->sides[k].s, &l->flops, &l->bytes);
+    st = hone_session_work(b->sides[k].s, l->flops, &l->bytes);
     l->peak = peak;
-    l->bandwidth = bandwidth;
-    l->arithmetic = 1e3 * (double)l->flops / peak;
-    l->memory = 1e3 * (double)l->bytes / bandwidth;
+    l->arithmetic = 0;
+    for (int a = 0; a < HONE_ARITHMETICS; a++) l->arithmetic += 1e3 * (double)l->flops[a] / peak.flops[a];
+    l->memory = 1e3 * (double)l->bytes / peak.bandwidth;
   }
   return st ? cli_fail_hone(b->c->cx, st) : CLI_OK;
 }
 
 static void print_limit(const side *s) {
   const limit *l = &s->limit;
+  const char *between = " for";
   summary u = samples_summary(&s->ms);
-  printf("limit of %s: %s for %sFLOP at %.0f GFLOP/s, %s for %s of weights, inputs and outputs at %.1f GB/s; the median reaches %.0f%% of it\n",
-         s->path, human_ms(l->arithmetic).s, human_count(l->flops).s, l->peak * 1e-9, human_ms(l->memory).s, human_bytes(l->bytes).s,
-         l->bandwidth * 1e-9, 100 * limit_ms(l) / u.median);
+  printf("limit of %s: %s", s->path, human_ms(l->arithmetic).s);
+  for (int a = 0; a < HONE_ARITHMETICS; a++) {
+    if (!l->flops[a]) continue;
+    printf("%s %sFLOP in %s at %.0f GFLOP/s (%s)", between, human_count(l->flops[a]).s, hone_arithmetic_name((hone_arithmetic)a),
+           l->peak.flops[a] * 1e-9, l->peak.by[a]);
+    between = " and";
+  }
+  printf(", %s for %s of weights, inputs and outputs at %.1f GB/s; the median reaches %.0f%% of it\n", human_ms(l->memory).s,
+         human_bytes(l->bytes).s, l->peak.bandwidth * 1e-9, 100 * limit_ms(l) / u.median);
 }
 
 static json_t *limit_json(const side *s) {
   const limit *l = &s->limit;
+  json_t *kinds = json_object();
+  uint64_t flops = 0;
   summary u = samples_summary(&s->ms);
-  return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "flops", json_count(l->flops), "bytes", json_count(l->bytes), "peak_flops",
-                   json_number(l->peak), "peak_bandwidth", json_number(l->bandwidth), "arithmetic_ms", json_number(l->arithmetic),
-                   "memory_ms", json_number(l->memory), "share", json_number(limit_ms(l) / u.median));
+  for (int a = 0; a < HONE_ARITHMETICS; a++) {
+    flops += l->flops[a];
+    json_object_set_new(kinds, hone_arithmetic_name((hone_arithmetic)a),
+                        json_pack("{s:o, s:o, s:s}", "flops", json_count(l->flops[a]), "peak_flops", json_number(l->peak.flops[a]), "by",
+                                  l->peak.by[a]));
+  }
+  return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "flops", json_count(flops), "bytes", json_count(l->bytes), "peak_flops",
+                   json_number(l->peak.flops[HONE_ARITHMETIC_F32]), "arithmetics", kinds, "peak_bandwidth", json_number(l->peak.bandwidth),
+                   "arithmetic_ms", json_number(l->arithmetic), "memory_ms", json_number(l->memory), "share",
+                   json_number(limit_ms(l) / u.median));
 }
 
 static void print_report(bench *b) {

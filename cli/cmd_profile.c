@@ -46,7 +46,7 @@ static int open_all(profiling *q) {
   if (!code) code = feed_load(&q->f, 0);
   if (!code) code = feed_set(q->c, &q->f, NULL, q->s);
   hone_status st = code ? HONE_OK : hone_profile_create(q->c->cx, &q->p);
-  if (!code && !st) st = hone_profile_measure_peak(q->p, (int32_t)q->o->session.threads, NULL, NULL);
+  if (!code && !st) st = hone_profile_measure_peak(q->p, (int32_t)q->o->session.threads, NULL);
   if (!code && !st) st = hone_session_record(q->s, q->p);
   return st ? cli_fail_hone(q->c->cx, st) : code;
 }

@@ -55,10 +55,16 @@ typedef struct layer_speed {
   double gflops, of_peak, gbytes; /* 0: not known */
 } layer_speed;
 
+/* The peak of an arithmetic that tuning has left: operations a second and by which instructions, as text; NULL: none. */
+static const char *peak_of(const hone_model *m, hone_arithmetic a) {
+  static const char *const keys[HONE_ARITHMETICS] = {"peak_flops", "peak_bf16", "peak_int8"};
+  return hone_model_metadata(m, keys[a]);
+}
+
 /* How fast a layer, or the layers that run strip by strip with it, ran when tuned. */
 static layer_speed speed_of(hone_model *m, uint32_t i, const hone_layer_info *l) {
   layer_speed s = {.layers = 1, .inside = l->chain >= 0 && (uint32_t)l->chain != i};
-  const char *peak = hone_model_metadata(m, "peak_flops");
+  const char *peak = peak_of(m, l->arithmetic);
   uint64_t macs = l->macs;
   hone_layer_info other;
   for (uint32_t k = i + 1; l->chain == (int32_t)i && k < hone_model_layer_count(m) && hone_model_layer_info(m, k, &other) == HONE_OK; k++)
@@ -90,12 +96,13 @@ static json_t *layer_json(hone_model *m, uint32_t i, const hone_layer_info *l) {
     json_array_append_new(in, json_tensor(&info));
   for (uint32_t k = 0; k < l->output_count && hone_model_layer_output(m, i, k, &info) == HONE_OK; k++)
     json_array_append_new(out, json_tensor(&info));
-  return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "chain",
+  return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s}", "chain",
                    l->chain < 0 ? json_null() : json_integer(l->chain), "gflops", json_number(s.gflops), "of_peak", json_number(s.of_peak),
                    "gbytes_per_second", json_number(s.gbytes), "layout", json_text(l->layout), "tactic", json_text(l->tactic), "tactic_ms",
                    json_number(l->tactic_ms), "name", json_text(l->name), "op", json_text(l->op), "detail",
                    json_text(l->detail), "inputs", in, "outputs", out, "parameters", json_count(l->parameters),
-                   "weight_bytes", json_count(l->weight_bytes), "macs", json_count(l->macs));
+                   "weight_bytes", json_count(l->weight_bytes), "macs", json_count(l->macs), "arithmetic",
+                   hone_arithmetic_name(l->arithmetic));
 }
 
 static json_t *model_json(cli *c, hone_model *m, const hone_model_stats *stats, bool layers) {
@@ -199,7 +206,8 @@ static void print_tactic(table *t, hone_model *m, uint32_t i, const hone_layer_i
   table_cell(t, "%s", l->layout);
   cell_figure(t, "%.4f", s.inside ? 0 : l->tactic_ms);
   cell_figure(t, "%.1f", s.gflops);
-  cell_figure(t, "%.0f", 100 * s.of_peak);
+  if (s.of_peak > 0) table_cell(t, "%.0f %s", 100 * s.of_peak, hone_arithmetic_name(l->arithmetic));
+  else table_cell(t, "%s", "");
   cell_figure(t, "%.1f", s.gbytes);
 }
 
@@ -232,10 +240,14 @@ static void print_layers(hone_model *m, bool detail) {
   printf("\nlayers:\n");
   table_print(t, 2);
   table_free(t);
-  const char *peak = hone_model_metadata(m, "peak_flops"), *bandwidth = hone_model_metadata(m, "peak_bandwidth");
-  if (tuned && peak && bandwidth)
-    printf("tuned on %s: %.0f GFLOP/s at most, %.1f GB/s from memory; Winograd's kernels do with fewer operations than are counted\n",
-           hone_model_metadata(m, "tuned"), atof(peak) * 1e-9, atof(bandwidth) * 1e-9);
+  const char *bandwidth = hone_model_metadata(m, "peak_bandwidth");
+  if (!tuned || !bandwidth || !peak_of(m, HONE_ARITHMETIC_F32)) return;
+  printf("tuned on %s: %.0f GFLOP/s at most", hone_model_metadata(m, "tuned"), atof(peak_of(m, HONE_ARITHMETIC_F32)) * 1e-9);
+  for (int a = HONE_ARITHMETIC_F32 + 1; a < HONE_ARITHMETICS; a++) {
+    const char *peak = peak_of(m, (hone_arithmetic)a), *by = peak ? strchr(peak, ' ') : NULL;
+    if (peak) printf(", %.0f in %s%s%s", atof(peak) * 1e-9, hone_arithmetic_name((hone_arithmetic)a), by ? " by" : "", by ? by : "");
+  }
+  printf(", %.1f GB/s from memory; Winograd's kernels do with fewer operations than are counted\n", atof(bandwidth) * 1e-9);
 }
 
 /* Times are of the shapes that were tuned: where the model leaves them open, the figures beside the times are for those. */

@@ -15,9 +15,9 @@ static void cell_percent(table *t, double share) {
 }
 
 static void print_layers(const profile_report *r, size_t top) {
-  static const char *const heads[] = {"LAYER", "OPERATOR", "KERNEL", "OUTPUT", "MS", "SHARE", "GFLOP/S", "PEAK", "GB/S", "ROOF", "BOUND BY"};
-  table *t = table_make("llllrrrrrrl");
-  for (int i = 0; i < 11; i++) table_cell(t, "%s", heads[i]);
+  static const char *const heads[] = {"LAYER", "OPERATOR", "KERNEL", "OUTPUT", "MS", "SHARE", "GFLOP/S", "PEAK", "OF", "GB/S", "ROOF", "BOUND BY"};
+  table *t = table_make("llllrrrrlrrl");
+  for (int i = 0; i < 12; i++) table_cell(t, "%s", heads[i]);
   for (size_t i = 0; i < r->n && i < top; i++) {
     const hone_profile_layer *l = &r->layers[r->order[i]];
     if (!l->calls) break;
@@ -29,9 +29,10 @@ static void print_layers(const profile_report *r, size_t top) {
     table_cell(t, "%.1f%%", 100 * layer_ms(r, l) / r->totals.run_ms);
     cell_rate(t, layer_flops(l));
     cell_percent(t, layer_of_peak(r, l));
+    table_cell(t, "%s", layer_of_peak(r, l) > 0 ? hone_arithmetic_name(l->arithmetic) : "");
     cell_rate(t, layer_rate(l));
     cell_percent(t, layer_of_roof(r, l));
-    table_cell(t, "%s", r->totals.peak_flops <= 0 ? "" : layer_is_memory_bound(r, l) ? "memory" : "arithmetic");
+    table_cell(t, "%s", layer_peak(r, l) <= 0 ? "" : layer_is_memory_bound(r, l) ? "memory" : "arithmetic");
   }
   printf("\nself time by layer");
   if (table_rows(t) < r->n) printf(" (the %zu slowest of %u)", table_rows(t), r->n);
@@ -59,28 +60,40 @@ static void print_operators(const profile_report *r) {
   free(all);
 }
 
-static void print_roofline(const profile_report *r) {
+/* Of the layers that arithmetic binds and compute in the same, what they do against its peak. */
+static void print_bound_by(const profile_report *r, hone_arithmetic a) {
   const hone_profile_totals *m = &r->totals;
-  double ms[2] = {0}, flops = 0, bytes = 0;
-  if (m->peak_flops <= 0) return;
+  double ms = 0, flops = 0, peak = m->peak.flops[a];
   for (uint32_t i = 0; i < r->n; i++) {
     const hone_profile_layer *l = &r->layers[i];
-    bool memory = layer_is_memory_bound(r, l);
-    double calls = (double)l->calls / m->runs;
-    ms[memory] += layer_ms(r, l);
-    if (memory) bytes += (double)l->bytes * calls;
-    else flops += l->flops * calls;
+    if (l->arithmetic != a || layer_is_memory_bound(r, l)) continue;
+    ms += layer_ms(r, l);
+    flops += l->flops * l->calls / m->runs;
+  }
+  if (ms > 0)
+    printf("  bound by arithmetic: %.1f%% of a run, at %.0f%% of the peak in %s (%s, %.1f GFLOP/s)%s\n", 100 * ms / m->run_ms,
+           100 * flops / ms * 1e3 / peak, hone_arithmetic_name(a), m->peak.by[a], peak * 1e-9,
+           flops / ms * 1e3 > peak ? " (Winograd does with fewer operations than are counted)" : "");
+}
+
+static void print_roofline(const profile_report *r) {
+  const hone_profile_totals *m = &r->totals;
+  const double *peak = m->peak.flops;
+  double ms = 0, bytes = 0;
+  if (peak[0] <= 0) return;
+  for (uint32_t i = 0; i < r->n; i++) {
+    const hone_profile_layer *l = &r->layers[i];
+    if (!layer_is_memory_bound(r, l)) continue;
+    ms += layer_ms(r, l);
+    bytes += (double)l->bytes * l->calls / m->runs;
   }
   printf("\nroofline: this machine does %.1f GFLOP/s and reads %.1f GB/s (measured now); they balance at %.1f FLOP a byte\n",
-         m->peak_flops * 1e-9, m->peak_bandwidth * 1e-9, m->peak_flops / m->peak_bandwidth);
-  if (ms[0] > 0)
-    printf("  bound by arithmetic: %.1f%% of a run, at %.0f%% of the peak%s\n", 100 * ms[0] / m->run_ms,
-           100 * flops / ms[0] * 1e3 / m->peak_flops,
-           flops / ms[0] * 1e3 > m->peak_flops ? " (Winograd does with fewer operations than are counted)" : "");
-  if (ms[1] > 0)
-    printf("  bound by memory:     %.1f%% of a run, at %.0f%% of the bandwidth%s\n", 100 * ms[1] / m->run_ms,
-           100 * bytes / ms[1] * 1e3 / m->peak_bandwidth,
-           bytes / ms[1] * 1e3 > m->peak_bandwidth ? " (what the caches hold comes faster than from memory)" : "");
+         peak[0] * 1e-9, m->peak.bandwidth * 1e-9, peak[0] / m->peak.bandwidth);
+  for (int a = 0; a < HONE_ARITHMETICS; a++) print_bound_by(r, (hone_arithmetic)a);
+  if (ms > 0)
+    printf("  bound by memory:     %.1f%% of a run, at %.0f%% of the bandwidth%s\n", 100 * ms / m->run_ms,
+           100 * bytes / ms * 1e3 / m->peak.bandwidth,
+           bytes / ms * 1e3 > m->peak.bandwidth ? " (what the caches hold comes faster than from memory)" : "");
 }
 
 void profile_print(const profile_report *r, size_t top) {
@@ -139,6 +152,7 @@ static json_t *layer_json(const profile_report *r, const hone_profile_layer *l) 
   for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) json_object_set_new(j, numbers[i].key, json_number(numbers[i].value));
   json_object_set_new(j, "calls", json_count(l->calls));
   json_object_set_new(j, "bytes", json_count(l->bytes));
+  json_object_set_new(j, "arithmetic", json_string(hone_arithmetic_name(l->arithmetic)));
   json_object_set_new(j, "memory_bound", json_boolean(layer_is_memory_bound(r, l)));
   return j;
 }
@@ -147,8 +161,9 @@ json_t *profile_json(const profile_report *r) {
   const hone_profile_totals *m = &r->totals;
   const struct { const char *key; double value; } numbers[] = {
       {"run_ms", m->run_ms}, {"min_ms", m->min_ms}, {"max_ms", m->max_ms}, {"layers_ms", m->layers_ms}, {"reorders_ms", m->reorders_ms},
-      {"transfers_ms", m->transfers_ms}, {"between_ms", m->between_ms}, {"peak_flops", m->peak_flops},
-      {"peak_bandwidth", m->peak_bandwidth}, {"recording_overhead", r->overhead}};
+      {"transfers_ms", m->transfers_ms}, {"between_ms", m->between_ms}, {"peak_flops", m->peak.flops[HONE_ARITHMETIC_F32]},
+      {"peak_bf16", m->peak.flops[HONE_ARITHMETIC_BF16]}, {"peak_int8", m->peak.flops[HONE_ARITHMETIC_INT8]},
+      {"peak_bandwidth", m->peak.bandwidth}, {"recording_overhead", r->overhead}};
   json_t *j = json_pack("{s:o, s:o, s:o, s:o, s:o}", "model", json_text(r->model), "runs", json_count(m->runs), "warmups",
                         json_count(m->warmups), "transfers", json_count(m->transfers), "transfer_bytes", json_count(m->transfer_bytes));
   json_t *layers = json_array(), *operators = json_array(), *advice = json_array();
@@ -163,6 +178,9 @@ json_t *profile_json(const profile_report *r) {
   profile_advice *a = profile_advise(r, &n);
   for (size_t i = 0; i < n; i++) json_array_append_new(advice, json_text(a[i].text));
   profile_advice_free(a, n);
+  json_t *by = json_object();
+  for (int k = 0; k < HONE_ARITHMETICS && m->peak.by[k]; k++) json_object_set_new(by, hone_arithmetic_name((hone_arithmetic)k), json_string(m->peak.by[k]));
+  json_object_set_new(j, "peak_by", by);
   json_object_set_new(j, "layers", layers);
   json_object_set_new(j, "operators", operators);
   json_object_set_new(j, "advice", advice);

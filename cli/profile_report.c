@@ -36,17 +36,19 @@ double layer_ms(const profile_report *r, const hone_profile_layer *l) { return r
 double layer_flops(const hone_profile_layer *l) { return l->mean_ms > 0 ? l->flops / l->mean_ms * 1e3 : 0; }
 double layer_rate(const hone_profile_layer *l) { return l->mean_ms > 0 ? (double)l->bytes / l->mean_ms * 1e3 : 0; }
 
+double layer_peak(const profile_report *r, const hone_profile_layer *l) { return r->totals.peak.flops[l->arithmetic]; }
+
 double layer_of_peak(const profile_report *r, const hone_profile_layer *l) {
-  return r->totals.peak_flops > 0 ? layer_flops(l) / r->totals.peak_flops : 0;
+  return layer_peak(r, l) > 0 ? layer_flops(l) / layer_peak(r, l) : 0;
 }
 
 bool layer_is_memory_bound(const profile_report *r, const hone_profile_layer *l) {
-  return l->flops * r->totals.peak_bandwidth < (double)l->bytes * r->totals.peak_flops;
+  return l->flops * r->totals.peak.bandwidth < (double)l->bytes * layer_peak(r, l);
 }
 
 double layer_of_roof(const profile_report *r, const hone_profile_layer *l) {
   if (!layer_is_memory_bound(r, l)) return layer_of_peak(r, l);
-  return r->totals.peak_bandwidth > 0 ? layer_rate(l) / r->totals.peak_bandwidth : 0;
+  return r->totals.peak.bandwidth > 0 ? layer_rate(l) / r->totals.peak.bandwidth : 0;
 }
 
 static int larger_first(const void *a, const void *b) {
@@ -86,10 +88,10 @@ static bool at_the_roof(const profile_report *r, const hone_profile_layer *l) {
   return l->flops > 0 && !layer_is_memory_bound(r, l) && layer_of_peak(r, l) > 0.6;
 }
 static bool below_the_roof(const profile_report *r, const hone_profile_layer *l) {
-  return r->totals.peak_flops > 0 && l->flops > 0 && l->mean_ms > 0.02 && !layer_is_memory_bound(r, l) && layer_of_peak(r, l) < 0.35;
+  return layer_peak(r, l) > 0 && l->flops > 0 && l->mean_ms > 0.02 && !layer_is_memory_bound(r, l) && layer_of_peak(r, l) < 0.35;
 }
 static bool waits_for_memory(const profile_report *r, const hone_profile_layer *l) {
-  return l->kind == HONE_SLICE_LAYER && r->totals.peak_flops > 0 && l->mean_ms > 0.02 && layer_is_memory_bound(r, l);
+  return l->kind == HONE_SLICE_LAYER && layer_peak(r, l) > 0 && l->mean_ms > 0.02 && layer_is_memory_bound(r, l);
 }
 static bool is_tiny(const profile_report *r, const hone_profile_layer *l) { return (void)r, l->mean_ms < 0.01; }
 

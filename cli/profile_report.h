@@ -20,6 +20,7 @@ void profile_report_free(profile_report *r);
 double layer_ms(const profile_report *r, const hone_profile_layer *l);
 double layer_flops(const hone_profile_layer *l);       /* operations per second */
 double layer_rate(const hone_profile_layer *l);        /* bytes per second */
+double layer_peak(const profile_report *r, const hone_profile_layer *l); /* of what it computes in */
 double layer_of_peak(const profile_report *r, const hone_profile_layer *l);
 double layer_of_roof(const profile_report *r, const hone_profile_layer *l); /* of the lower of the two roofs above it */
 bool layer_is_memory_bound(const profile_report *r, const hone_profile_layer *l);

@@ -136,6 +136,22 @@ typedef struct hone_model_stats {
   bool symbolic;             /**< a symbolic dimension was counted as 1 */
 } hone_model_stats;
 
+/** What products are computed in. Each has a peak of its own. */
+typedef enum hone_arithmetic {
+  HONE_ARITHMETIC_F32,  /**< single precision, and whatever is neither of the others */
+  HONE_ARITHMETIC_BF16, /**< BF16 values, single-precision sums */
+  HONE_ARITHMETIC_INT8, /**< 8-bit integers, 32-bit sums */
+  HONE_ARITHMETICS
+} hone_arithmetic;
+/** "f32", "bf16", "int8". */
+HONE_API const char *hone_arithmetic_name(hone_arithmetic arithmetic);
+/** What a machine can do at most. */
+typedef struct hone_peak {
+  double flops[HONE_ARITHMETICS];   /**< operations a second, a multiply-accumulate being two; 0: not measured */
+  const char *by[HONE_ARITHMETICS]; /**< the instructions that do them: "avx512", "avx512-vnni", "amx-int8"; a static string */
+  double bandwidth;                 /**< bytes read from memory a second */
+} hone_peak;
+
 /** One layer (node) in execution order. Strings live as long as the model is not modified. */
 typedef struct hone_layer_info {
   const char *name;
@@ -149,6 +165,7 @@ typedef struct hone_layer_info {
   uint64_t bytes;     /**< of inputs, weights and outputs; a symbolic dimension counts as 1 */
   int32_t chain;      /**< the first of the layers with which this one is run strip by strip, whose tactic_ms is that of all of
                            them; -1: it runs alone */
+  hone_arithmetic arithmetic; /**< what its products are computed in */
 } hone_layer_info;
 
 /** Which part of a file is the model, where the format leaves a choice (TensorFlow). NULL: what the format says. */
@@ -428,9 +445,10 @@ HONE_API hone_status hone_session_memory(const hone_session *session, size_t *ar
 /** What the arena cannot be smaller than: the largest sum of tensors that are alive at once in the prepared plan. */
 HONE_API hone_status hone_session_memory_bound(const hone_session *session, size_t *bytes);
 
-/** What a run of the prepared plan cannot do without: arithmetic operations (two a multiply-accumulate, convolutions directly),
-    and bytes of weights, inputs and outputs, each moved once. Errors: BAD_ARG (not prepared yet). */
-HONE_API hone_status hone_session_work(const hone_session *session, uint64_t *flops, uint64_t *bytes);
+/** What a run of the prepared plan cannot do without: arithmetic operations (two a multiply-accumulate, convolutions directly)
+    by what they are computed in, and bytes of weights, inputs and outputs, each moved once. Either pointer may be NULL. Errors:
+    BAD_ARG (not prepared yet). */
+HONE_API hone_status hone_session_work(const hone_session *session, uint64_t flops[HONE_ARITHMETICS], uint64_t *bytes);
 
 /** How many plans the session keeps, and how many it has made so far. Either pointer may be NULL. */
 HONE_API hone_status hone_session_plans(const hone_session *session, uint32_t *kept, uint64_t *made);
@@ -518,11 +536,10 @@ HONE_API hone_status hone_profile_range_push(hone_profile *profile, const char *
 /** Closes the range opened last. Errors: BAD_ARG (none is open), NOMEM. */
 HONE_API hone_status hone_profile_range_pop(hone_profile *profile);
 
-/** Measures what this machine can do at most on `threads` threads (0: all): single-precision operations and bytes read from
-    memory per second. Any out pointer may be NULL. Takes some tenths of a second. */
-HONE_API hone_status hone_measure_peak(hone_context *context, int32_t threads, double *flops, double *bandwidth);
-/** The same, and figures of the profile are related to it. */
-HONE_API hone_status hone_profile_measure_peak(hone_profile *profile, int32_t threads, double *flops, double *bandwidth);
+/** Measures what this machine can do at most on `threads` threads (0: all). Takes some tenths of a second. */
+HONE_API hone_status hone_measure_peak(hone_context *context, int32_t threads, hone_peak *peak);
+/** The same, and figures of the profile are related to it. `peak` may be NULL. */
+HONE_API hone_status hone_profile_measure_peak(hone_profile *profile, int32_t threads, hone_peak *peak);
 
 /** What may be counted: cycles, instructions, cache misses, task clock, page faults, context switches. */
 enum { HONE_PROFILE_COUNTERS = 6 };
@@ -550,6 +567,7 @@ typedef struct hone_profile_layer {
   uint32_t calls;      /**< timed */
   double total_ms, mean_ms, min_ms, max_ms;
   double flops;        /**< arithmetic operations of one call, a multiply-accumulate being two */
+  hone_arithmetic arithmetic; /**< what its products are computed in */
   uint64_t bytes;      /**< read and written in one call: inputs, weights, outputs */
   uint64_t live_bytes; /**< planned activations alive while it runs */
   double counters[HONE_PROFILE_COUNTERS]; /**< mean of the counted calls; negative: not counted */
@@ -566,7 +584,7 @@ typedef struct hone_profile_totals {
   double layers_ms, reorders_ms, transfers_ms;  /**< of a run, mean */
   double between_ms;                            /**< of a run, mean, spent in no step */
   uint64_t transfers, transfer_bytes;           /**< of a run, rounded */
-  double peak_flops, peak_bandwidth;            /**< as measured; 0: not measured */
+  hone_peak peak;                               /**< as measured; zeros: not measured */
   uint64_t dropped;                             /**< slices that found no room */
 } hone_profile_totals;
 HONE_API hone_status hone_profile_totals_get(const hone_profile *profile, hone_profile_totals *totals);

@@ -4,6 +4,10 @@
 #if defined(__x86_64__) || defined(__i386__)
 #include <cpuid.h>
 #endif
+#if defined(__linux__) && defined(__x86_64__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 hn_isa hn_isa_best(void) {
 #if defined(__x86_64__) || defined(__i386__)
@@ -25,6 +29,50 @@ hn_bytes hn_bytes_best(hn_isa isa) {
 #endif
   (void)isa;
   return HN_BYTES_PLAIN;
+}
+
+/* arch_prctl's codes, and the part of a processor's state that AMX's tiles are (Documentation/arch/x86/xstate.rst). */
+enum { XCOMP_SUPPORTED = 0x1021, XCOMP_REQUEST = 0x1023, TILE_DATA = 18 };
+
+static bool tiles_supported(void) {
+#if defined(__linux__) && defined(__x86_64__)
+  unsigned long long features = 0;
+  return syscall(SYS_arch_prctl, XCOMP_SUPPORTED, &features) == 0 && (features & 1ULL << TILE_DATA);
+#else
+  return false;
+#endif
+}
+
+bool hn_amx_permit(void) {
+#if defined(__linux__) && defined(__x86_64__)
+  return syscall(SYS_arch_prctl, XCOMP_REQUEST, TILE_DATA) == 0;
+#else
+  return false;
+#endif
+}
+
+bool hn_isa_has(hn_extra e) {
+#if defined(__x86_64__) || defined(__i386__)
+  unsigned a = 0, b = 0, c = 0, d = 0, a1 = 0, b1 = 0, c1 = 0, d1 = 0;
+  bool wide = hn_isa_best() == HN_ISA_AVX512;
+  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !__get_cpuid_count(7, 1, &a1, &b1, &c1, &d1)) return false;
+  bool tiles = wide && (d & 1U << 24);
+  switch (e) {
+    case HN_EXTRA_VNNI: return hn_bytes_best(hn_isa_best()) == HN_BYTES_VNNI;
+    case HN_EXTRA_BF16: return wide && (a1 & 1U << 5);
+    case HN_EXTRA_FP16: return wide && (d & 1U << 23);
+    case HN_EXTRA_AMX_BF16: return tiles && (d & 1U << 22) && tiles_supported();
+    case HN_EXTRA_AMX_INT8: return tiles && (d & 1U << 25) && tiles_supported();
+    case HN_EXTRA_COUNT: break;
+  }
+#endif
+  (void)e;
+  return false;
+}
+
+const char *hn_extra_name(hn_extra e) {
+  static const char *const names[HN_EXTRA_COUNT] = {"vnni", "bf16", "fp16", "amx-bf16", "amx-int8"};
+  return (unsigned)e < HN_EXTRA_COUNT ? names[e] : "?";
 }
 
 const char *hn_bytes_name(hn_isa isa, hn_bytes b) {

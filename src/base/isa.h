@@ -21,6 +21,20 @@ typedef enum hn_bytes {
 hn_bytes hn_bytes_best(hn_isa isa); /* what this processor has for vectors of that set */
 const char *hn_bytes_name(hn_isa isa, hn_bytes b);
 
+/* What some processors have beside the set of vectors. */
+typedef enum hn_extra {
+  HN_EXTRA_VNNI, /* sums of products of bytes, with the best vectors: AVX-512 VNNI or AVX-VNNI */
+  HN_EXTRA_BF16, /* AVX-512 BF16 */
+  HN_EXTRA_FP16, /* AVX-512 FP16 */
+  HN_EXTRA_AMX_BF16,
+  HN_EXTRA_AMX_INT8,
+  HN_EXTRA_COUNT
+} hn_extra;
+bool hn_isa_has(hn_extra e); /* AMX: and this system lets programs use it */
+const char *hn_extra_name(hn_extra e);
+/* AMX's registers are for processes that ask for them, once; false: refused. oneDNN asks too, before it plans with them. */
+bool hn_amx_permit(void);
+
 hn_isa hn_isa_best(void); /* the best this processor runs; each set includes those before it */
 const char *hn_isa_name(hn_isa isa);
 enum { HN_CPU_NAME = 49 };

@@ -66,6 +66,8 @@ uint64_t hn_node_macs(const hn_graph *g, const hn_node *n, bool *symbolic);
 uint64_t hn_shape_elements(const hn_shape *s, bool *symbolic);
 /* All arithmetic operations: two a multiply-accumulate, one an element and element-wise step, reduction or pooling window. */
 uint64_t hn_node_flops(const hn_graph *g, const hn_node *n, bool *symbolic);
+/* What a node's products are computed in, by the types of the values they are of; those of nodes without are single precision. */
+hone_arithmetic hn_node_arithmetic(const hn_graph *g, const hn_node *n);
 /* Default values of alpha/beta of activation-like operators (Elu 1, LeakyRelu 0.01, HardSigmoid 0.2/0.5, ...). */
 float hn_default_alpha(hn_op op);
 float hn_default_beta(hn_op op);

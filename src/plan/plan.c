@@ -6,6 +6,7 @@
 
 #include "base/str.h"
 #include "device/cpu/move/strided_copy.h"
+#include "op/infer.h"
 #include "plan/builder.h"
 #include "plan/schedule.h"
 
@@ -351,6 +352,13 @@ void hn_planned_kind(const hn_graph *g, const hn_planned *s, hn_str *out) {
     if (i) hn_str_add(out, ", ");
     hn_node_kind_text(hn_node_at(g, s->task.chain[i]), out);
   }
+}
+
+hone_arithmetic hn_planned_arithmetic(const hn_graph *g, const hn_planned *s) {
+  hone_arithmetic a = HONE_ARITHMETIC_F32;
+  if (s->task.node && !s->task.chain) return hn_node_arithmetic(g, s->task.node);
+  for (uint32_t i = 0; i < s->task.n_chain && a == HONE_ARITHMETIC_F32; i++) a = hn_node_arithmetic(g, hn_node_at(g, s->task.chain[i]));
+  return a;
 }
 
 uint64_t hn_planned_sum(const hn_graph *g, const hn_planned *s, uint64_t (*of)(const hn_graph *, const hn_node *, bool *),

@@ -107,6 +107,9 @@ void hn_planned_kind(const hn_graph *g, const hn_planned *s, hn_str *out);
 uint64_t hn_planned_sum(const hn_graph *g, const hn_planned *s, uint64_t (*of)(const hn_graph *, const hn_node *, bool *),
                         bool *symbolic);
 
+/* What the step's products are computed in: those of a chain all in the same. */
+hone_arithmetic hn_planned_arithmetic(const hn_graph *g, const hn_planned *s);
+
 /* Offsets for blocks so that no two alive at once overlap; returns the total (memory.c). The best of several orders, greedily, as in
    Pisarchyk & Lee, "Efficient Memory Management for Deep Neural Net Inference", 2020. */
 hone_status hn_plan_memory(hone_context *cx, hn_block *blocks, size_t n, size_t *total, size_t *lower_bound);

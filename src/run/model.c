@@ -352,6 +352,7 @@ hone_status hone_model_layer_info(hone_model *m, uint32_t index, hone_layer_info
     if (n->in[i] != HN_NONE) count_constant(hn_value_at(m->g, n->in[i]), &r.parameters, &r.weight_bytes);
   bool symbolic = false;
   r.macs = hn_node_macs(m->g, n, &symbolic);
+  r.arithmetic = hn_node_arithmetic(m->g, n);
   for (uint32_t i = 0; i < n->n_in; i++) r.bytes += bytes_of(m->g, n->in[i]);
   for (uint32_t i = 0; i < n->n_out; i++) r.bytes += bytes_of(m->g, n->out[i]);
   r.chain = chain_of(m, m->order[index]);

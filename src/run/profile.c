@@ -202,20 +202,14 @@ hone_status hone_profile_range_pop(hone_profile *p) {
   return HONE_OK;
 }
 
-hone_status hone_measure_peak(hone_context *cx, int32_t threads, double *flops, double *bandwidth) {
-  double f, b;
+hone_status hone_measure_peak(hone_context *cx, int32_t threads, hone_peak *peak) {
   if (threads < 0 || threads > 1024) return hn_fail(cx, HONE_BAD_ARG, "%d threads; choose 1 to 1024, or 0 for all processors", threads);
-  HN_TRY(hn_cpu_measure(cx, hn_isa_best(), threads ? threads : hn_cpu_count(), &f, &b));
-  if (flops) *flops = f;
-  if (bandwidth) *bandwidth = b;
-  return HONE_OK;
+  return hn_cpu_measure(cx, hn_isa_best(), threads ? threads : hn_cpu_count(), peak);
 }
 
-hone_status hone_profile_measure_peak(hone_profile *p, int32_t threads, double *flops, double *bandwidth) {
-  hone_profile_totals *t = &p->totals;
-  HN_TRY(hone_measure_peak(p->cx, threads, &t->peak_flops, &t->peak_bandwidth));
-  if (flops) *flops = t->peak_flops;
-  if (bandwidth) *bandwidth = t->peak_bandwidth;
+hone_status hone_profile_measure_peak(hone_profile *p, int32_t threads, hone_peak *peak) {
+  HN_TRY(hone_measure_peak(p->cx, threads, &p->totals.peak));
+  if (peak) *peak = p->totals.peak;
   return HONE_OK;
 }
 

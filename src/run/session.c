@@ -339,17 +339,18 @@ static uint64_t value_bytes(const hn_graph *g, hn_id v) {
   return val && hn_shape_count(&val->shape, &count) && hn_dtype_bytes(val->dtype, (uint64_t)count, &bytes) ? bytes : 0;
 }
 
-hone_status hone_session_work(const hone_session *s, uint64_t *flops, uint64_t *bytes) {
+hone_status hone_session_work(const hone_session *s, uint64_t flops[HONE_ARITHMETICS], uint64_t *bytes) {
   if (!s->program) return hn_fail(s->cx, HONE_BAD_ARG, "the session is not prepared yet");
   const hn_graph *g = hn_program_graph(s->program);
   const hn_plan *p = hn_program_plan(s->program);
-  uint64_t sum = 0, moved = 0;
+  uint64_t sum[HONE_ARITHMETICS] = {0}, moved = 0;
   bool symbolic = false;
-  for (size_t i = 0; i < p->steps.n; i++) sum += hn_planned_sum(g, &p->steps.p[i], hn_node_flops, &symbolic);
+  for (size_t i = 0; i < p->steps.n; i++)
+    sum[hn_planned_arithmetic(g, &p->steps.p[i])] += hn_planned_sum(g, &p->steps.p[i], hn_node_flops, &symbolic);
   for (size_t v = 0; v < g->values.n; v++)
     if ((g->values.p[v].data && g->values.p[v].n_users) || g->values.p[v].is_input) moved += value_bytes(g, (hn_id)v);
   for (size_t i = 0; i < g->outputs.n; i++) moved += value_bytes(g, g->outputs.p[i].value);
-  if (flops) *flops = sum;
+  if (flops) memcpy(flops, sum, sizeof sum);
   if (bytes) *bytes = moved;
   return HONE_OK;
 }

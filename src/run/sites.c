@@ -110,6 +110,7 @@ static void describe(describer *d, uint32_t step, hn_site *site) {
   is->outputs = args_text(d, t->out, t->n_out);
   is->dtype = t->n_out ? t->out[0].dtype : HONE_DTYPE_UNDEFINED;
   is->flops = (double)hn_planned_sum(d->plan->g, s, hn_node_flops, &symbolic);
+  is->arithmetic = hn_planned_arithmetic(d->plan->g, s);
   is->bytes = transfer ? arg_bytes(&t->out[0]) : hn_step_bytes(t);
   is->live_bytes = live_bytes(d->plan, step);
   link_step(d, step, site);

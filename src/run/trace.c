@@ -74,7 +74,8 @@ static void add_figures(tracer *t, const hone_profile_layer *l, double seconds) 
   hn_str *s = &t->out;
   if (l->flops > 0 && seconds > 0) {
     hn_str_printf(s, "\"FLOP\":%.0f,\"GFLOP/s\":%.3f,", l->flops, l->flops / seconds * 1e-9);
-    if (m->peak_flops > 0) hn_str_printf(s, "\"%% of peak\":%.2f,", 100 * l->flops / seconds / m->peak_flops);
+    double peak = m->peak.flops[l->arithmetic];
+    if (peak > 0) hn_str_printf(s, "\"%% of peak\":%.2f,\"peak of\":\"%s\",", 100 * l->flops / seconds / peak, hone_arithmetic_name(l->arithmetic));
   }
   hn_str_printf(s, "\"bytes\":%llu,", (unsigned long long)l->bytes);
   if (seconds > 0) hn_str_printf(s, "\"GB/s\":%.3f,", (double)l->bytes / seconds * 1e-9);
@@ -160,9 +161,10 @@ static void add_memory(tracer *t, uint32_t lane, const hn_slice *s) {
 
 static void add_other(tracer *t) {
   const hone_profile_totals *m = &t->p->totals;
-  hn_str_printf(&t->out, "],\n\"displayTimeUnit\":\"ms\",\n\"otherData\":{\"program\":\"hone %s\",\"peak FLOP/s\":%.0f,"
-                "\"peak bytes/s\":%.0f,\"timed runs\":%u,\"warm-up runs\":%u}}\n", hone_version(), m->peak_flops,
-                m->peak_bandwidth, m->runs, m->warmups);
+  hn_str_printf(&t->out, "],\n\"displayTimeUnit\":\"ms\",\n\"otherData\":{\"program\":\"hone %s\",", hone_version());
+  for (int a = 0; a < HONE_ARITHMETICS; a++)
+    hn_str_printf(&t->out, "\"peak FLOP/s %s\":%.0f,", hone_arithmetic_name((hone_arithmetic)a), m->peak.flops[a]);
+  hn_str_printf(&t->out, "\"peak bytes/s\":%.0f,\"timed runs\":%u,\"warm-up runs\":%u}}\n", m->peak.bandwidth, m->runs, m->warmups);
 }
 
 hone_status hone_profile_trace(const hone_profile *p, char **text) {

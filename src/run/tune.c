@@ -448,21 +448,30 @@ static hone_status search(tuner *t) {
   return HONE_OK;
 }
 
-/* What the machine can do at most, for the engine to tell how near its layers come; known from the cache once measured. */
+/* What the machine can do at most, for the engine to tell how near its layers come; known from the cache once measured. The
+   metadata says by which instructions: "peak_int8" is "2.1e+12 amx-int8". */
 static hone_status note_peak(tuner *t, hn_graph *g) {
   static const double unit = 1e9;
-  static const char operations[] = "1e9 float operations", read[] = "1e9 bytes read";
-  double flops, bandwidth, s[2];
-  if (!hn_timing_cache_get(t->cache, t->machine, operations, "peak", &s[0]) ||
-      !hn_timing_cache_get(t->cache, t->machine, read, "peak", &s[1])) {
-    HN_TRY(hn_cpu_measure(t->g->cx, hn_isa_best(), t->plan.threads, &flops, &bandwidth));
-    HN_TRY(hn_timing_cache_put(t->cache, t->machine, operations, "peak", unit / flops));
-    HN_TRY(hn_timing_cache_put(t->cache, t->machine, read, "peak", unit / bandwidth));
+  static const char read[] = "1e9 bytes read";
+  static const char *const operations[HONE_ARITHMETICS] = {"1e9 float operations", "1e9 bf16 operations", "1e9 int8 operations"};
+  static const char *const keys[HONE_ARITHMETICS] = {"peak_flops", "peak_bf16", "peak_int8"};
+  hone_peak p;
+  double s;
+  bool known = hn_timing_cache_get(t->cache, t->machine, read, "peak", &s);
+  for (int a = 0; a < HONE_ARITHMETICS && known; a++)
+    known = hn_timing_cache_get(t->cache, t->machine, operations[a], hn_cpu_peak_by(hn_isa_best(), (hone_arithmetic)a), &s);
+  if (!known) {
+    HN_TRY(hn_cpu_measure(t->g->cx, hn_isa_best(), t->plan.threads, &p));
+    for (int a = 0; a < HONE_ARITHMETICS; a++) HN_TRY(hn_timing_cache_put(t->cache, t->machine, operations[a], p.by[a], unit / p.flops[a]));
+    HN_TRY(hn_timing_cache_put(t->cache, t->machine, read, "peak", unit / p.bandwidth));
   }
-  hn_timing_cache_get(t->cache, t->machine, operations, "peak", &s[0]); /* as rounded for the file */
-  hn_timing_cache_get(t->cache, t->machine, read, "peak", &s[1]);
-  hn_meta_set(g, "peak_flops", hn_arena_printf(t->texts, "%.4g", unit / s[0]));
-  hn_meta_set(g, "peak_bandwidth", hn_arena_printf(t->texts, "%.4g", unit / s[1]));
+  for (int a = 0; a < HONE_ARITHMETICS; a++) { /* as rounded for the file */
+    const char *by = hn_cpu_peak_by(hn_isa_best(), (hone_arithmetic)a);
+    hn_timing_cache_get(t->cache, t->machine, operations[a], by, &s);
+    hn_meta_set(g, keys[a], hn_arena_printf(t->texts, "%.4g %s", unit / s, by));
+  }
+  hn_timing_cache_get(t->cache, t->machine, read, "peak", &s);
+  hn_meta_set(g, "peak_bandwidth", hn_arena_printf(t->texts, "%.4g", unit / s));
   return HONE_OK;
 }
 

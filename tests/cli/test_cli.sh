@@ -82,7 +82,7 @@ check "tune: with a cache the engine is the same" cmp "$work/t1.hone" "$work/t2.
 check "tune: a complete cache is left as it is" cmp "$work/times" "$work/times.before"
 prints "tune: show tells the kernels" 'TACTIC' "$hone" show "$work/t1.hone" --layers
 prints "tune: show tells how near they come to the peak" 'OF PEAK' "$hone" show "$work/t1.hone" --layers
-prints "tune: show tells the peak" 'GFLOP/s at most, [0-9.]+ GB/s from memory' "$hone" show "$work/t1.hone" --layers
+prints "tune: show tells the peak" 'GFLOP/s at most, .*[0-9.]+ GB/s from memory' "$hone" show "$work/t1.hone" --layers
 prints "tune: layers are shown in the shapes that were tuned" '1x1x28x28 +1x' "$hone" show "$work/t1.hone" --layers
 prints "tune: layers as JSON" '"of_peak": 0\.[0-9]*[1-9]' "$hone" show "$work/t1.hone" --layers --json
 prints "tune: the engine runs with them" 'within the tolerance' "$hone" compare "$model" "$work/t1.hone"
@@ -105,6 +105,10 @@ prints "int8: the ranges are text" '^"image" 0 1$' cat "$work/ranges"
 check "int8: the ONNX file is a third of the size" sh -c '"$1" optimize "$2" -o "$3/q.onnx" --precision=int8 --calibrate="$4/00*.png" --threads=1 && test $(($(wc -c <"$3/q.onnx") * 3)) -lt $(wc -c <"$2")' - "$hone" "$model" "$work" "$images"
 check "int8: so is the engine, without packed weights" sh -c '"$1" optimize "$2" -o "$3/n.hone" --precision=int8 --calibrate="$4/00*.png" --threads=1 --no-packs --tune=off && test $(($(wc -c <"$3/n.hone") * 3)) -lt $(wc -c <"$2")' - "$hone" "$model" "$work" "$images"
 prints "int8: from the ranges alone" 'calibrated by' "$hone" optimize "$model" -o "$work/q.onnx" $eight --calibration-cache="$work/ranges"
+prints "int8: layers against the peak of their arithmetic" '[0-9] int8 ' "$hone" show "$work/q.hone" --layers
+prints "int8: the peak, and of which instructions" ', [0-9]+ in int8 by [a-z0-9-]+,' "$hone" show "$work/q.hone" --layers
+prints "int8: the limit by arithmetic" 'FLOP in int8 at [0-9]+ GFLOP/s \([a-z0-9-]+\)' "$hone" bench "$work/q.hone" --runs=5 --warmup=1 --limit
+prints "int8: a profile says what layers compute in" 'conv_int8.*% +int8' "$hone" profile "$work/q.hone" --runs=2 --warmup=1
 prints "int8: integer kernels" 'conv_int8' "$hone" bench "$work/q.hone" --runs=2 --layers
 prints "int8: accuracy" 'top-1 99\.' "$hone" eval "$work/q.hone" --images="$images" --labels="$images/labels.txt"
 prints "int8: standard operators, the same accuracy" 'top-1 99\.' "$hone" eval "$work/q.onnx" --images="$images" --labels="$images/labels.txt"
@@ -272,6 +276,7 @@ fails "profile: nowhere to write" 1 'nowhere' "$hone" profile "$model" --runs=1 
 
 # devices and placement
 prints "devices: the CPU" '^cpu +yes' "$hone" devices
+prints "devices: what it has beside its vectors" '^cpu .*(portable|avx2( vnni)?|avx512( vnni| bf16| fp16| amx-bf16| amx-int8)*) *$' "$hone" devices
 prints "devices: what is missing has a reason" '^cuda.*(yes|no: )' "$hone" devices
 prints "devices: JSON" '"name": *"null"' "$hone" devices --json
 prints "place: chosen by time" 'before: .* after: ' "$hone" place "$work/m.hone" --device=null

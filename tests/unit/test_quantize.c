@@ -7,10 +7,15 @@
 #include "harness.h"
 #include "ir/graph.h"
 #include "base/half.h"
+#include "base/isa.h"
+#include "device/cpu/cpu.h"
+#include "op/infer.h"
 #include "quant/balance.h"
 #include "quant/equalize.h"
 #include "quant/observer.h"
 #include "quant/quantize.h"
+#include "quant/short_floats.h"
+#include "run/program.h"
 
 static hn_observer bell_with_outliers(void) {
   hn_observer o = {0};
@@ -277,6 +282,87 @@ TEST(samples_are_patches) {
   }
   CHECK(corner && middle);
   hn_samples_free(&s);
+  hn_graph_destroy(g);
+  hone_context_destroy(&cx);
+}
+
+static uint32_t computing_in(const hn_graph *g, hone_arithmetic a) {
+  uint32_t n = 0;
+  for (size_t i = 0; i < g->nodes.n; i++) n += !g->nodes.p[i].dead && g->nodes.p[i].op == HN_Conv && hn_node_arithmetic(g, &g->nodes.p[i]) == a;
+  return n;
+}
+
+TEST(layers_tell_what_they_compute_in) {
+  hone_context *cx;
+  hn_range *ranges;
+  hone_quantize_result r;
+  REQUIRE(!hone_context_create(&cx));
+  hn_graph *floats = graph(cx, &ranges), *bytes = hn_graph_clone(floats), *halves = hn_graph_clone(floats);
+  REQUIRE(!hn_quantize_int8(bytes, ranges, NULL, NULL, &r));
+  REQUIRE(!hn_quantize_half(halves, HONE_DTYPE_BF16, NULL, &r));
+  CHECK(computing_in(floats, HONE_ARITHMETIC_F32) == 2);
+  CHECK(computing_in(bytes, HONE_ARITHMETIC_INT8) == 2);
+  CHECK(computing_in(halves, HONE_ARITHMETIC_BF16) == 2);
+  hn_graph_destroy(floats);
+  hn_graph_destroy(bytes);
+  hn_graph_destroy(halves);
+  free(ranges);
+  hone_context_destroy(&cx);
+}
+
+TEST(every_arithmetic_has_a_peak) {
+  hone_context *cx;
+  hone_peak p;
+  REQUIRE(!hone_context_create(&cx));
+  REQUIRE(!hone_measure_peak(cx, 1, &p));
+  for (int a = 0; a < HONE_ARITHMETICS; a++) CHECK_MSG(p.flops[a] > 0 && p.by[a] && *p.by[a], "%s", hone_arithmetic_name((hone_arithmetic)a));
+  CHECK(p.bandwidth > 0);
+  CHECK(strcmp(p.by[HONE_ARITHMETIC_F32], hn_isa_name(hn_isa_best())) == 0);
+  CHECK(hone_measure_peak(cx, -1, &p) == HONE_BAD_ARG);
+  hone_context_destroy(&cx);
+}
+
+/* A step that oneDNN does not know comes behind its convolution; neither falls to the references. */
+TEST(bf16_steps_behind_a_convolution) {
+  static const char conv[] = "graph \"g\" {\n  input %x : f32[1, 16, 9, 9]\n  const %w : f32[24, 16, 3, 3] = digest:1\n"
+                             "  %y = Conv(%x, %w) {pads=[1, 1, 1, 1]} post [Mish] : f32[1, 24, 9, 9]  # one\n  output \"y\" = %y\n}\n";
+  enum { N = 16 * 9 * 9 };
+  hone_context *cx;
+  hn_graph *g = NULL;
+  hn_cpu *cpu = NULL;
+  hn_program *slow = NULL, *fast = NULL;
+  hone_quantize_result r;
+  hn_view want, got;
+  static float x[N];
+  if (!hn_isa_has_bf16()) {
+    printf("skipped: this processor has no AVX-512\n");
+    return;
+  }
+  for (int i = 0; i < N; i++) x[i] = (float)(i * 37 % 101) / 50 - 1;
+  hn_view in = {.dtype = HONE_DTYPE_F32, .rank = 4, .dims = {1, 16, 9, 9}, .count = N, .data = x};
+  REQUIRE(!hone_context_create(&cx) && !hn_graph_parse(cx, conv, &g) && !hn_cpu_create(cx, hn_isa_best(), &cpu));
+  REQUIRE(!hn_quantize_half(g, HONE_DTYPE_BF16, NULL, &r));
+  hn_plan_options references = {.threads = 1, .reference = true}, kernels = {.device = cpu, .threads = 1};
+  REQUIRE(!hn_program_create(g, &in, &references, &slow) && !hn_program_create(g, &in, &kernels, &fast));
+  bool found = false;
+  for (size_t i = 0; i < hn_program_plan(fast)->steps.n; i++) {
+    const hn_task *t = &hn_program_plan(fast)->steps.p[i].task;
+    if (!t->node || t->node->op != HN_Conv) continue;
+    found = strcmp(t->kernel->name, "conv_onednn") == 0 && t->fused == 0 && hn_program_plan(fast)->steps.p[i].tail;
+  }
+  CHECK(found);
+  REQUIRE(!hn_program_run(slow, &in, &want) && !hn_program_run(fast, &in, &got));
+  REQUIRE(want.count == 24 * 81 && got.count == want.count && want.dtype == HONE_DTYPE_F32);
+  float most = 0;
+  for (int64_t i = 0; i < want.count; i++) {
+    float a = ((const float *)got.data)[i], b = ((const float *)want.data)[i];
+    most = fabsf(b) > most ? fabsf(b) : most;
+    CHECK_MSG(fabsf(a - b) <= 0.02f * (1 + fabsf(b)), "[%lld] is %g, not %g", (long long)i, (double)a, (double)b);
+  }
+  CHECK(most > 0.1f);
+  hn_program_destroy(slow);
+  hn_program_destroy(fast);
+  hn_cpu_destroy(cpu);
   hn_graph_destroy(g);
   hone_context_destroy(&cx);
 }

@@ -13,7 +13,9 @@ static bool cpu_describe(uint32_t index, hone_device_info *d) {
   hn_cpu_name(name);
   snprintf(d->name, sizeof d->name, "cpu");
   snprintf(d->description, sizeof d->description, "%s, %d processors", name, hn_cpu_count());
-  snprintf(d->features, sizeof d->features, "%s", hn_isa_name(hn_isa_best()));
+  int used = snprintf(d->features, sizeof d->features, "%s", hn_isa_name(hn_isa_best()));
+  for (hn_extra e = 0; e < HN_EXTRA_COUNT; e++)
+    if (hn_isa_has(e)) used += snprintf(d->features + used, sizeof d->features - (size_t)used, " %s", hn_extra_name(e));
   long pages = sysconf(_SC_PHYS_PAGES), free_pages = sysconf(_SC_AVPHYS_PAGES), size = sysconf(_SC_PAGESIZE);
   if (pages > 0 && size > 0) d->memory = (uint64_t)pages * (uint64_t)size;
   if (free_pages > 0 && size > 0) d->free_memory = (uint64_t)free_pages * (uint64_t)size;

@@ -105,8 +105,8 @@ static bool compile(hn_task *t, hn_chain *c) {
     c->input[1] = c->source;
     if (!add_operand(t, &c->nd, &t->in[c->source])) return false;
     describe_form(t, c, 1, &t->in[c->source]);
-  } else if (c->form[0].store) {
-    return false; /* in place there are no floats to start from */
+  } else if (c->form[0].store && o->quant) {
+    return false; /* in place the numbers to start from were cut to the output's range already */
   }
   for (uint32_t i = 0; i < c->n; i++) {
     const hn_step *s = &c->steps[i];
@@ -184,6 +184,7 @@ static void run_chunk(const hn_chain *c, hn_exec *x, const int64_t *at, int64_t 
   unsigned char *out = (unsigned char *)x->out[0].data + (size_t)(at[0] + from * c->nd.stride[0][last]) * c->form[0].size;
   float *d = c->form[0].store ? stored : (float *)(void *)out;
   const float *v = d;
+  if (c->source == HN_NONE && c->form[0].load) c->form[0].load(d, out, (size_t)n, c->form[0].scale, c->form[0].zero);
   if (c->source != HN_NONE) {
     int64_t step = c->nd.stride[1][last];
     v = fetch(c, x, 1, at[1] + from * step, step, n, d);

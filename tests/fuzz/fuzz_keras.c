@@ -1,5 +1,6 @@
-/* fuzz_keras.c - any text as a tfjs layers model whose weights are zeros: read it. (fuzz_onnx takes any bytes, .h5 and
-   .keras too.) Corpus: tests/keras/models, the model.json files. */
+/* fuzz_keras.c - any text as a tfjs layers model whose weights are zeros, other bytes as .h5 or .keras: read it. Corpus:
+   tests/keras/models. */
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   static char dir[] = "/tmp/fuzz-keras-XXXXXX", path[64];
+  bool text_of_model = size && data[0] == '{';
   if (!*path) {
     static const char zeros[1 << 16];
     if (!mkdtemp(dir)) return 0;
@@ -20,15 +22,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     }
     snprintf(path, sizeof path, "%s/model.json", dir);
   }
-  FILE *f = fopen(path, "wb");
-  if (!f) return 0;
-  fwrite(data, 1, size, f);
-  fclose(f);
+  FILE *f = text_of_model ? fopen(path, "wb") : NULL;
+  if (f) fwrite(data, 1, size, f), fclose(f);
   hone_context *cx;
   hone_model *m = NULL;
   char *text = NULL;
   if (hone_context_create(&cx)) return 0;
-  if (!hone_model_load(cx, path, &m) && !hone_model_optimize(m, NULL) && !hone_model_print(m, &text)) hone_text_free(&text);
+  hone_status st = text_of_model ? hone_model_load(cx, path, &m) : hone_model_load_memory(cx, data, size, &m);
+  if (!st && !hone_model_optimize(m, NULL) && !hone_model_print(m, &text)) hone_text_free(&text);
   hone_model_destroy(&m);
   hone_context_destroy(&cx);
   return 0;

@@ -665,6 +665,28 @@ def refused():
         json.dump(j, open(folder + '/model.json', 'w'))
 
 
+def given_masks(version, kind):
+    """Masks by keyword, as floats and of the input's shape."""
+    net = Net('given_masks' + ('_3' if version[0] == '3' else ''), version)
+    add = names(net)
+    a, m = net.input('a', x(4, 5)), net.input('m', np.array([[1, 0, 1, 1, 0], [1, 1, 1, 1, 1], [0, 0, 0, 0, 1], [0, 1, 1, 0, 0]], float))
+    s = net.input('s', x(4, 5, 3))
+    add('Softmax', dict(axis=-1), a, R.ACTIVATIONS['softmax'](np.where(m.value > 0, a.value, -1e9)), mask=m)
+    add('GlobalAveragePooling1D', dict(data_format='channels_last'), s, (s.value * m.value[..., None]).sum(1) / m.value.sum(1)[:, None], mask=m)
+    k, u, b = w(3, 16), w(4, 16), w(16)
+    add('LSTM', dict(units=4, activation='tanh', recurrent_activation='sigmoid', use_bias=True), s, R.masked_rnn('lstm', s.value, m.value > 0, k, u, b)[1],
+        [('kernel', 'cell', k), ('recurrent_kernel', 'cell', u), ('bias', 'cell', b)], mask=m)
+    finish(net, kind)
+
+
+def unheeded():
+    """A keyword that the layer does not know."""
+    net = Net('unheeded')
+    a = net.input('a', x(4, 5))
+    net.outputs = [net.add('ReLU', 're_lu', {}, a, a.value, scale=a)]
+    net.save_h5('models/bad/unheeded.h5')
+
+
 convolutions('2.15.0', 'h5')
 convolutions('3.5.0', 'keras')
 channels_first()
@@ -694,3 +716,6 @@ masks('3.5.0', 'keras')
 conv_lstm('2.15.0', 'h5')
 conv_lstm('3.5.0', 'keras')
 cudnn()
+given_masks('2.15.0', 'h5')
+given_masks('3.5.0', 'keras')
+unheeded()

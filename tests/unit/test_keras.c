@@ -137,6 +137,44 @@ TEST(models_compute_what_the_reference_says) {
   CHECK(n >= 20);
 }
 
+/* ---- stateful layers: as the others, with a warning */
+
+static void count_warning(void *user, hone_log_level level, const char *message) {
+  if (level == HONE_LOG_WARNING && strstr(message, "stateful=True: each run begins at a state of zeros")) ++*(int *)user;
+}
+
+static void check_stateful(const char *base, int want) {
+  static const char from[] = "\"stateful\": false", to[] = "\"stateful\": true ";
+  static char bytes[1 << 20];
+  char path[512];
+  int warnings = 0, changed = 0;
+  hone_context *cx;
+  hone_model *m = NULL;
+  expected e;
+  REQUIRE(read_expected(base, &e) && hone_context_create(&cx) == HONE_OK);
+  snprintf(path, sizeof path, "%s.h5", base);
+  FILE *f = fopen(path, "rb");
+  REQUIRE(f != NULL);
+  size_t n = fread(bytes, 1, sizeof bytes, f);
+  fclose(f);
+  REQUIRE(n > sizeof from && n < sizeof bytes);
+  for (size_t i = 0; i + sizeof from <= n; i++)
+    if (memcmp(bytes + i, from, sizeof from - 1) == 0) memcpy(bytes + i, to, sizeof to - 1), changed++;
+  hone_context_set_log(cx, count_warning, &warnings);
+  hone_status st = hone_model_load_memory(cx, bytes, n, &m);
+  CHECK_MSG(!st, "%s", hone_context_error(cx));
+  if (!st) run_and_check(path, cx, m, &e);
+  CHECK_MSG(changed == want && warnings == want, "%d layers made stateful, %d warnings, not %d", changed, warnings, want);
+  hone_model_destroy(&m);
+  hone_context_destroy(&cx);
+  free(e.data);
+}
+
+TEST(stateful_layers_begin_at_zero) {
+  check_stateful(MODELS "/recurrent", 15);
+  check_stateful(MODELS "/conv_lstm", 4);
+}
+
 /* ---- what must be refused, with one line that says why */
 
 static void check_refused(const char *name, hone_status want, const char *const *words) {
@@ -170,6 +208,7 @@ TEST(bad_models_are_refused) {
   REFUSED("unknown_layers.h5", HONE_UNSUPPORTED, "Lambda", "Python", "MyLayer", "ThinLayer");
   REFUSED("cycle.h5", HONE_BAD_GRAPH, "cycle");
   REFUSED("mask.h5", HONE_UNSUPPORTED, "softmax", "mask");
+  REFUSED("unheeded.h5", HONE_UNSUPPORTED, "re_lu", "'scale'");
   REFUSED("deep.h5", HONE_BAD_FORMAT, "nested");
   REFUSED("truncated.h5", HONE_BAD_FORMAT, "truncated");
   REFUSED("header_only.h5", HONE_BAD_FORMAT, "truncated");

@@ -41,30 +41,40 @@ static void end_block(bytes *file, const bytes *block, bytes *handle) {
   put_varint(handle, size);
 }
 
-static void make_index(bytes *file, const char *key, const float *data, uint32_t n, uint32_t crc_change) {
-  static bytes block, index, handle, footer;
+/* The file of one data block, which the index names `times`. */
+static void make_table(bytes *file, const bytes *block, int times) {
+  static bytes empty, index, handle, footer;
+  index.n = handle.n = footer.n = file->n = 0;
+  end_block(file, block, &handle);
+  for (int i = 0; i < times; i++) put_entry(&index, "z", handle.p, handle.n);
+  end_block(file, &empty, &footer); /* meta data */
+  end_block(file, &index, &footer);
+  while (footer.n < 40) footer.p[footer.n++] = 0;
+  put(&footer, "\x57\xfb\x80\x8b\x24\x75\x47\xdb", 8);
+  put(file, footer.p, footer.n);
+}
+
+static void put_header(bytes *block) {
   uint8_t packed[256];
   Tensorflow__BundleHeaderProto h;
-  Tensorflow__BundleEntryProto e;
-  char dims[16];
-  block.n = index.n = handle.n = footer.n = file->n = 0;
   tensorflow__bundle_header_proto__init(&h);
   h.num_shards = 1;
-  put_entry(&block, "", packed, tensorflow__bundle_header_proto__pack(&h, packed));
+  put_entry(block, "", packed, tensorflow__bundle_header_proto__pack(&h, packed));
+}
+
+static void make_index(bytes *file, const char *key, const float *data, uint32_t n, uint32_t crc_change) {
+  static bytes block;
+  uint8_t packed[256];
+  Tensorflow__BundleEntryProto e;
+  char dims[16];
+  block.n = 0;
+  put_header(&block);
   tensorflow__bundle_entry_proto__init(&e);
   snprintf(dims, sizeof dims, "%u", n);
   e.dtype = 1, e.shape = tf_shape(tf_copy(dims, strlen(dims)), "x"), e.size = 4 * n;
   e.crc32c = hn_crc32c_mask(hn_crc32c(0, data, 4 * n)) + crc_change;
   put_entry(&block, key, packed, tensorflow__bundle_entry_proto__pack(&e, packed));
-  end_block(file, &block, &handle);
-  put_entry(&index, "z", handle.p, handle.n);
-  handle.n = 0;
-  block.n = 0;
-  end_block(file, &block, &footer); /* meta data: empty */
-  end_block(file, &index, &footer);
-  while (footer.n < 40) footer.p[footer.n++] = 0;
-  put(&footer, "\x57\xfb\x80\x8b\x24\x75\x47\xdb", 8);
-  put(file, footer.p, footer.n);
+  make_table(file, &block, 1);
 }
 
 static char folder[64];
@@ -243,6 +253,30 @@ TEST(tf_restoring_before_the_outputs_is_a_warning) { /* it gives what the variab
   CHECK(warnings == 1);
   hone_model_destroy(&m);
   hone_context_destroy(&cx);
+  clean();
+}
+
+/* Small tables that would be read for long, or into much memory. */
+TEST(tf_checkpoints_that_make_much_of_little_are_refused) {
+  static bytes block, file;
+  static char key[4001];
+  memset(key, 'k', sizeof key - 1);
+  fresh();
+  put_header(&block);
+  make_table(&file, &block, 2);
+  write_file("variables/variables.index", file.p, file.n);
+  refused(NULL, HONE_BAD_FORMAT, "variables.index: damaged index: its blocks overlap");
+  put_header(&block);
+  make_table(&file, &block, 1);
+  write_file("variables/variables.index", file.p, file.n);
+  refused(NULL, HONE_BAD_FORMAT, "it has two headers");
+  block.n = 0;
+  put_header(&block);
+  put_entry(&block, key, "", 0);
+  for (int i = 0; i < 300; i++) put_varint(&block, sizeof key - 1), put_varint(&block, 0), put_varint(&block, 0);
+  make_table(&file, &block, 1);
+  write_file("variables/variables.index", file.p, file.n);
+  refused(NULL, HONE_BAD_FORMAT, "its keys are too long for its size");
   clean();
 }
 

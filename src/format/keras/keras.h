@@ -70,7 +70,7 @@ struct kr_call {
   uint32_t n_in;
   const char *named[KR_MAX_NAMED]; /* tensors given by keyword */
   hn_id named_value[KR_MAX_NAMED];
-  uint32_t n_named;
+  uint32_t n_named, heeded; /* heeded: a bit for each of them that a lowering asked for; the others are refused */
   const json_t *args, *kwargs; /* of operations: where literals are */
   hn_id out[KR_MAX_OUTPUTS];
   uint32_t n_out;
@@ -89,12 +89,14 @@ hone_status kr_build(keras *k, kr_model *m);
 /* Calls a layer that c->l wraps on one value; one result. */
 hn_id kr_call_child(kr_call *c, kr_layer *child, hn_id x);
 hone_status kr_call_layer(kr_call *c);
-/* The mask that comes with a value, HN_NONE: none; and one for it. */
-hn_id kr_mask(const kr_call *c, hn_id v);
+/* The mask that comes with a value or, of the first input, is given by keyword; HN_NONE: none. And one for it. */
+hn_id kr_mask(kr_call *c, hn_id v);
 hone_status kr_set_mask(kr_call *c, hn_id v, hn_id mask);
 
 /* ---- for lowerings */
 hone_status kr_fail(const kr_call *c, hone_status st, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* A warning where the layer is stateful: Keras would go on from the last run, hone's runs know nothing of one another. */
+void kr_begin_at_zero(const kr_call *c, const json_t *config);
 int32_t kr_rank(const kr_call *c, hn_id v); /* -1: unknown */
 /* The layer's main node, which has its name. */
 hn_id kr_main(kr_call *c, hn_op op, const hn_id *in, uint32_t n_in, uint32_t n_out);
@@ -113,6 +115,6 @@ hn_id kr_weight_as(kr_call *c, uint32_t i, int32_t rank, const int64_t *dims);
 /* Weight i must have these dimensions (-1: any). */
 hone_status kr_expect(kr_call *c, uint32_t i, const char *name, int32_t rank, const int64_t *dims);
 int64_t kr_dim(const kr_call *c, hn_id v, int32_t axis); /* -1: not fixed */
-hn_id kr_named(const kr_call *c, const char *name);      /* HN_NONE: not given */
+hn_id kr_named(kr_call *c, const char *name);            /* HN_NONE: not given */
 hn_id kr_dims_of(kr_call *c, hn_id x, int64_t start, int64_t end); /* part of its shape, as a tensor */
 #endif

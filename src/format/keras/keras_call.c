@@ -149,7 +149,17 @@ static hone_status gather_arguments(run *r, kr_call *c, const json_t *node, bool
 
 /* ---- masks */
 
-hn_id kr_mask(const kr_call *c, hn_id v) { return v < c->k->masks.n ? c->k->masks.p[v] : HN_NONE; }
+/* A list of masks, one for each input, is left and so refused. */
+static bool one_mask_given(const kr_call *c) {
+  const json_t *mask = json_object_get(c->kwargs, "mask");
+  return !json_is_array(mask) || json_is_string(json_array_get(mask, 0)); /* ["name", 0, 0] is one, too */
+}
+
+hn_id kr_mask(kr_call *c, hn_id v) {
+  hn_id given = c->n_in && v == c->in[0] && one_mask_given(c) ? kr_named(c, "mask") : HN_NONE;
+  if (given != HN_NONE) return hn_make_type(&c->m, given) == HONE_DTYPE_BOOL ? given : hn_make_cast(&c->m, given, HONE_DTYPE_BOOL);
+  return v < c->k->masks.n ? c->k->masks.p[v] : HN_NONE;
+}
 
 hone_status kr_set_mask(kr_call *c, hn_id v, hn_id mask) {
   keras *k = c->k;
@@ -179,11 +189,17 @@ static hn_id passed_mask(kr_call *c) {
   return hn_make_done(&c->m, node);
 }
 
-static hone_status refuse_masks(const kr_call *c) {
+static hone_status refuse_masks(kr_call *c) {
   for (uint32_t i = 0; i < c->n_in && c->l->row->flags & KR_MASK_REFUSED; i++)
     if (kr_mask(c, c->in[i]) != HN_NONE)
       return kr_fail(c, HONE_UNSUPPORTED, "its input comes with a mask (Embedding with mask_zero, or Masking), which this layer would have to "
                      "heed; that is not supported");
+  return HONE_OK;
+}
+
+static hone_status refuse_unheeded(const kr_call *c) {
+  for (uint32_t i = 0; i < c->n_named; i++)
+    if (!(c->heeded >> i & 1)) return kr_fail(c, HONE_UNSUPPORTED, "it is called with a tensor as '%s', which is not supported", c->named[i]);
   return HONE_OK;
 }
 
@@ -205,6 +221,7 @@ hone_status kr_call_layer(kr_call *c) {
   hone_status st = l->row->lower(c, l->row->variant);
   if (!st) st = c->m.st;
   if (!st && k->g->oom) st = hn_nomem(k->cx);
+  if (!st) st = refuse_unheeded(c);
   if (!st && !c->n_out) st = kr_fail(c, HONE_BAD_GRAPH, "it gives no result");
   for (uint32_t i = 0; i < c->n_out && !st; i++) st = kr_set_mask(c, c->out[i], mask);
   return st;

@@ -14,6 +14,12 @@ hone_status kr_fail(const kr_call *c, hone_status st, const char *fmt, ...) {
   return hn_fail(c->k->cx, st, "layer '%s' (%s): %s", c->l->full, c->l->kind, text);
 }
 
+void kr_begin_at_zero(const kr_call *c, const json_t *config) {
+  if (kj_bool(config, "stateful", false))
+    hn_log(c->k->cx, HONE_LOG_WARNING, "layer '%s' (%s): stateful=True: each run begins at a state of zeros, as Keras' first does and those "
+           "after reset_states(); to go on from a state, give it as initial_state and take it by return_state", c->l->full, c->l->kind);
+}
+
 int32_t kr_rank(const kr_call *c, hn_id v) { return v == HN_NONE ? -1 : hn_value_at(c->k->g, v)->shape.rank; }
 
 int64_t kr_dim(const kr_call *c, hn_id v, int32_t axis) {
@@ -35,9 +41,9 @@ hone_status kr_result(kr_call *c, hn_id v) {
   return c->m.st;
 }
 
-hn_id kr_named(const kr_call *c, const char *name) {
+hn_id kr_named(kr_call *c, const char *name) {
   for (uint32_t i = 0; i < c->n_named; i++)
-    if (strcmp(c->named[i], name) == 0) return c->named_value[i];
+    if (strcmp(c->named[i], name) == 0) return c->heeded |= 1U << i, c->named_value[i];
   return HN_NONE;
 }
 

@@ -149,8 +149,16 @@ hone_status kr_lower_thresholded_relu(kr_call *c, int variant) {
 }
 
 hone_status kr_lower_softmax(kr_call *c, int variant) {
+  hn_id x = c->in[0], mask = c->n_in > 1 ? c->in[1] : kr_mask(c, x);
   (void)variant;
-  return kr_result(c, softmax(c, c->in[0], c->config));
+  if (mask != HN_NONE) { /* of the input's shape: what it leaves out gets no share */
+    hn_dtype t = hn_make_type(&c->m, x);
+    if (kr_rank(c, mask) != kr_rank(c, x)) return kr_fail(c, HONE_UNSUPPORTED, "its mask has %d dimensions, its input %d", kr_rank(c, mask), kr_rank(c, x));
+    if (hn_make_type(&c->m, mask) != HONE_DTYPE_BOOL) mask = hn_make_cast(&c->m, mask, HONE_DTYPE_BOOL);
+    hn_id in[3] = {mask, x, hn_make_scalar(&c->m, t, t == HONE_DTYPE_F16 ? -3e4 : -1e9)};
+    x = hn_make_done(&c->m, hn_make_node(&c->m, HN_Where, in, 3, 1));
+  }
+  return kr_result(c, softmax(c, x, c->config));
 }
 
 hone_status kr_lower_prelu(kr_call *c, int variant) {

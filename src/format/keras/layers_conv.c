@@ -233,7 +233,7 @@ hone_status kr_lower_conv_lstm(kr_call *c, int n) {
   hn_id node = HN_NONE;
   HN_TRY(read_geometry(c, n, c->l->w[0], &g));
   if (kr_rank(c, c->in[0]) != n + 3) return kr_fail(c, HONE_BAD_GRAPH, "its input has %d dimensions; it takes %d", kr_rank(c, c->in[0]), n + 3);
-  if (kj_bool(c->config, "stateful", false)) return kr_fail(c, HONE_UNSUPPORTED, "stateful=True keeps a state from one run to the next; save it with stateful=False");
+  kr_begin_at_zero(c, c->config);
   if (c->n_in > 1 || c->n_named) return kr_fail(c, HONE_UNSUPPORTED, "initial states are not supported here");
   if (filters < 1 || filters > 1 << 24 || g.causal) return kr_fail(c, HONE_BAD_GRAPH, "its filters are not a positive number, or it is causal");
   want[n + 1] = four;

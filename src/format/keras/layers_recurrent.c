@@ -20,7 +20,7 @@ static hone_status read_config(kr_call *c, const kr_layer *l, hn_op op, recurren
                    .sequences = kj_bool(l->config, "return_sequences", false), .states = kj_bool(l->config, "return_state", false),
                    .backwards = kj_bool(l->config, "go_backwards", false), .zeros = kj_bool(l->config, "zero_output_for_mask", false)};
   bool cudnn = strncmp(l->kind, "CuDNN", 5) == 0; /* two biases, one behind the other */
-  if (kj_bool(l->config, "stateful", false)) return kr_fail(c, HONE_UNSUPPORTED, "stateful=True keeps a state from one run to the next; save it with stateful=False");
+  kr_begin_at_zero(c, l->config);
   if (kj_bool(l->config, "time_major", false)) return kr_fail(c, HONE_UNSUPPORTED, "time_major is not supported");
   if (kr_rank(c, c->in[0]) != 3) return kr_fail(c, HONE_BAD_GRAPH, "its input has %d dimensions; it takes 3", kr_rank(c, c->in[0]));
   r->input = kr_dim(c, c->in[0], 2);
@@ -163,16 +163,10 @@ static hn_id spread_steps(kr_call *c, const recurrent *r, const steps *s, hn_id 
   return hn_make_done(&c->m, hn_make_node(&c->m, HN_Where, in, 3, 1));
 }
 
-/* The mask of a call: of its first input, or given by keyword. */
-static hn_id mask_of(kr_call *c) {
-  hn_id given = kr_named(c, "mask");
-  return given != HN_NONE ? given : kr_mask(c, c->in[0]);
-}
-
 /* The sequence comes in the order of the input's steps, also backwards. */
 static hone_status recur(kr_call *c, const kr_layer *l, const recurrent *r, hn_id x, const hn_id *states, bool main, outputs *out) {
   hn_graph *g = c->k->g;
-  hn_id mask = mask_of(c);
+  hn_id mask = kr_mask(c, c->in[0]);
   steps s = {.length = HN_NONE};
   if (mask != HN_NONE) {
     s = steps_that_count(c, mask);
@@ -208,7 +202,7 @@ static hone_status initial_states(kr_call *c, uint32_t n, hn_id *states) {
   for (uint32_t i = 0; i < n; i++) states[i] = HN_NONE;
   for (uint32_t i = 1; i < c->n_in && have < n; i++) states[have++] = c->in[i];
   for (uint32_t i = 0; i < c->n_named && have < n; i++)
-    if (strcmp(c->named[i], "initial_state") == 0) states[have++] = c->named_value[i];
+    if (strcmp(c->named[i], "initial_state") == 0) states[have++] = c->named_value[i], c->heeded |= 1U << i;
   return !have || have == n ? HONE_OK : kr_fail(c, HONE_BAD_GRAPH, "it is given %u initial states; it takes %u", have, n);
 }
 
@@ -221,7 +215,7 @@ hone_status kr_lower_recurrent(kr_call *c, int variant) {
   HN_TRY(recur(c, c->l, &r, c->in[0], states, true, &o));
   if (r.sequences && r.backwards) o.sequence = reversed(c, o.sequence); /* Keras gives it in the order it was computed */
   HN_TRY(kr_result(c, r.sequences ? o.sequence : o.state));
-  if (r.sequences) HN_TRY(kr_set_mask(c, c->out[0], mask_of(c)));
+  if (r.sequences) HN_TRY(kr_set_mask(c, c->out[0], kr_mask(c, c->in[0])));
   add_states(c, &r, &o);
   return HONE_OK;
 }
@@ -255,7 +249,7 @@ hone_status kr_lower_bidirectional(kr_call *c, int variant) {
     merged = hn_make_done(&c->m, node);
     HN_TRY(kr_result(c, merged));
   }
-  for (uint32_t i = 0; i < c->n_out && r[0].sequences; i++) HN_TRY(kr_set_mask(c, c->out[i], mask_of(c)));
+  for (uint32_t i = 0; i < c->n_out && r[0].sequences; i++) HN_TRY(kr_set_mask(c, c->out[i], kr_mask(c, c->in[0])));
   for (int i = 0; i < 2; i++) add_states(c, &r[i], &o[i]);
   return c->m.st;
 }

@@ -40,6 +40,7 @@ static hone_status first_format(hone_context *cx) {
 
 static hone_status read_header(hn_bundle *b, const void *value, size_t size) {
   if (size && *(const unsigned char *)value == 0x0a) return first_format(b->cx);
+  if (b->shards) return hn_fail(b->cx, HONE_BAD_FORMAT, "damaged index: it has two headers");
   Tensorflow__BundleHeaderProto *h = tensorflow__bundle_header_proto__unpack(NULL, size, value);
   if (!h) return hn_fail(b->cx, HONE_BAD_FORMAT, "damaged index: its header is not readable");
   int32_t shards = h->num_shards;

@@ -151,16 +151,16 @@ static hone_status convert(hn_builder *b, hn_id v, uint32_t have, uint8_t device
 /* The same values in another layout on one device, or without gaps. */
 static hone_status reorder(hn_builder *b, hn_id v, uint32_t have, uint8_t device, hn_layout want, uint32_t *to) {
   const hn_device *d = device_at(b, device);
-  const hn_arg as = {.layout = want};
-  if (b->p->slots.p[have].layout == want) return convert(b, v, have, device, &as, &hn_copy_kernel, to);
-  return convert(b, v, have, device, &as, d && d->kind->reorder ? d->kind->reorder : &hn_reorder_kernel, to);
+  const hn_slot *s = &b->p->slots.p[have];
+  const hn_kernel *own = s->layout != want && d ? d->kind->reorder : NULL;
+  return convert(b, v, have, device, &(hn_arg){.layout = want}, own ? own : hn_reorder_kernel(s->dtype, s->layout, want), to);
 }
 
 hone_status hn_slot_spread(hn_builder *b, hn_id v, int64_t gap) {
   uint32_t *slot = &b->p->value_slot[v];
   const hn_slot *s = &b->p->slots.p[*slot];
   hn_arg as = {.layout = s->layout, .pitch = hn_layout_run(s->layout, s->rank, s->dims) + gap, .pitched = true};
-  return convert(b, v, *slot, HN_HOST, &as, &hn_copy_kernel, slot);
+  return convert(b, v, *slot, HN_HOST, &as, hn_reorder_kernel(s->dtype, s->layout, s->layout), slot);
 }
 
 hone_status hn_slot_on_device(hn_builder *b, hn_id v, uint8_t device, uint32_t *out) {

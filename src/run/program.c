@@ -407,30 +407,18 @@ static hone_status get_memory(hn_program *p) {
   return HONE_OK;
 }
 
-/* Was a fast kernel of ours chosen for it? */
-static bool is_ours(const hn_graph *g, const hn_node *n) {
-  hn_id before = n->n_in ? hn_producer(g, n->in[0]) : HN_NONE;
-  if (hn_streq(n->tactic, hn_strips_kernel.name)) return true;
-  if (before != HN_NONE && hn_streq(hn_node_at(g, before)->tactic, hn_prologue_kernel.name)) return true;
-  for (uint32_t i = 0; n->tactic && hn_kernel_at(i); i++)
-    if (hn_streq(hn_kernel_at(i)->name, n->tactic)) return hn_kernel_origin(hn_kernel_at(i)) == HN_ORIGIN_HONE;
-  return false;
-}
-
 /* The threads of a pool and OpenMP's, which oneDNN uses, would be awake at once and in each other's way: with a pool oneDNN
-   gets one thread. That suits where it has little to do: layers of which a kernel of ours was chosen make up nearly all
-   of the arithmetic. */
-static hn_pool *choose_pool(const hn_program *p) {
-  const hn_plan_options *o = &p->options;
+   gets one thread. That suits where it has little to do: our kernels do nearly all of the arithmetic. */
+static bool suits_pool(const hn_plan *plan) {
   uint64_t all = 0, others = 0;
-  bool symbolic = false, ours = o->sources == 1U << HN_ORIGIN_HONE;
-  for (size_t i = 0; i < p->g->nodes.n && o->pool; i++) {
-    const hn_node *n = &p->g->nodes.p[i];
-    uint64_t macs = n->dead ? 0 : hn_node_macs(p->g, n, &symbolic);
+  bool symbolic = false;
+  for (size_t i = 0; i < plan->steps.n; i++) {
+    const hn_planned *s = &plan->steps.p[i];
+    uint64_t macs = hn_planned_sum(plan->g, s, hn_node_macs, &symbolic);
     all += macs;
-    if (!ours && (o->untuned || !is_ours(p->g, n))) others += macs;
+    if (s->task.kernel && hn_kernel_origin(s->task.kernel) == HN_ORIGIN_ONEDNN) others += macs;
   }
-  return others > all / 20 ? NULL : o->pool;
+  return others <= all / 20;
 }
 
 static void use_threads(const hn_program *p) { hn_use_threads(p->pool ? 1 : p->options.threads); }
@@ -443,9 +431,15 @@ hone_status hn_program_create(const hn_graph *g, const hn_view *inputs, const hn
   p->g = hn_graph_clone(g);
   hone_status st = p->g ? specialize(p, inputs) : hn_nomem(g->cx);
   p->options.place = NULL; /* nested graphs stay on the CPU */
-  if (!st && !o->place) p->pool = choose_pool(p);
+  p->pool = o->place || o->untuned ? NULL : o->pool;
   use_threads(p);
   if (!st) st = o->place ? plan_on_devices(p, o->place) : hn_plan_create(p->g, o, &p->plan);
+  if (!st && p->pool && !suits_pool(p->plan)) { /* oneDNN divides its work when a kernel is made */
+    leave_plan(p);
+    p->pool = NULL;
+    use_threads(p);
+    st = hn_plan_create(p->g, o, &p->plan);
+  }
   p->options.placement = NULL;
   if (!st) st = get_memory(p);
   if (!st) st = prepare_steps(p);

@@ -21,11 +21,10 @@ static inline const hn_cpu *hn_cpu_of(const hn_task *t) { return t->device; }
 hone_status hn_cpu_create(hone_context *cx, hn_isa isa, hn_cpu **out);
 void hn_cpu_destroy(hn_cpu *cpu); /* accepts NULL */
 
-/* The kernel that changes a layout. Its task has one input and one output of the same dtype and dims, whose
+/* The kernel that changes a layout, or within one the gaps between runs. Its task has one input and one output of the same dtype and dims, whose
    `layout` fields say from and to; plan() makes it, UNSUPPORTED if there is no such conversion. node is NULL. */
-extern const hn_kernel hn_reorder_kernel;
-/* The same within one layout: from and to tensors with gaps between their runs (move/copy_move.c). */
-extern const hn_kernel hn_copy_kernel;
+const hn_kernel *hn_reorder_kernel(hn_dtype t, hn_layout from, hn_layout to);
+extern const hn_kernel hn_reorder_onednn_kernel; /* for blocked layouts */
 /* A Concat some inputs of which are `placed`: it copies the others, into output 0 as it lies (move/join_move.c). */
 extern const hn_kernel hn_fill_kernel;
 

@@ -22,4 +22,15 @@ static inline int32_t hn_layout_axis(hn_layout l, int32_t rank, int32_t axis, in
   if (l != HN_LAYOUT_NHWC || axis == 0) return axis;
   return axis == 1 ? rank - 1 : axis - 1;
 }
+
+/* Strides of the tensor's own dimensions in a layout without blocks. */
+static inline void hn_own_strides(hn_arg *a, int64_t *stride) {
+  int64_t physical[HN_ND_RANK], s[HN_ND_RANK];
+  hn_layout_dims(a->layout, a->rank, a->dims, physical);
+  hn_pitched_strides(a->rank, physical, hn_take_pitch(a), s);
+  for (int32_t i = 0; i < a->rank; i++) {
+    int64_t block;
+    stride[i] = s[hn_layout_axis(a->layout, a->rank, i, &block)];
+  }
+}
 #endif

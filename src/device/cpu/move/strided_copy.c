@@ -66,6 +66,32 @@ static void copy_line(unsigned char *to, const unsigned char *from, size_t size,
   }
 }
 
+/* d[k * ds + j] = s[j * ss + k]. Whole tiles have constant bounds, so that the compiler can unroll them. */
+#define COPY_TILE(T)                                                      \
+  do {                                                                    \
+    T *d = (T *)to;                                                       \
+    const T *s = (const T *)from;                                         \
+    if (m == TILE && n == TILE) {                                         \
+      for (int64_t j = 0; j < TILE; j++)                                  \
+        for (int64_t k = 0; k < TILE; k++) d[k * ds + j] = s[j * ss + k]; \
+    } else {                                                              \
+      for (int64_t j = 0; j < n; j++)                                     \
+        for (int64_t k = 0; k < m; k++) d[k * ds + j] = s[j * ss + k];    \
+    }                                                                     \
+  } while (0)
+
+static void copy_tile(unsigned char *to, const unsigned char *from, size_t size, int64_t m, int64_t n, int64_t ds, int64_t ss) {
+  switch (size) {
+    case 1: COPY_TILE(uint8_t); break;
+    case 2: COPY_TILE(uint16_t); break;
+    case 4: COPY_TILE(uint32_t); break;
+    case 8: COPY_TILE(uint64_t); break;
+    default:
+      for (int64_t k = 0; k < m; k++)
+        copy_line(to + (size_t)(k * ds) * size, from + (size_t)k * size, size, n, 1, ss);
+  }
+}
+
 static void run_line(void *arg, const int64_t *at, int64_t n) {
   const copy_run *r = arg;
   int64_t size = (int64_t)r->c->size;
@@ -99,8 +125,7 @@ static void run_tiles(void *arg, const int64_t *at, int64_t rows) {
   for (int64_t j = 0; j < columns; j += TILE)
     for (int64_t i = 0; i < rows; i += TILE) {
       int64_t m = rows - i < TILE ? rows - i : TILE, n = columns - j < TILE ? columns - j : TILE;
-      for (int64_t k = 0; k < m; k++)
-        copy_line(r->to + (at[0] + (i + k) * ds + j) * size, r->from + (at[1] + (i + k) + j * ss) * size, r->c->size, n, 1, ss);
+      copy_tile(r->to + (at[0] + i * ds + j) * size, r->from + (at[1] + i + j * ss) * size, r->c->size, m, n, ds, ss);
     }
 }
 

@@ -14,17 +14,6 @@ static hone_status plan_copy(hn_task *t, int32_t rank, const int64_t *dims, cons
   return HONE_OK;
 }
 
-/* Strides of the tensor's own dimensions in a layout without blocks. */
-static void strides_of(hn_arg *a, int64_t *stride) {
-  int64_t physical[HN_ND_RANK], s[HN_ND_RANK];
-  hn_layout_dims(a->layout, a->rank, a->dims, physical);
-  hn_pitched_strides(a->rank, physical, hn_take_pitch(a), s);
-  for (int32_t i = 0; i < a->rank; i++) {
-    int64_t block;
-    stride[i] = s[hn_layout_axis(a->layout, a->rank, i, &block)];
-  }
-}
-
 static hn_layout unblocked(hn_layout l) { return l == HN_LAYOUT_NHWC ? l : HN_LAYOUT_PLAIN; }
 
 static hone_status run_copy(hn_exec *x) {
@@ -51,7 +40,7 @@ hone_status transpose_move_plan(hn_task *t) {
   if (n && n != (uint32_t)in->rank) return HONE_UNSUPPORTED;
   in->layout = unblocked(in->layout);
   out->layout = HN_LAYOUT_PLAIN;
-  strides_of(in, stride);
+  hn_own_strides(in, stride);
   for (int32_t i = 0; i < in->rank; i++) from[i] = stride[n ? perm[i] : in->rank - 1 - i];
   hn_pitched_strides(out->rank, out->dims, hn_take_pitch(out), to);
   return plan_copy(t, out->rank, out->dims, to, 0, from);
@@ -103,7 +92,7 @@ hone_status slice_move_plan(hn_task *t) {
   int64_t first[HN_MAX_RANK], step[HN_MAX_RANK], stride[HN_ND_RANK], from[HN_ND_RANK], dims[HN_ND_RANK], to[HN_ND_RANK], at = 0;
   if (!slice_bounds(t, first, step)) return HONE_UNSUPPORTED;
   in->layout = out->layout = unblocked(in->layout);
-  strides_of(in, stride);
+  hn_own_strides(in, stride);
   hn_layout_dims(out->layout, out->rank, out->dims, dims);
   hn_pitched_strides(out->rank, dims, hn_take_pitch(out), to);
   for (int32_t i = 0; i < in->rank; i++) {

@@ -1,4 +1,4 @@
-/* reorder_onednn.c - changes of layout. */
+/* reorder_onednn.c - changes of layout from and to blocks of channels. */
 #include "device/cpu/onednn/dnnl_util.h"
 
 static hone_status no_conversion(hn_task *t) {
@@ -28,5 +28,5 @@ static hone_status reorder_plan(hn_task *t) {
   return no_conversion(t);
 }
 
-const hn_kernel hn_reorder_kernel = {.name = "reorder_onednn", .op = HN_Identity, .plan = reorder_plan,
+const hn_kernel hn_reorder_onednn_kernel = {.name = "reorder_onednn", .op = HN_Identity, .plan = reorder_plan,
                                      .run = hn_dnnl_state_run, .destroy = hn_dnnl_state_destroy};

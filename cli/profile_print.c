@@ -76,6 +76,12 @@ static void print_bound_by(const profile_report *r, hone_arithmetic a) {
            flops / ms * 1e3 > peak ? " (Winograd does with fewer operations than are counted)" : "");
 }
 
+static bool computes_in(const profile_report *r, hone_arithmetic a) {
+  for (uint32_t i = 0; i < r->n; i++)
+    if (r->layers[i].calls && r->layers[i].arithmetic == a) return true;
+  return false;
+}
+
 static void print_roofline(const profile_report *r) {
   const hone_profile_totals *m = &r->totals;
   const double *peak = m->peak.flops;
@@ -87,8 +93,12 @@ static void print_roofline(const profile_report *r) {
     ms += layer_ms(r, l);
     bytes += (double)l->bytes * l->calls / m->runs;
   }
-  printf("\nroofline: this machine does %.1f GFLOP/s and reads %.1f GB/s (measured now); they balance at %.1f FLOP a byte\n",
-         peak[0] * 1e-9, m->peak.bandwidth * 1e-9, peak[0] / m->peak.bandwidth);
+  printf("\nroofline: this machine reads %.1f GB/s (measured now) and does", m->peak.bandwidth * 1e-9);
+  for (int a = 0; a < HONE_ARITHMETICS; a++)
+    if (a == 0 || computes_in(r, (hone_arithmetic)a))
+      printf("%s %.1f GFLOP/s in %s (%s, balanced at %.1f FLOP a byte)", a ? "," : "", peak[a] * 1e-9, hone_arithmetic_name((hone_arithmetic)a),
+             m->peak.by[a], peak[a] / m->peak.bandwidth);
+  printf("\n");
   for (int a = 0; a < HONE_ARITHMETICS; a++) print_bound_by(r, (hone_arithmetic)a);
   if (ms > 0)
     printf("  bound by memory:     %.1f%% of a run, at %.0f%% of the bandwidth%s\n", 100 * ms / m->run_ms,

@@ -109,6 +109,7 @@ prints "int8: layers against the peak of their arithmetic" '[0-9] int8 ' "$hone"
 prints "int8: the peak, and of which instructions" ', [0-9]+ in int8 by [a-z0-9-]+,' "$hone" show "$work/q.hone" --layers
 prints "int8: the limit by arithmetic" 'FLOP in int8 at [0-9]+ GFLOP/s \([a-z0-9-]+\)' "$hone" bench "$work/q.hone" --runs=5 --warmup=1 --limit
 prints "int8: a profile says what layers compute in" 'conv_int8.*% +int8' "$hone" profile "$work/q.hone" --runs=2 --warmup=1
+prints "int8: the roof by arithmetic" 'GFLOP/s in int8 \([a-z0-9-]+, balanced' "$hone" profile "$work/q.hone" --runs=2 --warmup=1
 prints "int8: integer kernels" 'conv_int8' "$hone" bench "$work/q.hone" --runs=2 --layers
 prints "int8: accuracy" 'top-1 99\.' "$hone" eval "$work/q.hone" --images="$images" --labels="$images/labels.txt"
 prints "int8: standard operators, the same accuracy" 'top-1 99\.' "$hone" eval "$work/q.onnx" --images="$images" --labels="$images/labels.txt"
@@ -268,7 +269,7 @@ check "bench: predictions are right" grep -qE '000_1.png 1 ' "$work/predictions"
 prints "profile: layers" 'Conv.*conv_[a-z]+ .*%' "$hone" profile "$work/m.hone" --runs=3 --warmup=1 -o "$work/trace.json" --html="$work/report.html"
 check "profile: the trace is there" grep -q '"traceEvents"' "$work/trace.json"
 check "profile: the page is whole" grep -q '</html>' "$work/report.html"
-prints "profile: operators, roofline" 'roofline: this machine does' "$hone" profile "$work/m.hone" --runs=2 --warmup=0
+prints "profile: operators, roofline" 'roofline: this machine reads [0-9.]+ GB/s .* GFLOP/s in f32' "$hone" profile "$work/m.hone" --runs=2 --warmup=0
 prints "profile: what to do" 'not optimized' "$hone" profile "$model" --runs=2 --warmup=0
 prints "profile: counters, or why not" 'not counted|counted in 3' "$hone" profile "$model" --runs=2 --counters
 prints "profile: JSON" '"of_roof"' "$hone" profile "$model" --runs=2 --json

@@ -66,12 +66,16 @@ static bool read_expected(const char *base, expected *e) {
   return ok && e->n_out;
 }
 
+/* The expected arrays follow one another in a file and are not aligned. */
 static double number(const tensor *t, const void *data, size_t i) {
+  union { float f; int32_t i; int64_t l; unsigned char b; } x;
+  size_t size = hone_dtype_size(t->dtype);
+  memcpy(&x, (const char *)data + i * size, size);
   switch (t->dtype) {
-    case HONE_DTYPE_F32: return (double)((const float *)data)[i];
-    case HONE_DTYPE_I32: return ((const int32_t *)data)[i];
-    case HONE_DTYPE_I64: return (double)((const int64_t *)data)[i];
-    default: return ((const unsigned char *)data)[i];
+    case HONE_DTYPE_F32: return (double)x.f;
+    case HONE_DTYPE_I32: return x.i;
+    case HONE_DTYPE_I64: return (double)x.l;
+    default: return x.b;
   }
 }
 

@@ -2,6 +2,7 @@
    is done while the result is at hand. */
 #ifndef HN_CONV_H
 #define HN_CONV_H
+#include "base/count.h"
 #include "device/cpu/cpu.h"
 #include "device/cpu/conv/strip.h"
 #include "device/cpu/gemm/tile.h"
@@ -12,11 +13,6 @@ typedef struct hn_conv {
   int64_t images, in_h, in_w, in_c, out_h, out_w, out_c, group;
   int64_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
 } hn_conv;
-
-static inline int64_t hn_ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-static inline int64_t hn_round_up(int64_t a, int64_t b) { return hn_ceil_div(a, b) * b; }
-static inline int64_t hn_smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-static inline int64_t hn_larger(int64_t a, int64_t b) { return a > b ? a : b; }
 
 /* float32, one or two spatial dimensions, all shapes fixed, weights and bias constant. */
 bool hn_conv_supported(const hn_task *t);

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/count.h"
 #include "base/parallel.h"
 #include "device/cpu/cpu.h"
 #include "device/cpu/gemm/attention_heads.h"
@@ -20,8 +21,6 @@ typedef struct attention_tile {
   size_t at_values, at_scores, scratch; /* floats of a thread: packed keys, packed values, scores */
 } attention_tile;
 
-static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
 bool attention_tile_supports(const hn_task *t) {
   hn_heads h;
@@ -39,13 +38,13 @@ hone_status attention_tile_plan(hn_task *t) {
   for (uint32_t i = 0; i < t->node->n_main; i++) t->in[i].layout = HN_LAYOUT_PLAIN;
   t->out[0].layout = HN_LAYOUT_PLAIN;
   s->tile = hn_tile_for(cpu->isa);
-  s->blocks = ceil_div(s->h.nq, QUERY_TILES * s->tile->rows);
+  s->blocks = hn_ceil_div(s->h.nq, QUERY_TILES * s->tile->rows);
   s->pack = s->h.nq > FEW;
   if (s->pack) {
     s->at_values = aligned(hn_tile_packed(s->tile, s->h.size, s->h.nk));
     s->at_scores = s->at_values + aligned(hn_tile_packed(s->tile, s->h.nk, s->h.size_v));
   }
-  s->scratch = s->at_scores + aligned((size_t)smaller(s->h.nq, QUERY_TILES * s->tile->rows) * (KEY_BLOCK + GAP));
+  s->scratch = s->at_scores + aligned((size_t)hn_smaller(s->h.nq, QUERY_TILES * s->tile->rows) * (KEY_BLOCK + GAP));
   t->scratch = sizeof(float) * s->scratch * (size_t)(t->threads < 1 ? 1 : t->threads);
   return HONE_OK;
 }
@@ -86,7 +85,7 @@ static void score(const block *u, int64_t from, int64_t n) {
   for (int64_t col = 0; s->pack && col < n; col += cols) {
     hn_tile_job j = {.k = s->h.size, .a = u->q, .lda = s->h.row[0], .b = u->k + (from + col) * s->h.size, .c = u->scores + col, .ldc = ld,
                      .lo = -INFINITY, .hi = INFINITY};
-    product(s, &j, u->n, smaller(cols, n - col));
+    product(s, &j, u->n, hn_smaller(cols, n - col));
   }
   for (int64_t i = 0; !s->pack && i < u->n; i++)
     for (int64_t k = 0; k < n; k++)
@@ -141,7 +140,7 @@ static void gather(const block *u, int64_t from, int64_t n) {
   for (int64_t col = 0; s->pack && col < s->h.size_v; col += cols) {
     hn_tile_job j = {.k = n, .a = u->scores, .lda = ld, .b = u->v + col * s->h.nk + from * cols, .c = u->out + col, .ldc = s->h.out_row,
                      .start = from ? u->out + col : NULL, .ld_start = s->h.out_row, .lo = -INFINITY, .hi = INFINITY};
-    product(s, &j, u->n, smaller(cols, s->h.size_v - col));
+    product(s, &j, u->n, hn_smaller(cols, s->h.size_v - col));
   }
   for (int64_t i = 0; !s->pack && i < u->n; i++) {
     float *out = u->out + i * s->h.out_row;
@@ -152,10 +151,10 @@ static void gather(const block *u, int64_t from, int64_t n) {
 
 static void attend(block *u) {
   const attention_tile *s = u->s;
-  int64_t keys = s->h.causal && s->h.softcap == 0 ? smaller(s->h.nk, u->first + u->n) : s->h.nk; /* a soft cap lifts what is forbidden */
+  int64_t keys = s->h.causal && s->h.softcap == 0 ? hn_smaller(s->h.nk, u->first + u->n) : s->h.nk; /* a soft cap lifts what is forbidden */
   for (int64_t i = 0; i < u->n; i++) u->largest[i] = -INFINITY, u->sum[i] = 0;
   for (int64_t from = 0; from < keys; from += KEY_BLOCK) {
-    int64_t n = smaller(KEY_BLOCK, keys - from);
+    int64_t n = hn_smaller(KEY_BLOCK, keys - from);
     score(u, from, n);
     for (int64_t i = 0; i < u->n; i++) soften(u, i, from, n);
     gather(u, from, n);
@@ -180,7 +179,7 @@ static void run_blocks(const attention_run *r, int64_t begin, int64_t end, float
     int64_t head = p / s->blocks, i = p % s->blocks, kv = head / s->h.per;
     u.b = head / s->h.heads, u.h = head % s->h.heads;
     u.first = i * QUERY_TILES * s->tile->rows;
-    u.n = smaller(u.first + QUERY_TILES * s->tile->rows, s->h.nq) - u.first;
+    u.n = hn_smaller(u.first + QUERY_TILES * s->tile->rows, s->h.nq) - u.first;
     const float *in[3];
     for (int k = 0; k < 3; k++)
       in[k] = (const float *)r->x->in[k].data + u.b * s->h.stride[k][0] + (k ? u.h / s->h.per : u.h) * s->h.stride[k][1];

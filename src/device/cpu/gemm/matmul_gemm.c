@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/count.h"
 #include "base/parallel.h"
 #include "device/cpu/cpu.h"
 #include "device/cpu/gemm/tile.h"
@@ -37,8 +38,6 @@ typedef struct matmul_gemm {
   size_t scratch_a, scratch; /* floats of a thread: copied rows; those and a packed matrix */
 } matmul_gemm;
 
-static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
 bool matmul_gemm_supports(const hn_task *t) {
   if (!t->device || t->in[0].dtype != HONE_DTYPE_F32 || t->in[1].dtype != HONE_DTYPE_F32 || t->out[0].dtype != HONE_DTYPE_F32) return false;
@@ -84,19 +83,19 @@ static void describe(const hn_task *t, matmul_gemm *s) {
   }
 }
 
-static int64_t whole_tiles(const matmul_gemm *s, int64_t rows) { return ceil_div(rows, s->tile->rows) * s->tile->rows; }
+static int64_t whole_tiles(const matmul_gemm *s, int64_t rows) { return hn_ceil_div(rows, s->tile->rows) * s->tile->rows; }
 static int64_t row_block(const matmul_gemm *s) { return ROW_BLOCK / s->tile->rows * s->tile->rows; }
 
 /* How the work is cut: a part for each thread of each product, columns if they give whole panels enough. */
 static void cut(hn_task *t, matmul_gemm *s) {
-  int64_t threads = t->threads < 1 ? 1 : t->threads, panels = ceil_div(s->n, s->tile->cols), tiles = ceil_div(s->m, s->tile->rows);
+  int64_t threads = t->threads < 1 ? 1 : t->threads, panels = hn_ceil_div(s->n, s->tile->cols), tiles = hn_ceil_div(s->m, s->tile->rows);
   s->parts = s->batch >= 4 * threads ? 1 : threads;
   s->by_rows = tiles >= 8 * threads || panels < 2 * threads;
   int64_t most = s->by_rows ? tiles : panels;
   if (s->parts > most) s->parts = most;
-  s->k_block = ceil_div(s->k, ceil_div(s->k, K_BLOCK));
+  s->k_block = hn_ceil_div(s->k, hn_ceil_div(s->k, K_BLOCK));
   s->copy = s->k % CONFLICT == 0 && s->m > s->tile->rows / 2;
-  s->scratch_a = s->copy ? (size_t)(smaller(s->m, row_block(s)) * (s->k_block + GAP)) : 0;
+  s->scratch_a = s->copy ? (size_t)(hn_smaller(s->m, row_block(s)) * (s->k_block + GAP)) : 0;
   s->scratch = s->scratch_a + (s->packed ? 0 : hn_tile_packed(s->tile, s->k, s->n));
   s->scratch = (s->scratch + 15) / 16 * 16;
   t->scratch = sizeof(float) * s->scratch * (size_t)threads;
@@ -129,7 +128,7 @@ static bool is_row(const hn_arg *a, int64_t columns) {
 
 static hone_status pack_bias(hn_task *t, matmul_gemm *s, uint32_t input, float beta) {
   const float *from = t->in[input].constant->data;
-  int64_t padded = ceil_div(s->n, s->tile->cols) * s->tile->cols;
+  int64_t padded = hn_ceil_div(s->n, s->tile->cols) * s->tile->cols;
   float *to;
   bool fill;
   HN_TRY(hn_task_pack(t, sizeof *to * (size_t)padded, 0, (void **)&to, &fill));
@@ -218,17 +217,17 @@ static void run_panel(const matmul_gemm *s, const block *u, int64_t col, int64_t
   bool last = k + s->k_block >= s->k;
   hn_tile_cut cut = hn_tile_cut_rows(tile, u->rows);
   int64_t tiles = cut.tiles, at = u->row * s->n + col;
-  hn_tile_job j = {.k = smaller(s->k_block, s->k - k), .lda = lda, .b = u->b + (col - u->b_col) * s->k + k * tile->cols, .ldc = s->n, .ld_start = s->n,
+  hn_tile_job j = {.k = hn_smaller(s->k_block, s->k - k), .lda = lda, .b = u->b + (col - u->b_col) * s->k + k * tile->cols, .ldc = s->n, .ld_start = s->n,
                    .bias = last && s->bias ? s->bias + col : NULL, .lo = last ? s->lo : -INFINITY, .hi = last ? s->hi : INFINITY};
   int64_t ahead = j.k * tile->cols * 4 / tiles; /* bytes of the next panel that each tile brings near */
-  j.next_step = j.k >= 4 ? smaller(ahead / (j.k / 4), 256) : 0;
+  j.next_step = j.k >= 4 ? hn_smaller(ahead / (j.k / 4), 256) : 0;
   for (int64_t i = 0; i < tiles; i++) {
     int64_t from = hn_tile_row(&cut, i), to = hn_tile_row(&cut, i + 1);
     j.a = a + from * lda;
     j.c = u->c + at + from * s->n;
     j.next = (const char *)(j.b + s->k * tile->cols) + i * ahead;
     j.start = k ? j.c : u->residual ? u->residual + at + from * s->n : NULL;
-    tile->mul(&j, (int)(to - from), (int)smaller(tile->cols, u->col + u->cols - col));
+    tile->mul(&j, (int)(to - from), (int)hn_smaller(tile->cols, u->col + u->cols - col));
   }
 }
 
@@ -243,14 +242,14 @@ static void run_block(const matmul_gemm *s, hn_exec *x, const block *u, float *c
   int64_t group = GROUP * s->tile->cols;
   for (int64_t k = 0; k < s->k; k += s->k_block) {
     const float *a = u->a + u->row * s->k + k;
-    int64_t lda = s->k, depth = smaller(s->k_block, s->k - k);
+    int64_t lda = s->k, depth = hn_smaller(s->k_block, s->k - k);
     if (s->copy) {
       lda = s->k_block + GAP;
       for (int64_t r = 0; r < u->rows; r++) memcpy(copied + r * lda, a + r * s->k, sizeof *a * (size_t)depth);
       a = copied;
     }
     for (int64_t col = u->col, end = col + u->cols; col < end; col += group) {
-      int64_t stop = smaller(col + group, end);
+      int64_t stop = hn_smaller(col + group, end);
       for (int64_t p = col; p < stop; p += s->tile->cols) run_panel(s, u, p, k, a, lda);
       if (k + s->k_block >= s->k) finish(s, x, u, col, stop - col);
     }
@@ -271,7 +270,7 @@ static int64_t first_row(const matmul_gemm *s, int64_t part) {
 /* A part of product `p`. */
 static void run_part(const gemm_run *r, int64_t p, int64_t part, float *scratch) {
   const matmul_gemm *s = r->s;
-  int64_t rest = p, at_a = 0, at_b = 0, cols = s->tile->cols, panels = ceil_div(s->n, cols);
+  int64_t rest = p, at_a = 0, at_b = 0, cols = s->tile->cols, panels = hn_ceil_div(s->n, cols);
   for (int32_t i = s->batch_rank - 1; i >= 0; i--) {
     at_a += rest % s->batch_dims[i] * s->step_a[i];
     at_b += rest % s->batch_dims[i] * s->step_b[i];
@@ -287,7 +286,7 @@ static void run_part(const gemm_run *r, int64_t p, int64_t part, float *scratch)
     end = first_row(s, part + 1);
   } else {
     u.col = panels * part / s->parts * cols;
-    u.cols = smaller(panels * (part + 1) / s->parts * cols, s->n) - u.col;
+    u.cols = hn_smaller(panels * (part + 1) / s->parts * cols, s->n) - u.col;
   }
   if (s->packed) {
     u.b = s->packed + (size_t)at_b * hn_tile_packed(s->tile, s->k, s->n);
@@ -297,9 +296,9 @@ static void run_part(const gemm_run *r, int64_t p, int64_t part, float *scratch)
     u.b = to;
     u.b_col = u.col;
   }
-  int64_t blocks = ceil_div(end - row, row_block(s)), each = row < end ? whole_tiles(s, ceil_div(end - row, blocks)) : 1;
+  int64_t blocks = hn_ceil_div(end - row, row_block(s)), each = row < end ? whole_tiles(s, hn_ceil_div(end - row, blocks)) : 1;
   for (u.row = row; u.row < end; u.row += each) {
-    u.rows = smaller(each, end - u.row);
+    u.rows = hn_smaller(each, end - u.row);
     run_block(s, r->x, &u, scratch);
   }
 }

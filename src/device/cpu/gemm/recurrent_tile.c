@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/count.h"
 #include "base/parallel.h"
 #include "device/cpu/cpu.h"
 #include "device/cpu/gemm/tile.h"
@@ -25,7 +26,6 @@ typedef struct recurrent {
   const float *peepholes;
 } recurrent;
 
-static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t padded(const recurrent *s, int64_t n) { return (n + s->tile->cols - 1) / s->tile->cols * s->tile->cols; }
 static bool given(const hn_task *t, uint32_t i) { return i < t->node->n_main && t->in[i].present; }
 
@@ -148,7 +148,7 @@ static void run_panels(void *arg, int64_t begin, int64_t end) {
       j.a = p->a + row * p->lda;
       j.c = p->c + row * p->ldc + col;
       j.start = p->start ? p->start + row * p->ld_start + col : NULL;
-      p->tile->mul(&j, (int)smaller(p->tile->rows, p->rows - row), (int)smaller(p->tile->cols, p->cols - col));
+      p->tile->mul(&j, (int)hn_smaller(p->tile->rows, p->rows - row), (int)hn_smaller(p->tile->cols, p->cols - col));
     }
   }
 }

@@ -2,6 +2,7 @@
    runs, then within that row tap by tap. */
 #include <string.h>
 
+#include "base/count.h"
 #include "base/parallel.h"
 #include "device/cpu/cpu.h"
 #include "device/cpu/vec/float_runs.h"
@@ -27,13 +28,12 @@ bool pool_vec_supports(const hn_task *t) {
   return t->n_out == 1 || !t->out[1].present;
 }
 
-static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 
 /* Taps of the window at `at` (its first position) that lie in from..to: *first and one past *last. */
 static void taps_within(int64_t at, int64_t n, int64_t dilation, int64_t from, int64_t to, int64_t *first, int64_t *last) {
   *first = at >= from ? 0 : (from - at + dilation - 1) / dilation;
-  *last = at >= to ? 0 : smaller(n, (to - at + dilation - 1) / dilation);
+  *last = at >= to ? 0 : hn_smaller(n, (to - at + dilation - 1) / dilation);
 }
 
 static bool geometry(const hn_task *t, pool *p) {
@@ -160,7 +160,7 @@ static void run_shares(void *arg, int64_t begin, int64_t end) {
 static void sum_lines(const pool *p, const float *plane, int64_t begin, int64_t end, float *d) {
   float line[PIECE];
   for (int64_t from = 0; from < p->run; from += PIECE) {
-    size_t n = (size_t)smaller(PIECE, p->run - from);
+    size_t n = (size_t)hn_smaller(PIECE, p->run - from);
     for (int64_t y = begin; y < end; y++) {
       p->vec->sum_rows(y == begin ? d + from : line, plane + y * p->in_w * p->in_pitch + from, n, (size_t)p->in_w, (size_t)p->in_pitch);
       if (y > begin) p->join(d + from, d + from, line, n);

@@ -6,8 +6,7 @@
 #include <string.h>
 
 #include "cublasLt.h"
-#include "cuda_bf16.h"
-#include "cuda_fp16.h"
+#include "numbers.h"
 
 struct cublasLtContext {
   int unused;
@@ -46,23 +45,7 @@ bool shapes(const emulated_matmul *d, const emulated_layout *a, const emulated_l
 }
 bool aligned(const void *p) { return reinterpret_cast<uintptr_t>(p) % 16 == 0; }
 
-float load(cudaDataType_t t, const void *p, int64_t i) {
-  if (t == CUDA_R_16F) return __half2float(static_cast<const __half *>(p)[i]);
-  if (t == CUDA_R_16BF) return __bfloat162float(static_cast<const __nv_bfloat16 *>(p)[i]);
-  return static_cast<const float *>(p)[i];
-}
-void store(cudaDataType_t t, void *p, int64_t i, float v) {
-  if (t == CUDA_R_16F) static_cast<__half *>(p)[i] = __float2half_rn(v);
-  else if (t == CUDA_R_16BF) static_cast<__nv_bfloat16 *>(p)[i] = __float2bfloat16_rn(v);
-  else static_cast<float *>(p)[i] = v;
-}
-float rounded(float v) { /* to TF32 */
-  uint32_t u;
-  memcpy(&u, &v, 4);
-  u = (u + 0x1000u) & ~0x1fffu;
-  memcpy(&v, &u, 4);
-  return v;
-}
+number kind(cudaDataType_t t) { return t == CUDA_R_16F ? number::F16 : t == CUDA_R_16BF ? number::BF16 : number::F32; }
 
 struct job {
   emulated_matmul d;
@@ -81,16 +64,16 @@ void run(const void *arg) {
       for (int64_t row = 0; row < j.y.rows; row++) {
         double sum = 0;
         for (int64_t i = 0; i < j.k; i++) {
-          float a = load(j.a.type, j.pa, q * j.a.stride + (j.d.ta ? row * j.a.ld + i : i * j.a.ld + row));
-          float b = load(j.b.type, j.pb, q * j.b.stride + (j.d.tb ? i * j.b.ld + col : col * j.b.ld + i));
+          float a = load(kind(j.a.type), j.pa, q * j.a.stride + (j.d.ta ? row * j.a.ld + i : i * j.a.ld + row));
+          float b = load(kind(j.b.type), j.pb, q * j.b.stride + (j.d.tb ? i * j.b.ld + col : col * j.b.ld + i));
           sum += tf32 ? static_cast<double>(rounded(a)) * static_cast<double>(rounded(b)) : static_cast<double>(a) * static_cast<double>(b);
         }
         float v = j.alpha * static_cast<float>(sum);
-        if (j.beta != 0) v += j.beta * load(j.c.type, j.pc, q * j.c.stride + col * j.c.ld + row);
-        if (bias) v += load(j.y.type, j.d.bias, row);
+        if (j.beta != 0) v += j.beta * load(kind(j.c.type), j.pc, q * j.c.stride + col * j.c.ld + row);
+        if (bias) v += load(kind(j.y.type), j.d.bias, row);
         if (relu) v = v < 0 ? 0 : v;
         if (gelu) v = v / 2 * (1 + tanhf(0.79788456f * (v + 0.044715f * v * v * v)));
-        store(j.y.type, j.py, q * j.y.stride + col * j.y.ld + row, v);
+        store(kind(j.y.type), j.py, q * j.y.stride + col * j.y.ld + row, v);
       }
 }
 } // namespace

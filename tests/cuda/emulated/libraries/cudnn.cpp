@@ -11,8 +11,7 @@
 #include <set>
 #include <vector>
 
-#include "cuda_bf16.h"
-#include "cuda_fp16.h"
+#include "numbers.h"
 #include "cudnn_graph.h"
 
 namespace {
@@ -263,23 +262,7 @@ cudnnStatus_t can_run(descriptor *g) {
 }
 
 /* ---- computing */
-float load(cudnnDataType_t t, const void *p, int64_t i) {
-  if (t == CUDNN_DATA_HALF) return __half2float(static_cast<const __half *>(p)[i]);
-  if (t == CUDNN_DATA_BFLOAT16) return __bfloat162float(static_cast<const __nv_bfloat16 *>(p)[i]);
-  return static_cast<const float *>(p)[i];
-}
-void store(cudnnDataType_t t, void *p, int64_t i, float v) {
-  if (t == CUDNN_DATA_HALF) static_cast<__half *>(p)[i] = __float2half_rn(v);
-  else if (t == CUDNN_DATA_BFLOAT16) static_cast<__nv_bfloat16 *>(p)[i] = __float2bfloat16_rn(v);
-  else static_cast<float *>(p)[i] = v;
-}
-float rounded(float v) { /* to TF32 */
-  uint32_t u;
-  memcpy(&u, &v, 4);
-  u = (u + 0x1000u) & ~0x1fffu;
-  memcpy(&v, &u, 4);
-  return v;
-}
+number kind(cudnnDataType_t t) { return t == CUDNN_DATA_HALF ? number::F16 : t == CUDNN_DATA_BFLOAT16 ? number::BF16 : number::F32; }
 
 /* A tensor of the plan, copied out of descriptors, which may be gone when it runs. */
 struct place {
@@ -316,12 +299,12 @@ struct memory {
     std::vector<float> &m = dense[p.uid];
     if (!m.empty()) return m;
     m.resize(static_cast<size_t>(count_of(p.s)));
-    for (size_t i = 0; i < m.size(); i++) m[i] = load(p.type, j->pointers[p.uid], offset(p.s, static_cast<int64_t>(i)));
+    for (size_t i = 0; i < m.size(); i++) m[i] = load(kind(p.type), j->pointers[p.uid], offset(p.s, static_cast<int64_t>(i)));
     return m;
   }
   void put(const place &p, std::vector<float> v) {
     if (!p.inner)
-      for (size_t i = 0; i < v.size(); i++) store(p.type, j->pointers[p.uid], offset(p.s, static_cast<int64_t>(i)), v[i]);
+      for (size_t i = 0; i < v.size(); i++) store(kind(p.type), j->pointers[p.uid], offset(p.s, static_cast<int64_t>(i)), v[i]);
     dense[p.uid] = std::move(v);
   }
 };

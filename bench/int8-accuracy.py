@@ -22,6 +22,8 @@ import tempfile
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from regions import components
+
 FONTS = ["DejaVuSans.ttf", "DejaVuSerif.ttf", "LiberationSans-Regular.ttf", "LiberationSerif-Regular.ttf"]
 WORDS = ("time year people way day man thing woman life child world school state family student group country problem hand part "
          "place case week company system program question work government number night point home water room mother area money "
@@ -136,22 +138,8 @@ def line_of(image, width=320):
 
 
 def regions(mask):
-    seen, out = np.zeros_like(mask), []
-    for y, x in zip(*np.nonzero(mask)):
-        if seen[y, x]:
-            continue
-        stack, box = [(y, x)], [x, y, x, y]
-        seen[y, x] = True
-        while stack:
-            a, b = stack.pop()
-            box = [min(box[0], b), min(box[1], a), max(box[2], b), max(box[3], a)]
-            for c, d in ((a + 1, b), (a - 1, b), (a, b + 1), (a, b - 1)):
-                if 0 <= c < mask.shape[0] and 0 <= d < mask.shape[1] and mask[c, d] and not seen[c, d]:
-                    seen[c, d] = True
-                    stack.append((c, d))
-        if (box[2] - box[0]) * (box[3] - box[1]) > 100:
-            out.append(box)
-    return sorted(out, key=lambda b: b[1])
+    large = [b for b in components(mask) if (b[2] - b[0]) * (b[3] - b[1]) > 100]
+    return sorted(large, key=lambda b: b[1])
 
 
 def bgr(image, mean, std):

@@ -15,6 +15,7 @@ typedef struct rule {
 
 struct hn_place {
   hone_context *cx;
+  char *specs; /* of the devices, as given */
   hn_device *devices[HN_MAX_DEVICES];
   uint32_t n_devices;
   rule rules[RULES];
@@ -90,7 +91,10 @@ hone_status hn_place_create(hone_context *cx, const char *devices, const char *c
   hn_place *p = hn_calloc(1, sizeof *p);
   if (!p) return hn_nomem(cx);
   p->cx = cx;
-  hone_status st = open_devices(p, devices);
+  hn_str specs = {0};
+  hn_str_add(&specs, devices ? devices : "");
+  p->specs = hn_str_take(&specs);
+  hone_status st = p->specs ? open_devices(p, devices) : hn_nomem(cx);
   for (uint32_t i = 0; i < n_rules && !st; i++) st = add_rule(p, rules[i]);
   if (st) {
     hn_place_destroy(p);
@@ -108,6 +112,7 @@ void hn_place_destroy(hn_place *p) {
   }
   for (uint32_t d = 1; d < p->n_devices; d++) hn_device_close(p->devices[d]);
   hn_free(p->chosen);
+  hn_free(p->specs);
   hn_free(p);
 }
 
@@ -205,6 +210,17 @@ hone_status hn_place_check(const hn_place *p, const hn_graph *g) {
 uint32_t hn_place_devices(const hn_place *p, hn_device **devices) {
   memcpy(devices, p->devices, sizeof p->devices);
   return p->n_devices;
+}
+
+void hn_place_describe(const hn_place *p, hn_str *out) {
+  hn_str_printf(out, ", %s", p->specs);
+  for (uint32_t d = 1; d < p->n_devices; d++) {
+    const hn_device *on = p->devices[d];
+    hone_device_info info = {.name = ""};
+    for (uint32_t i = 0; on->kind->describe && on->kind->describe(i, &info); i++, info = (hone_device_info){.name = ""})
+      if (strcmp(info.name, on->name) == 0) break;
+    if (info.name[0]) hn_str_printf(out, ", %s, %s", info.description, info.features);
+  }
 }
 
 bool hn_place_automatic(const hn_place *p) { return p->automatic; }

@@ -1,6 +1,7 @@
 /* place.h - which device each node runs on: by rules on names, and by the choice of the least time. */
 #ifndef HN_PLACE_H
 #define HN_PLACE_H
+#include "base/str.h"
 #include "device/device.h"
 
 typedef struct hn_place hn_place;
@@ -12,6 +13,8 @@ hone_status hn_place_check(const hn_place *p, const hn_graph *g);
 
 /* The devices, the CPU first as NULL; how many. */
 uint32_t hn_place_devices(const hn_place *p, hn_device **devices);
+/* What they are, with their settings and versions: times are of these. */
+void hn_place_describe(const hn_place *p, hn_str *out);
 bool hn_place_automatic(const hn_place *p);
 /* Sets what auto has chosen, by node id; copied. NULL: everything to the first device again. */
 hone_status hn_place_choose(hn_place *p, const uint8_t *of_node, uint32_t n);

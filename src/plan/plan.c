@@ -2,6 +2,7 @@
    and records who touches which block of memory when. */
 #include "plan/plan.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/str.h"
@@ -10,7 +11,13 @@
 #include "plan/builder.h"
 #include "plan/schedule.h"
 
-enum { MAX_TACTICS = 16 }; /* kernels of one operator */
+enum { MAX_TACTICS = 16 }; /* of one operator */
+
+/* A kernel, and which of its ways to do a node. */
+typedef struct tactic {
+  const hn_kernel *kernel;
+  uint32_t variant;
+} tactic;
 
 /* -------------------------------------------------------------------------------- choosing a kernel */
 
@@ -57,10 +64,15 @@ static void want_plain(hn_task *t) {
 }
 
 /* Plans a kernel, and after it the steps of the epilogue that it leaves. */
-static hone_status try_kernel(const hn_kernel *k, hn_planned *s) {
+static hone_status try_tactic(hn_builder *b, tactic way, hn_planned *s) {
   hn_task *t = &s->task;
   const hn_node *n = t->node;
+  const hn_kernel *k = way.kernel;
   t->kernel = k;
+  t->variant = way.variant;
+  s->tactic = k->name;
+  if (way.variant) s->tactic = hn_arena_printf(b->p->arena, "%s#%u", k->name, way.variant + 1);
+  if (!s->tactic) return hn_nomem(t->cx);
   t->scratch = t->packed = 0;
   t->fused = 0;
   t->inplace = -1;
@@ -73,10 +85,19 @@ static hone_status try_kernel(const hn_kernel *k, hn_planned *s) {
   return st == HONE_UNSUPPORTED && !k->plan ? HONE_OK : st; /* after a reference the references can do it */
 }
 
-/* The fast kernels that may do the node, best first: the one timing chose for it, then by falling priority from the
+/* Is it what the node's tactic names? */
+static bool is_named(tactic way, const char *name) {
+  size_t n = strlen(way.kernel->name);
+  if (!name || strncmp(name, way.kernel->name, n) != 0) return false;
+  if (!way.variant) return !name[n];
+  char *end;
+  return name[n] == '#' && strtoul(name + n + 1, &end, 10) == way.variant + 1 && !*end;
+}
+
+/* How the node may be done by fast kernels, best first: the way timing chose for it, then by falling priority from the
    round's on; those passed over come last. */
-static uint32_t candidates(const hn_builder *b, const hn_task *t, const hn_kernel **list) {
-  const hn_kernel *by_priority[MAX_TACTICS];
+static uint32_t candidates(const hn_builder *b, const hn_task *t, tactic *list) {
+  tactic by_priority[MAX_TACTICS];
   uint32_t n = 0, first = 0, filled = 0;
   if (b->o->reference || !all_fixed(t)) return 0;
   const hn_kernel *(*table)(uint32_t) = t->on && t->on->kind->kernel_at ? t->on->kind->kernel_at : hn_kernel_at;
@@ -85,14 +106,16 @@ static uint32_t candidates(const hn_builder *b, const hn_task *t, const hn_kerne
     if (k->op != t->node->op || (b->o->only && b->o->only->op == k->op && b->o->only != k)) continue;
     if (b->o->sources && !(b->o->sources & 1U << hn_kernel_origin(k))) continue;
     if (!k->supports(t)) continue;
-    uint32_t at = n++;
-    for (; at && by_priority[at - 1]->priority < k->priority; at--) by_priority[at] = by_priority[at - 1];
-    by_priority[at] = k;
+    for (uint32_t v = 0; v == 0 || (v < k->variants && n < MAX_TACTICS); v++) {
+      uint32_t at = n++;
+      for (; at && by_priority[at - 1].kernel->priority < k->priority; at--) by_priority[at] = by_priority[at - 1];
+      by_priority[at] = (tactic){k, v};
+    }
   }
   if (!n) return 0;
   first = b->o->round < n ? b->o->round : n - 1;
   for (uint32_t i = 0; i < n && !b->o->untuned; i++)
-    if (hn_streq(by_priority[i]->name, t->node->tactic)) first = i;
+    if (is_named(by_priority[i], t->node->tactic)) first = i;
   list[filled++] = by_priority[first];
   for (uint32_t i = first + 1; i < n; i++) list[filled++] = by_priority[i];
   for (uint32_t i = 0; i < first; i++) list[filled++] = by_priority[i];
@@ -109,12 +132,12 @@ static hone_status fall_back(hn_builder *b, hn_planned *s) {
 
 static hone_status choose_kernel(hn_builder *b, hn_planned *s) {
   hn_task *t = &s->task;
-  const hn_kernel *list[MAX_TACTICS];
+  tactic list[MAX_TACTICS];
   HN_TRY(describe(b, s));
   if (t->on && t->on->kind->supports && !t->on->kind->supports(t->on, t)) HN_TRY(fall_back(b, s));
   uint32_t n = candidates(b, t, list);
   for (uint32_t i = 0; i < n; i++) {
-    hone_status st = try_kernel(list[i], s);
+    hone_status st = try_tactic(b, list[i], s);
     if (!st) return HONE_OK;
     hn_step_abandon(s);
     if (st != HONE_UNSUPPORTED) return st;
@@ -128,7 +151,7 @@ static hone_status choose_kernel(hn_builder *b, hn_planned *s) {
   if (!reference)
     return hn_fail(b->g->cx, HONE_UNSUPPORTED, "node '%s': operator %s has no kernel in this build", t->node->name,
                    hn_op_name(t->node->op));
-  hone_status st = try_kernel(reference, s);
+  hone_status st = try_tactic(b, (tactic){reference, 0}, s);
   if (st) hn_step_abandon(s);
   return st;
 }

@@ -41,11 +41,13 @@ typedef struct hn_planned {
   hn_task task;
   uint32_t *in, *out; /* slots */
   uint32_t scratch;   /* block, or HN_NONE */
+  const char *tactic; /* the kernel and, behind the first, which of its ways: "conv_cudnn#2"; NULL: the kernel */
   hn_chain *tail;     /* the epilogue's steps that the kernel leaves; NULL: none, or done by the references */
   bool once;          /* depends on constants alone: run the first time only */
   hn_id node;         /* HN_NONE: a reorder or a transfer */
   uint8_t device;     /* what runs it; of a transfer: the one that is not the CPU */
 } hn_planned;
+static inline const char *hn_planned_tactic(const hn_planned *s) { return s->tactic ? s->tactic : s->task.kernel->name; }
 
 typedef struct hn_plan {
   hn_arena *arena;

@@ -611,7 +611,7 @@ hone_status hn_program_step_info(const hn_program *p, uint32_t step, hn_arena *t
   hn_str kind = {0};
   bool symbolic = false;
   hn_planned_kind(p->g, s, &kind);
-  hone_step_info r = {.name = n ? n->name : "", .op = hn_arena_strdup(texts, kind.p), .kernel = s->task.kernel->name,
+  hone_step_info r = {.name = n ? n->name : "", .op = hn_arena_strdup(texts, kind.p), .kernel = hn_planned_tactic(s),
                       .layout = s->task.n_out ? hn_layout_name(s->task.out[0].layout) : "",
                       .macs = hn_planned_sum(p->g, s, hn_node_macs, &symbolic),
                       .device = s->device ? p->placement.devices[s->device]->name : "cpu",

@@ -428,8 +428,8 @@ hone_status hone_session_tune(hone_session *s, hone_model *m, const hone_tune_op
   if (!same_layers(s->g, m->g)) return hn_fail(s->cx, HONE_BAD_ARG, "the session was not created from this model as it is now");
   if (s->options.reference) return hn_fail(s->cx, HONE_BAD_ARG, "a session of reference kernels has nothing to choose from");
   HN_TRY(check_data(s));
-  hn_plan_options here = s->options; /* kernels of the CPU are timed, on the CPU */
-  here.place = NULL;
+  hn_plan_options here = s->options;
+  if (s->place && hn_place_automatic(s->place)) here.place = NULL; /* devices are chosen afterwards, by the times on all of them */
   HN_TRY(hn_tune(m->g, s->inputs, &here, &o, &r));
   hn_model_changed(m);
   if (result) *result = r;

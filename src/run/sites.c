@@ -103,7 +103,7 @@ static void describe(describer *d, uint32_t step, hn_site *site) {
   is->kind = n ? HONE_SLICE_LAYER : transfer ? HONE_SLICE_TRANSFER : HONE_SLICE_REORDER;
   is->name = keep(d, n ? n->name : hn_value_at(d->plan->g, d->plan->slots.p[s->out[0]].value)->name);
   is->source = n ? keep(d, n->source ? n->source : n->name) : "";
-  is->kernel = transfer ? (t->on ? "copy in" : "copy out") : keep(d, t->kernel->name);
+  is->kernel = transfer ? (t->on ? "copy in" : "copy out") : keep(d, hn_planned_tactic(s));
   is->layout = t->n_out ? hn_layout_name(t->out[0].layout) : "";
   is->device = t->on ? keep(d, t->on->name) : t->from && transfer ? keep(d, t->from->name) : "cpu";
   is->inputs = args_text(d, t->in, t->n_in);

@@ -8,13 +8,15 @@
 #include "base/str.h"
 #include "device/cpu/conv/before.h"
 #include "device/cpu/peak/peak.h"
+#include "plan/place.h"
 #include "run/timing_cache.h"
 
-enum { MAX_TRIED = 16, MACHINE = 96 };
+enum { MAX_TRIED = 16, MACHINE = 768 };
 
-/* One kernel's time for one layer, the changes of layout before it included. */
+/* What one way to do a layer takes, the changes of layout before it included. */
 typedef struct timing {
-  const hn_kernel *kernel;
+  const char *tactic; /* hn_planned_tactic(), kept with the texts */
+  bool generated;     /* its code is made anew in every process */
   double seconds;
 } timing;
 
@@ -23,7 +25,7 @@ typedef struct layer {
   uint32_t first;         /* the first of those, which are one kind: all change their kernel together */
   timing tried[MAX_TRIED];
   uint32_t n;
-  const hn_kernel *last, *uniform; /* of the last plan; of the best one in which no layer's kernel was chosen */
+  const char *last, *uniform; /* tactics, of the last plan; of the best one in which no layer's was chosen */
 } layer;
 
 typedef struct tuner {
@@ -67,6 +69,7 @@ static const char *layer_text(tuner *t, const hn_graph *g, const hn_task *task) 
     for (uint32_t i = 0; i < n->n_in; i++) add_tensor(g, n->in[i], &s);
     hn_str_add(&s, " ");
     hn_attrs_text(g, n, &s);
+    if (task->on) hn_str_printf(&s, " on %s", task->on->name);
     const hn_value *v = n->n_out && n->out[0] != HN_NONE ? hn_value_at(g, n->out[0]) : NULL;
     for (uint32_t i = 0; v && i < v->n_users; i++)
       if (hn_node_at(g, v->users[i])->op == HN_Concat) {
@@ -97,7 +100,7 @@ static const char *plan_text(tuner *t, const hn_program *p) {
     uint32_t id = layer_id(t, s);
     const char *text = id == HN_NONE ? "" : t->layers[id].text;
     h = hn_hash(text, strlen(text), h);
-    h = hn_hash(s->task.kernel->name, strlen(s->task.kernel->name), h);
+    h = hn_hash(hn_planned_tactic(s), strlen(hn_planned_tactic(s)), h);
   }
   return hn_arena_printf(t->texts, "plan of %zu steps %016llx", plan->steps.n, (unsigned long long)h);
 }
@@ -133,16 +136,15 @@ static bool all_known(const tuner *t, const hn_plan *plan, const char *whole) {
   for (size_t i = 0; i < plan->steps.n; i++) {
     uint32_t id = layer_id(t, &plan->steps.p[i]);
     if (id != HN_NONE &&
-        !hn_timing_cache_get(t->cache, t->machine, t->layers[id].text, plan->steps.p[i].task.kernel->name, &unused))
+        !hn_timing_cache_get(t->cache, t->machine, t->layers[id].text, hn_planned_tactic(&plan->steps.p[i]), &unused))
       return false;
   }
   return hn_timing_cache_get(t->cache, t->machine, whole, "all", &unused);
 }
 
-/* Layers of one text and kernel share the mean of their times. */
+/* Layers of one text and tactic share the mean of their times. */
 typedef struct shared {
-  const char *text;
-  const hn_kernel *kernel;
+  const char *text, *tactic;
   double sum;
   uint32_t n;
 } shared;
@@ -155,10 +157,10 @@ static hone_status remember(tuner *t, const hn_plan *plan, const double *seconds
     if (id == HN_NONE) continue;
     size_t of = i; /* the step the time is charged to */
     while (plan->steps.p[of].node == HN_NONE) of++;
-    const hn_kernel *k = plan->steps.p[of].task.kernel;
+    const char *tactic = hn_planned_tactic(&plan->steps.p[of]);
     size_t at = 0;
-    while (at < all.n && (all.p[at].kernel != k || strcmp(all.p[at].text, t->layers[id].text) != 0)) at++;
-    if (at == all.n && !hn_push(&all, ((shared){t->layers[id].text, k, 0, 0}))) st = hn_nomem(t->g->cx);
+    while (at < all.n && (strcmp(all.p[at].tactic, tactic) != 0 || strcmp(all.p[at].text, t->layers[id].text) != 0)) at++;
+    if (at == all.n && !hn_push(&all, ((shared){t->layers[id].text, tactic, 0, 0}))) st = hn_nomem(t->g->cx);
     if (st) break;
     all.p[at].sum += seconds[i];
     all.p[at].n += of == i;
@@ -166,8 +168,8 @@ static hone_status remember(tuner *t, const hn_plan *plan, const double *seconds
   for (size_t i = 0; i < all.n && !st; i++) {
     const shared *a = &all.p[i];
     double known; /* a time once taken stays, so that the choice from the file is the choice made now */
-    if (hn_timing_cache_get(t->cache, t->machine, a->text, a->kernel->name, &known)) continue;
-    st = hn_timing_cache_put(t->cache, t->machine, a->text, a->kernel->name, a->sum / a->n);
+    if (hn_timing_cache_get(t->cache, t->machine, a->text, a->tactic, &known)) continue;
+    st = hn_timing_cache_put(t->cache, t->machine, a->text, a->tactic, a->sum / a->n);
     t->result.measured++;
   }
   hn_vec_free(&all);
@@ -222,18 +224,21 @@ static hone_status time_program(tuner *t, hn_program *p, const char *whole, bool
   return st;
 }
 
-static void note(layer *l, const hn_kernel *k, double seconds) {
+static hone_status note(tuner *t, layer *l, const hn_planned *s, double seconds) {
   uint32_t i = 0;
-  l->last = k;
-  while (i < l->n && l->tried[i].kernel != k) i++;
-  if (i == MAX_TRIED) return;
+  while (i < l->n && strcmp(l->tried[i].tactic, hn_planned_tactic(s)) != 0) i++;
+  const char *tactic = i < l->n ? l->tried[i].tactic : hn_arena_strdup(t->texts, hn_planned_tactic(s));
+  if (!tactic) return hn_nomem(t->g->cx);
+  l->last = tactic;
+  if (i == MAX_TRIED) return HONE_OK;
   if (i == l->n) l->n++;
-  l->tried[i] = (timing){k, seconds};
+  l->tried[i] = (timing){tactic, hn_kernel_origin(s->task.kernel) == HN_ORIGIN_ONEDNN, seconds};
+  return HONE_OK;
 }
 
-/* What a kernel's time counts for: one of oneDNN is generated anew in every process, 0.1 ms each, and needs its threads, so it
+/* What a time counts for: a kernel of oneDNN is generated anew in every process, 0.1 ms each, and needs its threads, so it
    must be worth it. */
-static double worth(const timing *t) { return t->seconds * (hn_kernel_origin(t->kernel) == HN_ORIGIN_ONEDNN ? 1.02 : 1); }
+static double worth(const timing *t) { return t->seconds * (t->generated ? 1.02 : 1); }
 
 static const timing *best_of(const layer *l) {
   const timing *best = NULL;
@@ -242,9 +247,9 @@ static const timing *best_of(const layer *l) {
   return best;
 }
 
-static const timing *tried_with(const layer *l, const char *kernel) {
+static const timing *tried_with(const layer *l, const char *tactic) {
   for (uint32_t i = 0; i < l->n; i++)
-    if (kernel && strcmp(l->tried[i].kernel->name, kernel) == 0) return &l->tried[i];
+    if (tactic && strcmp(l->tried[i].tactic, tactic) == 0) return &l->tried[i];
   return NULL;
 }
 
@@ -253,7 +258,7 @@ static bool leads(const tuner *t, hn_id id) { return t->layers[id].text && t->la
 
 static void choose(tuner *t, hn_id id, const timing *with) {
   hn_node *n = hn_node_at(t->g, id);
-  n->tactic = with->kernel->name;
+  n->tactic = with->tactic;
   n->tactic_ms = with->seconds * 1e3;
 }
 
@@ -299,9 +304,9 @@ static hone_status try_plan(tuner *t, const hn_plan_options *how, uint32_t *alte
   for (size_t i = 0; i < plan->steps.n && !st; i++) {
     uint32_t id = layer_id(t, &plan->steps.p[i]);
     double s;
-    const hn_kernel *k = plan->steps.p[i].task.kernel;
-    if (id != HN_NONE && hn_timing_cache_get(t->cache, t->machine, t->layers[id].text, k->name, &s))
-      note(&t->layers[id], k, s);
+    const hn_planned *step = &plan->steps.p[i];
+    if (id != HN_NONE && hn_timing_cache_get(t->cache, t->machine, t->layers[id].text, hn_planned_tactic(step), &s))
+      st = note(t, &t->layers[id], step, s);
   }
   if (!st) hn_timing_cache_get(t->cache, t->machine, whole, "all", seconds);
   if (alternatives) *alternatives = plan->alternatives;
@@ -331,12 +336,12 @@ static hone_status descend(tuner *t, double *total) {
     for (uint32_t i = 0; now && i < l->n; i++) {
       const timing other = l->tried[i], was = *now;
       double seconds;
-      if (other.kernel == was.kernel || other.seconds > was.seconds * near) continue;
+      if (other.tactic == was.tactic || other.seconds > was.seconds * near) continue;
       choose_kind(t, id, &other);
       HN_TRY(try_plan(t, &chosen, NULL, &seconds));
       if (seconds < *total * gain) {
         *total = seconds;
-        now = tried_with(l, other.kernel->name);
+        now = tried_with(l, other.tactic);
         continue;
       }
       choose_kind(t, id, &was);
@@ -374,19 +379,19 @@ static hone_status search_chains(tuner *t, double *total) {
 
 /* The kernel that copies what may also be written or read in place: which of both a layer does is for the whole to show, since
    the time goes to others. NULL: another layer. */
-static const hn_kernel *copies(const tuner *t, hn_id id) {
+static const char *copies(const tuner *t, hn_id id) {
   hn_op op = hn_node_at(t->g, id)->op;
   const char *name = op == HN_Concat ? "concat_move" : op == HN_Split ? "split_move" : op == HN_Slice ? "slice_move" : NULL;
   const timing *measured = name ? tried_with(&t->layers[id], name) : NULL;
-  return measured ? measured->kernel : NULL;
+  return measured ? measured->tactic : NULL;
 }
 
 /* Copies, or not, all of one kind (HN_NONE: all there are). */
 static void copy_alike(tuner *t, hn_id first, bool copy) {
   for (hn_id id = 0; id < t->g->nodes.n; id++) {
-    const hn_kernel *k = copies(t, id);
-    if (!k || (first != HN_NONE && t->layers[id].first != first)) continue;
-    if (copy) choose(t, id, tried_with(&t->layers[id], k->name));
+    const char *copying = copies(t, id);
+    if (!copying || (first != HN_NONE && t->layers[id].first != first)) continue;
+    if (copy) choose(t, id, tried_with(&t->layers[id], copying));
     else hn_node_at(t->g, id)->tactic = NULL;
   }
 }
@@ -443,7 +448,7 @@ static hone_status search(tuner *t) {
   if (mixed <= least) return HONE_OK;
   t->result.after_ms = least * 1e3; /* no mixture beats the plain order of the table, begun further down */
   for (hn_id id = 0; id < t->g->nodes.n; id++)
-    if (t->layers[id].uniform && !copies(t, id)) choose(t, id, tried_with(&t->layers[id], t->layers[id].uniform->name));
+    if (t->layers[id].uniform && !copies(t, id)) choose(t, id, tried_with(&t->layers[id], t->layers[id].uniform));
   copy_alike(t, HN_NONE, false);
   return HONE_OK;
 }
@@ -495,15 +500,20 @@ hone_status hn_tune(hn_graph *g, const hn_view *inputs, const hn_plan_options *o
   t.outputs = hn_calloc(g->outputs.n, sizeof *t.outputs);
   t.expected = 1;
   hn_cpu_name(cpu);
-  snprintf(t.machine, sizeof t.machine, "%s, %s, %d thread%s", cpu, hn_isa_name(hn_isa_best()), o->threads,
-           o->threads == 1 ? "" : "s");
+  hn_str devices = {0};
+  if (o->place) hn_place_describe(o->place, &devices);
+  snprintf(t.machine, sizeof t.machine, "%s, %s, %d thread%s%s", cpu, hn_isa_name(hn_isa_best()), o->threads,
+           o->threads == 1 ? "" : "s", devices.p ? devices.p : "");
+  hn_str_free(&devices);
   hone_status st = t.g && t.texts && t.layers && t.outputs ? HONE_OK : hn_nomem(g->cx);
   if (!st) st = hn_timing_cache_open(g->cx, how->cache, &t.cache);
   if (!st) st = search(&t);
   if (!st) st = note_peak(&t, g);
   if (!st) st = hn_timing_cache_save(t.cache);
   for (hn_id id = 0; id < g->nodes.n && !st; id++) {
-    hn_node_at(g, id)->tactic = hn_node_at(t.g, id)->tactic;
+    const char *tactic = hn_node_at(t.g, id)->tactic;
+    hn_node_at(g, id)->tactic = tactic ? hn_arena_strdup(g->arena, tactic) : NULL;
+    if (tactic && !hn_node_at(g, id)->tactic) st = hn_nomem(g->cx);
     hn_node_at(g, id)->tactic_ms = hn_node_at(t.g, id)->tactic_ms;
   }
   if (!st) note_shapes(&t, g);

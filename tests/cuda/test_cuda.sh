@@ -48,6 +48,15 @@ check "16-bit floats" "$hone" compare "$work/h.hone" --reference --device=cuda -
 if grep -q "conv_cudnn" "$work/log" && grep -q "matmul_cublas" "$work/log"; then ok; else bad "the profile names the kernels"; fi
 if grep -q '"cuda:0: steps"' "$work/trace.json" && grep -q '"cuda:0: copies in"' "$work/trace.json"; then ok; else bad "the trace has the device's lanes"; fi
 
+# Tuning tries the ways that the libraries offer; what the cache knows is not timed again and chosen again.
+tune() { "$hone" optimize "$source/models/digits.onnx" --device=cuda --timing-cache="$work/times" -o "$1"; }
+check "tuned on the device" tune "$work/t.hone"
+if grep -q "conv_cudnn#2" "$work/times" && grep -q "matmul_cublas" "$work/times" && grep -q "cuDNN 9.19.0" "$work/times"; then ok; else bad "the cache has the device's ways"; fi
+says "from the cache" " 0 times measured" tune "$work/again.hone"
+if cmp -s "$work/t.hone" "$work/again.hone"; then ok; else bad "the same times, another choice"; fi
+check "what was tuned is right there" "$hone" compare "$work/t.hone" --reference --device=cuda --runs=3 --tolerance=1e-5
+check "and on the CPU" "$hone" compare "$work/t.hone" --reference --runs=2
+
 # Libraries that are not there.
 mkdir "$work/bare"
 ln -s "$emulated"/libcuda.so.1 "$emulated"/libhone-cuda.so "$emulated"/libhone-emulated.so "$work/bare"

@@ -19,10 +19,27 @@ static bool used(const hn_program *p, const char *name) {
   return false;
 }
 
+/* As timing would choose it for the node: the kernel's variant, counted from 0. */
+static void choose(trial *t, const hn_kernel *k, uint32_t variant, char *tactic, size_t size) {
+  snprintf(tactic, size, variant ? "%s#%u" : "%s", k->name, variant + 1);
+  for (size_t i = 0; i < t->g->nodes.n; i++)
+    if (strcmp(t->g->nodes.p[i].name, "case") == 0) t->g->nodes.p[i].tactic = tactic;
+}
+
+static bool used_tactic(const hn_program *p, const char *tactic) {
+  const hn_plan *plan = hn_program_plan(p);
+  for (size_t i = 0; i < plan->steps.n; i++)
+    if (strcmp(hn_planned_tactic(&plan->steps.p[i]), tactic) == 0) return true;
+  return false;
+}
+
+static int variants_used; /* by the kernel being tried, of those behind the first */
+
 /* 1: the kernel took the case; 0: it did not; -1: a failure was reported. */
 static int run_trial(trial *t, const hn_kernel *k, hn_cpu *cpu, const hn_place *place, hn_layout layout, uint32_t at) {
   hn_view in[MAX_VIEWS] = {{0}}, want[4], got[4];
-  char what[128];
+  char what[128], tactic[96];
+  if (k->variants) choose(t, k, at / 2 % k->variants, tactic, sizeof tactic);
   snprintf(what, sizeof what, "%s (%s) from %s", k->name, hn_op_name(k->op), hn_layout_name(layout));
   if (getenv("HONE_TEST_SHOW")) fprintf(stderr, "%s, case %u\n", what, at);
   make_inputs(t, in);
@@ -38,6 +55,7 @@ static int run_trial(trial *t, const hn_kernel *k, hn_cpu *cpu, const hn_place *
     st = hn_program_run(reference, in, want);
     for (int again = 0; again < 2 && !st; again++) st = hn_program_run(tried, in, got); /* twice: nothing may be left over */
     CHECK_MSG(!st, "%s, case %u: %s", what, at, hone_context_error(t->cx));
+    variants_used += k->variants && strchr(tactic, '#') && used_tactic(tried, tactic);
     if (!st) result = compare(t, want, got, what, at) ? -1 : 1;
   }
   hn_program_destroy(reference);
@@ -58,6 +76,7 @@ static void test_kernel(const hn_kernel *k, hn_cpu *cpu, const hn_place *place, 
   const char *wanted = getenv("HONE_TEST_KERNEL"), *op = getenv("HONE_TEST_OP"); /* one of them alone */
   int taken = 0, made = 0;
   if ((wanted && strcmp(wanted, k->name)) || (op && strcmp(op, hn_op_name(k->op)))) return;
+  variants_used = 0;
   uint32_t cases = layout > HN_LAYOUT_NHWC ? CASES / 4 : CASES; /* blocks of channels only come from the CPU */
   for (uint32_t at = 0; at < cases; at++) {
     case_seed(at * 7919u + (uint32_t)k->op * 104729u + (uint32_t)layout * 31u);
@@ -75,6 +94,7 @@ static void test_kernel(const hn_kernel *k, hn_cpu *cpu, const hn_place *place, 
     if (r < 0) break;
   }
   CHECK_MSG(made > 0, "%s: there is no generator for %s", k->name, hn_op_name(k->op));
+  if (layout == HN_LAYOUT_PLAIN && k->variants) CHECK_MSG(variants_used > 0, "%s (%s) was done in its first way alone", k->name, hn_op_name(k->op));
   if (layout == HN_LAYOUT_PLAIN) CHECK_MSG(taken > 0, "%s (%s) took none of the cases", k->name, hn_op_name(k->op));
   if (wanted || op) printf("%s (%s) from %s: took %d of %d cases\n", k->name, hn_op_name(k->op), hn_layout_name(layout), taken, made);
 }

@@ -7,7 +7,9 @@ hone_status hn_infer_nms(hn_infer *x) {
   if (boxes.rank >= 0 && (boxes.rank != 3 || (hn_dim_fixed(boxes.d[2]) && boxes.d[2] != 4)))
     return hn_ierror(x, "boxes must be batch x boxes x 4");
   if (scores.rank >= 0 && scores.rank != 3) return hn_ierror(x, "scores must be batch x classes x boxes");
-  return hn_oset(x, 0, HONE_DTYPE_I64, out);
+  HN_TRY(hn_oset(x, 0, HONE_DTYPE_I64, out));
+  out.rank = 1; /* how many are kept */
+  return hn_ino(x)->n_out > 1 ? hn_oset(x, 1, hn_idtype(x, 1), out) : HONE_OK;
 }
 
 hone_status hn_infer_roi_align(hn_infer *x);

@@ -128,6 +128,39 @@ def suppression():
     c.save()
 
 
+def soft(name='soft', fed=False):
+    """Version 5 with a sigma: a constant, or fed."""
+    own = np.random.default_rng(17)
+    c = Case(name)
+    g = c.graph
+    n = 40
+    corner = own.random((n, 2)) * .6
+    boxes, scores = np.concatenate([corner, corner + own.random((n, 2)) * .4 + .1], -1).astype(np.float32), own.random(n).astype(np.float32)
+    boxes[3], boxes[4] = boxes[3][[2, 3, 0, 1]], boxes[4][[0, 3, 2, 1]]
+    boxes[7, 2] = boxes[7, 0]
+    boxes[20] = boxes[21] = boxes[22]
+    scores[12] = scores[5]
+    b, s = c.feed('boxes', boxes, (-1, 4)), c.feed('scores', scores, (-1,))
+    given = c.feed('sigma', np.float32(.4), ()) if fed else None
+    if fed:
+        c.options = ['no-onnx']  # whether it is positive is not known
+    for most, threshold, sigma in ((10, .2, .5), (40, .25, .1), (40, 0., 1.), (3, .9, .5), (0, .1, .5), (15, .3, 1e-3)):
+        if fed:
+            sigma = .4
+        picked, kept = R.soft_nms(boxes, scores, most, np.float32(threshold), sigma)
+        for padded in (False, True):
+            more = most - len(picked) if padded else 0
+            v5 = g.add('NonMaxSuppressionV5', [b, s, g.i32(most), g.f32(.4), g.f32(threshold), given or g.f32(sigma)], T=F32, pad_to_max_output_size=padded)
+            c.want(v5, np.concatenate([picked, np.zeros(more, np.int32)]))
+            c.want(v5 + ':1', np.concatenate([kept, np.zeros(more, np.float32)]))
+            c.want(v5 + ':2', np.int32(len(picked)))
+    c.save()
+
+
+def soft_fed():
+    soft('soft_fed', True)
+
+
 def combined():
     c = Case('combined')
     c.options = ['unwritable']  # a suppression for each image of an open batch
@@ -335,7 +368,7 @@ def rounding():
     c.save()
 
 
-CASES = [resizing, patches, crops, suppression, combined, cells, cudnn, quantized, indices, rounding]
+CASES = [resizing, patches, crops, suppression, soft, soft_fed, combined, cells, cudnn, quantized, indices, rounding]
 
 if __name__ == '__main__':
     os.makedirs('graphs', exist_ok=True)

@@ -157,6 +157,18 @@ def nms(boxes, scores, most, overlap=0.5, threshold=-np.inf):
     return np.array(chosen, np.int32)
 
 
+def soft_nms(boxes, scores, most, threshold, sigma):
+    """Each box that is picked lowers the scores of all others at once; the highest is next."""
+    left, chosen, kept = scores.astype(np.float64), [], []
+    while len(chosen) < most and left.max() > threshold:
+        i = int(left.argmax())
+        chosen.append(i)
+        kept.append(left[i])
+        left = left * [np.exp(-iou(b.astype(np.float64), boxes[i].astype(np.float64)) ** 2 / (2 * sigma)) for b in boxes]
+        left[chosen] = -np.inf
+    return np.array(chosen, np.int32), np.array(kept, F)
+
+
 def combined_nms(boxes, scores, per_class, total, overlap, threshold, pad_per_class=False, clip=True):
     batch, n, q = boxes.shape[:3]
     classes = scores.shape[2]

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "format/lower.h"
+#include "format/onnx/suppress.h"
 #include "onnx.pb-c.h"
 
 enum { LEAST_OPSET = 18, EXTERNAL_FROM = 1024 };
@@ -407,6 +408,7 @@ hone_status hn_onnx_write(const hn_graph *g, const char *path) {
   writer w = {.cx = g->cx, .path = path, .arena = hn_arena_create()};
   hn_graph *own = hn_graph_clone(g);
   hone_status st = own && w.arena ? hn_lower(own) : hn_nomem(g->cx);
+  if (!st) st = hn_onnx_expand_suppression(own);
   if (!st && weight_bytes(own) > EXTERNAL_ABOVE) {
     const char *full = hn_arena_printf(w.arena, "%s.data", path), *slash = full ? strrchr(full, '/') : NULL;
     w.data_name = slash ? slash + 1 : full;

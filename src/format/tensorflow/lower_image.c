@@ -109,6 +109,19 @@ static hn_id choose(tf_lower *x, hn_id boxes, hn_id scores, hn_id most, hn_id ov
   return hn_make_done(&x->m, hn_make_node(&x->m, HN_NonMaxSuppression, in, threshold == HN_NONE ? 4 : 5, 1));
 }
 
+/* Overlaps lower the scores where sigma is above 0: the boxes chosen, and their scores then. */
+static hn_id choose_softly(tf_lower *x, const hn_id *in, hn_id *scores) {
+  hn_id node = hn_make_node(&x->m, HN_NonMaxSuppression, in, 6, 2), chosen = hn_make_done(&x->m, node);
+  *scores = hn_make_out(&x->m, node, 1);
+  return chosen;
+}
+
+/* Is it known that sigma lowers no scores? */
+static bool is_hard(tf_lower *x, hn_id sigma) {
+  const hn_tensor *t = x->m.st ? NULL : hn_const(x->m.g, sigma);
+  return t && t->count == 1 && !(hn_tensor_f(t, 0) > 0);
+}
+
 static hn_id column(tf_lower *x, hn_id v, int64_t i) { return hn_tf_gather(x, v, hn_tf_const_i(x, HONE_DTYPE_I64, i), 1); }
 
 /* Zeros are added up to `n`. */
@@ -122,19 +135,20 @@ void hn_tf_lower_nms(tf_lower *x) {
   int version = x->n->op[strlen(x->n->op) - 1] - '0';
   bool attr = version < 2 || version > 5, padded = hn_tf_attr_b(x, "pad_to_max_output_size", false);
   hn_maker *m = &x->m;
-  hn_id boxes = hn_tf_in(x, 0), scores = hn_tf_in(x, 1), most = in64(x, 2), overlap, threshold = HN_NONE;
+  hn_id boxes = hn_tf_in(x, 0), scores = hn_tf_in(x, 1), most = in64(x, 2), overlap, threshold = HN_NONE, chosen, kept;
   overlap = attr ? hn_make_scalar(m, HONE_DTYPE_F32, hn_tf_attr_f(x, "iou_threshold", 0.5)) : hn_make_cast(m, hn_tf_in(x, 3), HONE_DTYPE_F32);
   if (!attr && version >= 3) threshold = hn_make_cast(m, hn_tf_in(x, 4), HONE_DTYPE_F32);
-  if (version == 5 && !attr) {
-    hn_id sigma = hn_tf_in(x, 5);
-    const hn_tensor *t = m->st ? NULL : hn_const(m->g, sigma);
-    if (!t || t->count != 1 || hn_tensor_f(t, 0) != 0) hn_tf_fail(x, HONE_UNSUPPORTED, "soft suppression (soft_nms_sigma other than 0)");
-  }
   hn_dtype type = hn_make_type(m, scores);
   hn_id four = hn_tf_unsqueeze(x, hn_make_cast(m, boxes, HONE_DTYPE_F32), 0);
   hn_id three = op2(x, HN_Unsqueeze, hn_make_cast(m, scores, HONE_DTYPE_F32), hn_make_ints(m, (const int64_t[]){0, 1}, 2));
-  hn_id chosen = column(x, choose(x, four, three, most, overlap, threshold), 2);
-  hn_id n = hn_tf_shape_op(x, chosen, 0, 1), kept = hn_tf_gather(x, scores, chosen, 0);
+  if (version == 5 && !attr && !is_hard(x, hn_tf_in(x, 5))) {
+    hn_id in[6] = {four, three, most, overlap, threshold, hn_make_cast(m, hn_tf_in(x, 5), HONE_DTYPE_F32)};
+    chosen = column(x, choose_softly(x, in, &kept), 2);
+  } else {
+    chosen = column(x, choose(x, four, three, most, overlap, threshold), 2);
+    kept = hn_tf_gather(x, scores, chosen, 0);
+  }
+  hn_id n = hn_tf_shape_op(x, chosen, 0, 1);
   if (padded) {
     chosen = pad_to(x, chosen, most);
     kept = pad_to(x, kept, most);

@@ -90,41 +90,48 @@ static const char *rows(tg *t, const char *boxes, int64_t image, int64_t class) 
   return tg_out(t, all, 0);
 }
 
+/* One part after another. */
+static const char *joined(tg *t, const char *const *parts, int64_t count, hn_dtype type, const char *axis) {
+  if (t->st || count == 1) return t->st ? "" : parts[0];
+  tg_node *all = tg_add(t, "ConcatV2", NULL);
+  for (int64_t i = 0; i < count; i++) tg_input(t, all, parts[i]);
+  tg_input(t, all, axis);
+  tg_int(t, all, "N", count);
+  tg_type(t, all, "T", type);
+  tg_type(t, all, "Tidx", HONE_DTYPE_I32);
+  return tg_out(t, all, 0);
+}
+
+/* Where overlaps lower scores, version 5 says so, and gives the scores. */
 void tg_spell_non_max_suppression(tg *t, const hn_node *n, const char *op) {
   enum { MOST = 4096 };
   const hn_shape *s = tg_shape_of(t, n->in[1]);
   bool fixed = s->rank == 3 && hn_dim_fixed(s->d[0]) && hn_dim_fixed(s->d[1]) && s->d[0] > 0 && s->d[1] > 0 && s->d[0] <= MOST && s->d[1] <= MOST / s->d[0];
+  bool soft = hn_in(n, 5) != HN_NONE || n->n_out > 1;
   if (!fixed) tg_refuse(t, "the number of images and classes must be fixed, since TensorFlow's is of one class of one image; give --shape");
   if (hn_attr_i(n, "center_point_box", 0)) tg_refuse(t, "boxes by their centers have no spelling in TensorFlow");
   if (t->st) return;
   const char *boxes = tg_plain(t, n->in[0]), *scores = tg_plain(t, n->in[1]);
   const char *most = n->n_in > 2 && n->in[2] != HN_NONE ? cast(t, scalar(t, n, 2, 0), tg_dtype(t, n->in[2]), HONE_DTYPE_I32) : tg_number(t, 0);
-  const char *overlap = scalar(t, n, 3, 0), *least = scalar(t, n, 4, -3.4e38), *axis = tg_number(t, 0);
+  const char *overlap = scalar(t, n, 3, 0), *least = scalar(t, n, 4, -3.4e38), *axis = tg_number(t, 0), *sigma = soft ? scalar(t, n, 5, 0) : NULL;
   int64_t count = s->d[0] * s->d[1];
-  const char **parts = hn_arena_alloc(t->arena, sizeof *parts * (size_t)count);
+  const char **parts = hn_arena_alloc(t->arena, 2 * sizeof *parts * (size_t)count), **lowered = parts + count;
   if (!parts) t->st = hn_nomem(t->cx);
   for (int64_t i = 0; i < count && !t->st; i++) {
     int64_t at[2] = {i / s->d[1], i % s->d[1]};
     const char *b = entry(t, boxes, at, 1), *v = entry(t, scores, at, 2);
-    tg_node *node = tg_add(t, op, NULL);
+    tg_node *node = tg_add(t, soft ? "NonMaxSuppressionV5" : op, NULL);
     tg_input(t, node, b);
     tg_input(t, node, v);
     tg_input(t, node, most);
     tg_input(t, node, overlap);
     tg_input(t, node, least);
+    if (soft) tg_input(t, node, sigma);
     tg_type(t, node, "T", HONE_DTYPE_F32);
-    tg_type(t, node, "T_threshold", HONE_DTYPE_F32);
+    if (!soft) tg_type(t, node, "T_threshold", HONE_DTYPE_F32);
+    if (soft) lowered[i] = tg_out(t, node, 1);
     parts[i] = rows(t, tg_out(t, node, 0), at[0], at[1]);
   }
-  if (t->st || count == 1) {
-    if (!t->st) tg_set_plain(t, n->out[0], parts[0]);
-    return;
-  }
-  tg_node *all = tg_add(t, "ConcatV2", NULL);
-  for (int64_t i = 0; i < count; i++) tg_input(t, all, parts[i]);
-  tg_input(t, all, axis);
-  tg_int(t, all, "N", count);
-  tg_type(t, all, "T", HONE_DTYPE_I64);
-  tg_type(t, all, "Tidx", HONE_DTYPE_I32);
-  tg_set_plain(t, n->out[0], tg_out(t, all, 0));
+  tg_set_plain(t, n->out[0], joined(t, parts, count, HONE_DTYPE_I64, axis));
+  if (n->n_out > 1 && n->out[1] != HN_NONE) tg_set_plain(t, n->out[1], joined(t, lowered, count, HONE_DTYPE_F32, axis));
 }

@@ -1,7 +1,5 @@
 /* detection_ref.c - NonMaxSuppression, RoiAlign, MaxRoiPool. */
-#define _GNU_SOURCE /* qsort_r */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/vec.h"
@@ -12,56 +10,84 @@ static double get(const hn_view *v, int64_t i) { return hn_load_f64(v->dtype, v-
 /* ---- NonMaxSuppression */
 
 typedef struct box {
-  double y0, x0, y1, x1;
+  float y0, x0, y1, x1;
 } box;
 
+static float getf(const hn_view *v, int64_t i) { return (float)get(v, i); }
+
+/* Boxes, overlaps and scores are single precision, as where the operator comes from: what equals a threshold there does here. */
 static box box_at(const hn_view *v, int64_t i, bool centered) {
-  double a = get(v, 4 * i), b = get(v, 4 * i + 1), c = get(v, 4 * i + 2), d = get(v, 4 * i + 3);
+  float a = getf(v, 4 * i), b = getf(v, 4 * i + 1), c = getf(v, 4 * i + 2), d = getf(v, 4 * i + 3);
   if (centered) return (box){b - d / 2, a - c / 2, b + d / 2, a + c / 2}; /* x, y, width, height */
-  return (box){fmin(a, c), fmin(b, d), fmax(a, c), fmax(b, d)};          /* any two corners */
+  return (box){fminf(a, c), fminf(b, d), fmaxf(a, c), fmaxf(b, d)};      /* any two corners */
 }
 
-static double overlap(box a, box b) {
-  double h = fmin(a.y1, b.y1) - fmax(a.y0, b.y0), w = fmin(a.x1, b.x1) - fmax(a.x0, b.x0);
-  if (h <= 0 || w <= 0) return 0;
-  double both = h * w, all = (a.y1 - a.y0) * (a.x1 - a.x0) + (b.y1 - b.y0) * (b.x1 - b.x0) - both;
-  return all > 0 ? both / all : 0;
+static float overlap(box a, box b) {
+  float of_a = (a.y1 - a.y0) * (a.x1 - a.x0), of_b = (b.y1 - b.y0) * (b.x1 - b.x0);
+  if (of_a <= 0 || of_b <= 0) return 0;
+  float h = fminf(a.y1, b.y1) - fmaxf(a.y0, b.y0), w = fminf(a.x1, b.x1) - fmaxf(a.x0, b.x0), both = fmaxf(h, 0) * fmaxf(w, 0);
+  return both / (of_a + of_b - both);
 }
+
+typedef struct candidate {
+  int64_t box, compared; /* with how many of the picked boxes its score has been lowered for */
+  float score;
+} candidate;
 
 typedef struct selection {
   const hn_view *scores;
   int64_t n, limit;
-  double threshold, least;
+  float threshold, least, scale; /* scale: of the exponent by which overlaps lower scores; 0: they exclude */
   bool has_least;
   box *boxes;      /* of an image */
-  double *score;   /* of a class, */
-  int64_t *order;  /* and which boxes are candidates there, best first, */
-  int64_t *picked; /* and which of them were picked */
+  candidate *heap; /* of a class, the best at its root, */
+  candidate *picked;
 } selection;
 
-/* Best first; ties go to the lower index, and what is no number comes last. */
-static int better(const void *a, const void *b, void *user) {
-  const double *score = user;
-  int64_t i = *(const int64_t *)a, k = *(const int64_t *)b;
-  bool no_i = isnan(score[i]), no_k = isnan(score[k]);
-  if (no_i != no_k) return no_i ? 1 : -1;
-  if (!no_i && score[i] != score[k]) return score[i] > score[k] ? -1 : 1;
-  return i < k ? -1 : i > k;
+/* Ties go to the lower index, and what is no number comes last. */
+static bool better(const candidate *a, const candidate *b) {
+  bool no_a = isnan(a->score), no_b = isnan(b->score);
+  if (no_a != no_b) return no_b;
+  return !no_a && a->score != b->score ? a->score > b->score : a->box < b->box;
 }
 
-/* Picks of one class: each candidate that overlaps none of those before it too much. */
-static int64_t pick_class(selection *s, int64_t scores_at) {
-  int64_t count = 0, candidates = 0;
-  for (int64_t i = 0; i < s->n; i++) {
-    s->score[i] = get(s->scores, scores_at + i);
-    if (!s->has_least || s->score[i] > s->least) s->order[candidates++] = i;
+static void sink(candidate *heap, int64_t n, int64_t i, candidate c) {
+  for (int64_t k; (k = 2 * i + 1) < n; i = k) {
+    if (k + 1 < n && better(&heap[k + 1], &heap[k])) k++;
+    if (!better(&heap[k], &c)) break;
+    heap[i] = heap[k];
   }
-  qsort_r(s->order, (size_t)candidates, sizeof *s->order, better, s->score);
-  for (int64_t i = 0; i < candidates && count < s->limit; i++) {
-    bool free_of_all = true;
-    for (int64_t k = 0; k < count && free_of_all; k++)
-      free_of_all = !(overlap(s->boxes[s->picked[k]], s->boxes[s->order[i]]) > s->threshold);
-    if (free_of_all) s->picked[count++] = s->order[i];
+  heap[i] = c;
+}
+
+/* Does the best candidate stay one? Its score is lowered for the picked boxes it has not met, the latest first. */
+static bool survives(const selection *s, int64_t count, candidate *c) {
+  int64_t k = count, met = c->compared;
+  c->compared = count;
+  while (k-- > met) {
+    float o = overlap(s->boxes[c->box], s->boxes[s->picked[k].box]);
+    if (s->scale == 0 && o > s->threshold) return false;
+    if (s->scale != 0) c->score *= expf(s->scale * o * o);
+    if (s->scale != 0 && s->has_least && !(c->score > s->least)) return false;
+  }
+  return true;
+}
+
+/* Picks of one class. A candidate whose score was lowered goes back among the others, and is picked when it comes up unchanged. */
+static int64_t pick_class(selection *s, int64_t scores_at) {
+  int64_t count = 0, n = 0;
+  for (int64_t i = 0; i < s->n; i++) {
+    s->heap[n] = (candidate){i, 0, getf(s->scores, scores_at + i)};
+    if (!s->has_least || s->heap[n].score > s->least) n++;
+  }
+  for (int64_t i = n / 2; i-- > 0;) sink(s->heap, n, i, s->heap[i]);
+  while (n && count < s->limit) {
+    candidate best = s->heap[0];
+    float was = best.score;
+    bool stays = survives(s, count, &best), unchanged = best.score == was || isnan(was);
+    if (stays && unchanged) s->picked[count++] = best;
+    if (stays && !unchanged) sink(s->heap, n, 0, best);
+    else n--, sink(s->heap, n, 0, s->heap[n]);
   }
   return count;
 }
@@ -70,21 +96,34 @@ static double number(const hn_exec *x, uint32_t i, double otherwise) {
   return i < hn_xnode(x)->n_main && hn_xhas(x, i) && x->in[i].count == 1 ? get(&x->in[i], 0) : otherwise;
 }
 
-typedef HN_VEC(int64_t) triples;
+typedef struct picks {
+  HN_VEC(int64_t) at; /* image, class, box */
+  HN_VEC(float) score;
+} picks;
 
-static hone_status pick_all(hn_exec *x, selection *s, int64_t images, int64_t classes, triples *out) {
+static hone_status pick_all(hn_exec *x, selection *s, int64_t images, int64_t classes, picks *out) {
   bool centered = hn_attr_i(hn_xnode(x), "center_point_box", 0) != 0;
   for (int64_t image = 0; image < images; image++) {
     for (int64_t i = 0; i < s->n; i++) s->boxes[i] = box_at(&x->in[0], image * s->n + i, centered);
     for (int64_t c = 0; c < classes; c++) {
       int64_t k = pick_class(s, (image * classes + c) * s->n);
-      if (!hn_reserve(out, out->n + 3 * (size_t)k)) return hn_nomem(x->cx);
+      if (!hn_reserve(&out->at, out->at.n + 3 * (size_t)k) || !hn_reserve(&out->score, out->score.n + (size_t)k)) return hn_nomem(x->cx);
       for (int64_t i = 0; i < k; i++) {
-        memcpy(out->p + out->n, (int64_t[]){image, c, s->picked[i]}, 3 * sizeof(int64_t));
-        out->n += 3;
+        memcpy(out->at.p + out->at.n, (int64_t[]){image, c, s->picked[i].box}, 3 * sizeof(int64_t));
+        out->at.n += 3;
+        out->score.p[out->score.n++] = s->picked[i].score;
       }
     }
   }
+  return HONE_OK;
+}
+
+static hone_status put_picks(hn_exec *x, const picks *p) {
+  HN_TRY(hn_xout(x, 0, HONE_DTYPE_I64, 2, (int64_t[]){(int64_t)p->score.n, 3}));
+  if (p->at.n) memcpy(x->out[0].data, p->at.p, sizeof *p->at.p * p->at.n);
+  if (hn_xnode(x)->n_out < 2) return HONE_OK;
+  HN_TRY(hn_xout(x, 1, x->in[1].dtype, 1, (int64_t[]){(int64_t)p->score.n}));
+  for (size_t i = 0; i < p->score.n; i++) hn_store_f64(x->in[1].dtype, x->out[1].data, i, (double)p->score.p[i]);
   return HONE_OK;
 }
 
@@ -94,21 +133,20 @@ hone_status hk_nms_ref(hn_exec *x) {
     return hn_xfail(x, HONE_BAD_GRAPH, "boxes and scores do not fit together");
   int64_t n = scores->dims[2];
   double most = number(x, 2, 0);
-  triples all = {0};
-  selection s = {.scores = scores, .n = n, .limit = most < 0 ? 0 : most > (double)n ? n : (int64_t)most, .threshold = number(x, 3, 0),
-                 .least = number(x, 4, 0), .has_least = hn_xnode(x)->n_main > 4 && hn_xhas(x, 4)};
+  float sigma = (float)number(x, 5, 0);
+  picks all = {0};
+  selection s = {.scores = scores, .n = n, .limit = most < 0 ? 0 : most > (double)n ? n : (int64_t)most, .threshold = (float)number(x, 3, 0),
+                 .least = (float)number(x, 4, 0), .scale = sigma > 0 ? -0.5f / sigma : 0, .has_least = hn_xnode(x)->n_main > 4 && hn_xhas(x, 4)};
   s.boxes = hn_calloc((size_t)n, sizeof *s.boxes);
-  s.score = hn_calloc((size_t)n, sizeof *s.score);
-  s.order = hn_calloc((size_t)n, sizeof *s.order);
+  s.heap = hn_calloc((size_t)n + 1, sizeof *s.heap);
   s.picked = hn_calloc((size_t)n, sizeof *s.picked);
-  hone_status st = s.boxes && s.score && s.order && s.picked ? HONE_OK : hn_nomem(x->cx);
+  hone_status st = s.boxes && s.heap && s.picked ? HONE_OK : hn_nomem(x->cx);
   if (!st) st = pick_all(x, &s, scores->dims[0], scores->dims[1], &all);
-  if (!st) st = hn_xout(x, 0, HONE_DTYPE_I64, 2, (int64_t[]){(int64_t)all.n / 3, 3});
-  if (!st && all.n) memcpy(x->out[0].data, all.p, sizeof *all.p * all.n);
-  hn_vec_free(&all);
+  if (!st) st = put_picks(x, &all);
+  hn_vec_free(&all.at);
+  hn_vec_free(&all.score);
   hn_free(s.boxes);
-  hn_free(s.score);
-  hn_free(s.order);
+  hn_free(s.heap);
   hn_free(s.picked);
   return st;
 }

@@ -754,7 +754,7 @@ int compare(const trial *t, const hn_view *want, const hn_view *got, const char 
     if (want[o].count != got[o].count) return 1;
     for (int64_t i = 0; i < want[o].count; i++) {
       float a = ((const float *)got[o].data)[i], b = ((const float *)want[o].data)[i];
-      if (t->exact ? a == b : close_enough(a, b) || (t->quantized && fabsf(a - b) <= 1.01f * t->step) || (t->half && fabsf(a - b) <= 0.02f * (1 + fabsf(b)))) continue;
+      if (t->exact ? a == b : close_enough(a, b) || (t->quantized && fabsf(a - b) <= 1.01f * t->step) || (t->half && fabsf(a - b) <= 0.02f * (1 + fabsf(b)) + t->loose)) continue;
       char *text = NULL;
       if (hn_graph_print(t->g, &text)) text = NULL;
       CHECK_MSG(false, "%s, case %u: output %zu[%lld] is %g, not %g\n%s", what, at, o, (long long)i, (double)a, (double)b, text ? text : "");

@@ -25,6 +25,7 @@ typedef struct trial {
   bool scales;     /* QuantizeLinear and DequantizeLinear with scales of all kinds */
   bool exact;      /* and so must be the outputs */
   float step;      /* else: a step of the output */
+  float loose;     /* what else is allowed: of sums of half floats, whose bound is tested by itself */
   int64_t gap;     /* between runs, where kernels can do with that */
   int read_gaps, wrote_gaps;
 } trial;

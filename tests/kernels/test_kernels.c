@@ -1,10 +1,13 @@
 /* test_kernels.c - every row of kernels.def against the reference of its operator: random shapes and attributes, every
    layout of the inputs, every instruction set this processor has. A row for whose operator there is no generator, or
    that takes none of the cases, is a failure. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/half.h"
 #include "device/cpu/cpu.h"
+#include "device/cpu/quant/half_tile.h"
 #include "device/cpu/vec/float_runs.h"
 #include "kernel_cases.h"
 #include "op/infer.h"
@@ -100,7 +103,9 @@ static void test_kernel_from(const hn_kernel *k, hn_isa isa, hn_bytes bytes, hn_
   hone_context *cx;
   hn_cpu *cpu = NULL;
   int taken = 0, read_gaps = 0, wrote_gaps = 0;
+  bool half = strstr(k->name, "_half") != NULL; /* which must have such tensors, and a processor that multiplies them */
   if (wanted && strcmp(wanted, k->name)) return;
+  if (half && !(isa == HN_ISA_AVX512 && hn_isa_has(HN_EXTRA_FP16))) return;
   REQUIRE(!hone_context_create(&cx));
   REQUIRE(!hn_cpu_create(cx, isa, &cpu));
   cpu->bytes = bytes;
@@ -109,6 +114,7 @@ static void test_kernel_from(const hn_kernel *k, hn_isa isa, hn_bytes bytes, hn_
     case_seed(at * 7919u + (uint32_t)k->op * 104729u + (uint32_t)layout * 31u);
     trial t = {.cx = cx, .op = k->op, .gap = gap, .quantized = at % 2 && quantizable(k->op), .step = 0.125f};
     if (!t.quantized && at % 8 == 4 && (quantizable(k->op) || k->op == HN_Cast)) t.half = at % 16 == 4 ? HONE_DTYPE_BF16 : HONE_DTYPE_F16;
+    if (half) t.half = HONE_DTYPE_F16, t.quantized = false, t.loose = 0.1f;
     if (k->op == HN_Cast) t.half = at % 2 ? HONE_DTYPE_BF16 : HONE_DTYPE_F16;
     t.g = hn_graph_create(cx, "case");
     REQUIRE(t.g);
@@ -133,6 +139,46 @@ static void test_kernel_from(const hn_kernel *k, hn_isa isa, hn_bytes bytes, hn_
 
 static void test_kernel(const hn_kernel *k, hn_isa isa, hn_bytes bytes, hn_layout layout, int threads) {
   test_kernel_from(k, isa, bytes, layout, threads, 0);
+}
+
+/* The bound that half_tile.h states, for short and long sums, odd numbers of pairs and all sizes of tile. */
+TEST(sums_of_half_floats) {
+  enum { MOST = 200, LDA = 2 * MOST + 6 };
+  const hn_half_tile *tile = hn_half_tile_best();
+  if (!tile) return;
+  uint16_t *a = hn_calloc(HN_HALF_ROWS * LDA, sizeof *a), *b = hn_calloc((size_t)MOST * 2 * HN_HALF_COLS, sizeof *b);
+  float sums[HN_HALF_ROWS * HN_HALF_COLS];
+  uint16_t out[HN_HALF_ROWS * HN_HALF_COLS];
+  REQUIRE(a && b);
+  for (uint32_t at = 0; at < 60; at++) {
+    int rows = 1 + (int)at % HN_HALF_ROWS, cols = (int)between(1, HN_HALF_COLS), wrong = 0;
+    int64_t pairs = at < 14 ? (int64_t)at + 1 : between(1, MOST);
+    float scale = at % 3 ? 1 : 1.0f / 256; /* products below the smallest normal number too */
+    for (int i = 0; i < HN_HALF_ROWS * LDA; i++) a[i] = hn_f32_to_f16(scale * ((float)(between(0, 4000)) / 1000.0f - 2));
+    for (int i = 0; i < MOST * 2 * HN_HALF_COLS; i++) b[i] = hn_f32_to_f16(scale * ((float)(between(0, 4000)) / 1000.0f - 2));
+    tile->mul(pairs, a, LDA, b, sums, rows);
+    for (int r = 0; r < rows; r++)
+      for (int c = 0; c < HN_HALF_COLS; c++) {
+        double sum = 0, size = 0;
+        for (int64_t k = 0; k < 2 * pairs; k++) {
+          double p = (double)hn_f16_to_f32(a[r * LDA + k]) * (double)hn_f16_to_f32(b[k / 2 * 2 * HN_HALF_COLS + hn_half_column(c) + k % 2]);
+          sum += p, size += fabs(p);
+        }
+        double bound = (HN_HALF_CHAIN + 2) * ldexp(size, -11) + ldexp((double)(2 * pairs), -25);
+        wrong += !(fabs((double)sums[r * HN_HALF_COLS + c] - sum) <= bound);
+      }
+    CHECK_MSG(!wrong, "%d sums of %lld pairs, %d rows are further off than stated", wrong, (long long)pairs, rows);
+    memset(out, 0xff, sizeof out);
+    hn_half_ending e = {.lo = -0.5f, .hi = 1, .out = out, .ld_out = HN_HALF_COLS};
+    tile->finish(&e, sums, rows, cols);
+    for (int i = 0; i < HN_HALF_ROWS * HN_HALF_COLS; i++) {
+      float v = sums[i < rows * HN_HALF_COLS ? i : 0], in = v < -0.5f ? -0.5f : v > 1 ? 1 : v;
+      bool inside = i / HN_HALF_COLS < rows && i % HN_HALF_COLS < cols;
+      CHECK(out[i] == (inside ? hn_f32_to_f16(in) : 0xffff));
+    }
+  }
+  hn_free(a);
+  hn_free(b);
 }
 
 TEST(tensors_with_gaps) {

@@ -9,6 +9,7 @@ hone_status hn_cpu_create(hone_context *cx, hn_isa isa, hn_cpu **out) {
   if (!c) return hn_nomem(cx);
   c->isa = isa;
   c->bytes = hn_bytes_best(isa);
+  c->f16 = isa == HN_ISA_AVX512 && hn_isa_has(HN_EXTRA_FP16);
   c->vec = hn_vec_for(isa);
   c->winograd_error = HN_WINOGRAD_ERROR;
   c->thread_macs = 200000;

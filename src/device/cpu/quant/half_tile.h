@@ -1,0 +1,38 @@
+/* half_tile.h - a tile of C = A B of half floats for processors that multiply those themselves (AVX512-FP16): twice as many at
+   once as of 32 bits. Sums are kept in 16 bits over HN_HALF_CHAIN numbers of a row at most, then added up in 32: what is lost
+   is below (HN_HALF_CHAIN + 2) 2^-11 of the sum of |a b|, and 2^-25 for each product, as long as none of the short sums leaves
+   the range of half floats. */
+#ifndef HN_HALF_TILE_H
+#define HN_HALF_TILE_H
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+  HN_HALF_ROWS = 14, HN_HALF_COLS = 32, /* of the largest tile */
+  HN_HALF_CHAIN = 32                    /* products one on top of the other in 16 bits */
+};
+
+/* What is done to sums before they are rounded. */
+typedef struct hn_half_ending {
+  const float *bias;        /* one for each of HN_HALF_COLS columns; NULL: none */
+  const uint16_t *residual; /* rows ld_residual apart; NULL: none */
+  int64_t ld_residual;
+  float lo, hi;             /* bounds; NaN passes */
+  uint16_t *out;            /* rows ld_out apart; NULL: the sums stay where they are */
+  int64_t ld_out;
+} hn_half_ending;
+
+typedef struct hn_half_tile {
+  /* sums (rows of HN_HALF_COLS) = A B. A: rows of 2 `pairs` numbers, lda apart. B: for each pair of rows of it the pairs of
+     its even columns, then those of its odd ones. */
+  void (*mul)(int64_t pairs, const uint16_t *a, int64_t lda, const uint16_t *b, float *sums, int rows);
+  void (*finish)(const hn_half_ending *e, float *sums, int rows, int cols);
+} hn_half_tile;
+
+const hn_half_tile *hn_half_tile_best(void); /* NULL: this processor has no such arithmetic */
+/* The place of column j's number 0 in a panel's row of pairs; number 1 is behind it. */
+static inline int64_t hn_half_column(int64_t j) { return j % 2 * HN_HALF_COLS + j / 2 * 2; }
+#if defined(__x86_64__)
+extern const hn_half_tile hn_half_tile_avx512fp16;
+#endif
+#endif

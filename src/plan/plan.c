@@ -29,6 +29,15 @@ static bool all_fixed(const hn_task *t) {
   return true;
 }
 
+/* A value as the graph knows it. */
+static hn_arg as_plain(const hn_graph *g, hn_id id) {
+  const hn_value *v = hn_value_at(g, id);
+  hn_arg a = {.present = true, .dynamic = !hn_shape_fixed(&v->shape) || !v->dtype, .dtype = v->dtype, .rank = v->shape.rank, .constant = v->data,
+              .quant = v->quant};
+  memcpy(a.dims, v->shape.d, sizeof a.dims);
+  return a;
+}
+
 /* As the kernel sees them before plan(): inputs as they lie, outputs plain. */
 static hone_status describe(hn_builder *b, hn_planned *s) {
   hn_task *t = &s->task;
@@ -48,10 +57,7 @@ static hone_status describe(hn_builder *b, hn_planned *s) {
   for (uint32_t i = 0; i < t->n_out; i++) {
     t->out[i] = (hn_arg){.present = false};
     if (n->out[i] == HN_NONE) continue;
-    const hn_value *v = hn_value_at(b->g, n->out[i]);
-    t->out[i] = (hn_arg){.present = true, .dynamic = !hn_shape_fixed(&v->shape) || !v->dtype, .dtype = v->dtype,
-                         .rank = v->shape.rank, .quant = v->quant};
-    memcpy(t->out[i].dims, v->shape.d, sizeof t->out[i].dims);
+    t->out[i] = as_plain(b->g, n->out[i]);
     if (s->device == HN_HOST && !t->out[i].dynamic && hn_join_offer(b, n->out[i], &t->out[i]))
       for (uint32_t k = 0; k < t->n_in; k++) t->in[k].may_overwrite = false; /* its place is in the whole */
   }
@@ -94,6 +100,11 @@ static bool is_named(tactic way, const char *name) {
   return name[n] == '#' && strtoul(name + n + 1, &end, 10) == way.variant + 1 && !*end;
 }
 
+static bool may_do(const hn_plan_options *o, const hn_kernel *k, const hn_task *t) {
+  if (k->op != t->node->op || (o->only && o->only->op == k->op && o->only != k)) return false;
+  return (!o->sources || o->sources & 1U << hn_kernel_origin(k)) && k->supports(t);
+}
+
 /* How the node may be done by fast kernels, best first: the way timing chose for it, then by falling priority from the
    round's on; those passed over come last. */
 static uint32_t candidates(const hn_builder *b, const hn_task *t, tactic *list) {
@@ -103,9 +114,7 @@ static uint32_t candidates(const hn_builder *b, const hn_task *t, tactic *list) 
   const hn_kernel *(*table)(uint32_t) = t->on && t->on->kind->kernel_at ? t->on->kind->kernel_at : hn_kernel_at;
   for (uint32_t i = 0; table(i) && n < MAX_TACTICS; i++) {
     const hn_kernel *k = table(i);
-    if (k->op != t->node->op || (b->o->only && b->o->only->op == k->op && b->o->only != k)) continue;
-    if (b->o->sources && !(b->o->sources & 1U << hn_kernel_origin(k))) continue;
-    if (!k->supports(t)) continue;
+    if (!may_do(b->o, k, t)) continue;
     for (uint32_t v = 0; v == 0 || (v < k->variants && n < MAX_TACTICS); v++) {
       uint32_t at = n++;
       for (; at && by_priority[at - 1].kernel->priority < k->priority; at--) by_priority[at] = by_priority[at - 1];
@@ -121,6 +130,28 @@ static uint32_t candidates(const hn_builder *b, const hn_task *t, tactic *list) 
   for (uint32_t i = 0; i < first; i++) list[filled++] = by_priority[i];
   if (n > b->p->alternatives) b->p->alternatives = n;
   return n;
+}
+
+bool hn_plan_takes(const hn_plan_options *o, const hn_graph *g, hn_id node) {
+  const hn_node *n = hn_node_at(g, node);
+  hn_task t = {.cx = g->cx, .g = g, .node = n, .n_in = n->n_in, .n_out = n->n_out, .threads = o->threads, .device = o->device, .inplace = -1};
+  hn_arg *args = hn_calloc(n->n_in + n->n_out, sizeof *args);
+  bool any = false, named = false, by_name = false;
+  if (!args) return false;
+  t.in = args, t.out = args + n->n_in;
+  for (uint32_t i = 0; i < n->n_in + n->n_out; i++) {
+    hn_id v = i < n->n_in ? n->in[i] : n->out[i - n->n_in];
+    if (v != HN_NONE) args[i] = as_plain(g, v);
+  }
+  for (uint32_t i = 0; all_fixed(&t) && hn_kernel_at(i); i++) {
+    const hn_kernel *k = hn_kernel_at(i);
+    bool can = may_do(o, k, &t), chosen = k->op == n->op && !o->untuned && is_named((tactic){k, 0}, n->tactic);
+    any = any || can;
+    named = named || chosen;
+    by_name = by_name || (chosen && can);
+  }
+  hn_free(args);
+  return named ? by_name : any;
 }
 
 /* What its device does not run stays on the CPU. */

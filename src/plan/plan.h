@@ -100,6 +100,8 @@ typedef struct hn_plan_options {
   int64_t gap;
 } hn_plan_options;
 
+/* Would a fast kernel do the node as it is, by what kernels say before they plan it? If tuning has chosen one for it: that one. */
+bool hn_plan_takes(const hn_plan_options *o, const hn_graph *g, hn_id node);
 hone_status hn_plan_create(hn_graph *g, const hn_plan_options *o, hn_plan **out);
 void hn_plan_destroy(hn_plan *p); /* accepts NULL */
 

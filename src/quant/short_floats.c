@@ -100,18 +100,8 @@ hone_status hn_quantize_half(hn_graph *g, hn_dtype type, const bool *keep, hone_
 
 static bool is_half(hn_dtype t) { return t == HONE_DTYPE_F16 || t == HONE_DTYPE_BF16; }
 
-/* A product that is multiplied in F16 where the processor does: by one constant matrix, without a transposed left side. */
-static bool is_half_product(const hn_graph *g, const hn_node *n) {
-  const hn_tensor *w = hn_const(g, n->in[1]), *bias = n->n_main > 2 && n->in[2] != HN_NONE ? hn_const(g, n->in[2]) : NULL;
-  if (!w || hn_dtype_of(g, n->in[0]) != HONE_DTYPE_F16) return false;
-  if (n->n_main > 2 && n->in[2] != HN_NONE && !bias) return false;
-  if (n->op == HN_Conv) return hn_attr_i(n, "group", 1) == 1 && (w->rank == 3 || w->rank == 4);
-  if (w->rank != 2 || n->op == HN_MatMul) return w->rank == 2;
-  int64_t columns = w->dims[hn_attr_i(n, "transB", 0) ? 0 : 1];
-  return !hn_attr_i(n, "transA", 0) && hn_attr_f(n, "alpha", 1) == 1 && hn_attr_f(n, "beta", 1) == 1 && (!bias || (bias->rank > 0 && bias->count == columns && bias->dims[bias->rank - 1] == columns));
-}
-
-static bool works_as_it_is(const hn_graph *g, const hn_node *n, bool bf16, bool f16) {
+/* Element-wise layers and movements of 16-bit floats are what they are of others: their kernels convert, or copy. */
+static bool works_as_it_is(const hn_node *n) {
   if (hn_op_is(n->op, HN_OP_UNARY | HN_OP_BINARY | HN_OP_VARIADIC | HN_OP_MOVE | HN_OP_RANDOM | HN_OP_CONTROL)) return true;
   switch (n->op) {
     case HN_Cast:
@@ -121,15 +111,6 @@ static bool works_as_it_is(const hn_graph *g, const hn_node *n, bool bf16, bool 
     case HN_Size:
     case HN_QuantizeLinear:
     case HN_DequantizeLinear: return true;
-    case HN_Conv:
-    case HN_MatMul:
-    case HN_Gemm:
-      if (f16 && is_half_product(g, n)) return true;
-      return bf16 && hn_dtype_of(g, n->in[0]) == HONE_DTYPE_BF16 && hn_const(g, n->in[1]);
-    case HN_MaxPool:
-    case HN_AveragePool:
-    case HN_GlobalMaxPool:
-    case HN_GlobalAveragePool: return bf16 && hn_dtype_of(g, n->in[0]) == HONE_DTYPE_BF16;
     default: return false;
   }
 }
@@ -144,7 +125,7 @@ static hone_status widen_node(hn_graph *g, hn_id id, hn_id *known, size_t n_know
   return convert_inputs(g, id, HONE_DTYPE_BF16, HONE_DTYPE_F32, known, n_known);
 }
 
-hone_status hn_quant_widen(hn_graph *g, bool bf16, bool f16, const bool *elsewhere) {
+hone_status hn_quant_widen(hn_graph *g, hn_takes_node takes, const void *user, const bool *elsewhere) {
   size_t n_nodes = g->nodes.n, n_known = 0;
   hn_id *known = NULL;
   hone_status st = HONE_OK;
@@ -152,7 +133,7 @@ hone_status hn_quant_widen(hn_graph *g, bool bf16, bool f16, const bool *elsewhe
     const hn_node *n = hn_node_at(g, id);
     bool half = false;
     for (uint32_t i = 0; i < n->n_in; i++) half = half || is_half(hn_dtype_of(g, n->in[i]));
-    if (n->dead || !half || (elsewhere && elsewhere[id]) || works_as_it_is(g, n, bf16, f16)) continue;
+    if (n->dead || !half || (elsewhere && elsewhere[id]) || works_as_it_is(n) || takes(user, g, id)) continue;
     if (known && n_known < g->values.n) { /* values made meanwhile are read by later nodes */
       hn_id *more = hn_realloc(known, g->values.n * sizeof *known);
       if (!more) st = hn_nomem(g->cx);

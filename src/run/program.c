@@ -243,7 +243,7 @@ static hone_status apply_shapes(hn_graph *g) {
   return st;
 }
 
-static bool multiplies_f16(const hn_program *p) { return p->options.device && p->options.device->f16; }
+static bool takes_node(const void *options, const hn_graph *g, hn_id node) { return hn_plan_takes(options, g, node); }
 
 static hone_status specialize(hn_program *p, const hn_view *in) {
   hn_graph *g = p->g;
@@ -260,7 +260,7 @@ static hone_status specialize(hn_program *p, const hn_view *in) {
   if (p->options.reference) return HONE_OK;
   hone_status st = apply_shapes(g);
   if (!st && !p->options.keep_all) st = hn_quant_absorb(g, hn_eval_constant);
-  if (!st && !p->options.place) st = hn_quant_widen(g, hn_isa_has_bf16(), multiplies_f16(p), NULL);
+  if (!st && !p->options.place) st = hn_quant_widen(g, takes_node, &p->options, NULL);
   return st ? st : hn_quant_open_constants(g, hn_eval_constant);
 }
 
@@ -291,7 +291,7 @@ static hone_status widen_on_host(hn_program *p) {
     const hn_device *d = p->placement.devices[p->placement.of_node[i]];
     elsewhere[i] = d && d->kind->kernel_at;
   }
-  hone_status st = hn_quant_widen(p->g, hn_isa_has_bf16(), multiplies_f16(p), elsewhere);
+  hone_status st = hn_quant_widen(p->g, takes_node, &p->options, elsewhere);
   hn_free(elsewhere);
   return st;
 }

@@ -212,7 +212,7 @@ static bool make_conv(trial *t) {
   }
   bool square = !transposed && !winograd && chance(t->quantized ? 2 : 4); /* depthwise, as our kernel for it asks for */
   if (square) {
-    spatial = 2, group = x[1] = w[0] = t->quantized ? pick((const int64_t[]){8, 16, 32, 64, 72, 130}, 6) : between(1, 40), co = w[1] = 1;
+    spatial = 2, group = x[1] = w[0] = t->quantized ? pick((const int64_t[]){8, 16, 32, 64, 72, 130}, 6) : t->half ? between(28, 70) : between(1, 40), co = w[1] = 1;
     for (int32_t i = 2; i < 4; i++) x[i] = between(5, 23);
     w[2] = w[3] = chance(2) ? 3 : 5;
   }

@@ -27,7 +27,7 @@ typedef struct trial {
   float step;      /* else: a step of the output */
   float loose;     /* what else is allowed: of sums of half floats, whose bound is tested by itself */
   int64_t gap;     /* between runs, where kernels can do with that */
-  int read_gaps, wrote_gaps;
+  int read_gaps, wrote_gaps, halves; /* halves: steps of the kernel that took half floats as they are */
 } trial;
 
 hn_id input(trial *t, int32_t rank, const int64_t *dims);    /* of the graph; passed through the type that the trial is of */

@@ -1,10 +1,12 @@
-/* test_accuracy.c - the functions of vec/float_runs.h against double precision, in units in the last place: every
-   STRIDE-th float of all bit patterns, for each instruction set this processor has, within the bounds the header states. */
+/* test_accuracy.c - the functions of vec/float_runs.h and vec/half_runs.h against double precision, in units in the last place: every
+   STRIDE-th float of all bit patterns, every half float, for each instruction set this processor has, within the bounds the header states. */
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
 
+#include "base/half.h"
 #include "device/cpu/vec/float_runs.h"
+#include "device/cpu/vec/half_runs.h"
 #include "harness.h"
 #include "op/scalar.h"
 
@@ -53,5 +55,31 @@ TEST(functions_keep_the_stated_error) {
       CHECK_MSG(w.error <= (double)hn_vec_ulps[op], "%s, %s: off by %g units in the last place at %.9g, not %g", hn_isa_name((hn_isa)isa),
                 hn_op_name((hn_op)op), w.error, (double)w.at, (double)hn_vec_ulps[op]);
     }
+  }
+}
+
+TEST(functions_of_half_floats_keep_theirs) {
+  static uint16_t x[65536], y[65536];
+  const hn_half_runs *runs = hn_half_runs_best();
+  for (int op = 0; runs && op < HN_OP_COUNT; op++) {
+    float alpha = op == HN_Clip ? -0.5f : op == HN_LeakyRelu ? 0.125f : op == HN_HardSigmoid ? 0.25f : 1, beta = op == HN_Clip ? 3 : 0.5f;
+    double most = 0, at = 0;
+    if (!runs->unary[op]) continue;
+    for (int i = 0; i < 65536; i++) x[i] = (uint16_t)i;
+    runs->unary[op](y, x, 65535, alpha, beta); /* an odd number of them: the last is left */
+    CHECK(y[65535] == 0);
+    for (int i = 0; i < 65535; i++) {
+      double of = (double)hn_f16_to_f32(x[i]), want = hn_scalar_unary((hn_op)op, of, (double)alpha, (double)beta), got = (double)hn_f16_to_f32(y[i]);
+      if (isnan(want) || isnan(got) || isinf(want) || isinf(got)) {
+        if (isinf(of) && !isnan(of)) continue; /* inf times nothing */
+        CHECK_MSG(isnan(want) == isnan(got) && (isnan(want) || fabs(want) > 65504), "%s of %g is %g, not %g", hn_op_name((hn_op)op), of, got, want);
+        continue;
+      }
+      int exponent;
+      frexp(op == HN_HardSwish ? of : op == HN_HardSigmoid ? 1 : want, &exponent);
+      double e = (fabs(got - want) - ldexp(1, -15)) / ldexp(1, (exponent < -13 ? -13 : exponent) - 11);
+      if (e > most) most = e, at = of;
+    }
+    CHECK_MSG(most <= HN_HALF_STEPS, "%s: off by %g units in the last place at %g", hn_op_name((hn_op)op), most, at);
   }
 }

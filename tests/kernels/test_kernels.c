@@ -56,6 +56,13 @@ static bool takes_gaps(const hn_program *p, const hn_kernel *k, bool writes) {
   return false;
 }
 
+static int takes_halves(const hn_program *p, const hn_kernel *k) {
+  const hn_plan *plan = hn_program_plan(p);
+  int n = 0;
+  for (size_t i = 0; i < plan->steps.n; i++) n += plan->steps.p[i].task.kernel == k && plan->steps.p[i].task.in[0].dtype == HONE_DTYPE_F16;
+  return n;
+}
+
 /* 1: the kernel took the case; 0: it did not; -1: a failure was reported. */
 static int run_trial(trial *t, const hn_kernel *k, hn_cpu *cpu, hn_layout layout, int threads, uint32_t at) {
   hn_view in[MAX_VIEWS] = {{0}}, want[4], got[4];
@@ -77,6 +84,7 @@ static int run_trial(trial *t, const hn_kernel *k, hn_cpu *cpu, hn_layout layout
       st = hn_program_run(tried, in, got);
     }
     gaps(tried, false, what, at);
+    t->halves += takes_halves(tried, k);
     t->read_gaps += takes_gaps(tried, k, false);
     t->wrote_gaps += takes_gaps(tried, k, true);
     CHECK_MSG(!st, "%s, case %u: %s", what, at, hone_context_error(t->cx));
@@ -98,14 +106,23 @@ static const struct {
                  {"slice_move", true, true},     {"transpose_move", true, false}, {"pick_move", true, true},
                  {"gate_vec", true, true}};
 
-static void test_kernel_from(const hn_kernel *k, hn_isa isa, hn_bytes bytes, hn_layout layout, int threads, int64_t gap) {
+/* Kernels that multiply or add half floats as such, where the processor does. */
+static bool has_half_arithmetic(const hn_kernel *k) {
+  static const char *const names[] = {"product_half", "conv_depthwise", "pool_vec", "gate_vec"};
+  bool has = false;
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) has = has || strcmp(names[i], k->name) == 0;
+  return has;
+}
+
+/* halves: of half floats alone. */
+static void test_kernel_from(const hn_kernel *k, hn_isa isa, hn_bytes bytes, hn_layout layout, int threads, int64_t gap, bool halves) {
   const char *wanted = getenv("HONE_TEST_KERNEL"); /* one of them alone */
   hone_context *cx;
   hn_cpu *cpu = NULL;
-  int taken = 0, read_gaps = 0, wrote_gaps = 0;
-  bool half = strstr(k->name, "_half") != NULL; /* which must have such tensors, and a processor that multiplies them */
-  if (wanted && strcmp(wanted, k->name)) return;
-  if (half && !(isa == HN_ISA_AVX512 && hn_isa_has(HN_EXTRA_FP16))) return;
+  int taken = 0, read_gaps = 0, wrote_gaps = 0, as_halves = 0;
+  bool computes = isa == HN_ISA_AVX512 && hn_isa_has(HN_EXTRA_FP16), only = strstr(k->name, "_half") != NULL; /* nothing but those */
+  if ((wanted && strcmp(wanted, k->name)) || (only && !computes)) return;
+  halves = halves || only;
   REQUIRE(!hone_context_create(&cx));
   REQUIRE(!hn_cpu_create(cx, isa, &cpu));
   cpu->bytes = bytes;
@@ -114,7 +131,8 @@ static void test_kernel_from(const hn_kernel *k, hn_isa isa, hn_bytes bytes, hn_
     case_seed(at * 7919u + (uint32_t)k->op * 104729u + (uint32_t)layout * 31u);
     trial t = {.cx = cx, .op = k->op, .gap = gap, .quantized = at % 2 && quantizable(k->op), .step = 0.125f};
     if (!t.quantized && at % 8 == 4 && (quantizable(k->op) || k->op == HN_Cast)) t.half = at % 16 == 4 ? HONE_DTYPE_BF16 : HONE_DTYPE_F16;
-    if (half) t.half = HONE_DTYPE_F16, t.quantized = false, t.loose = 0.1f;
+    if (halves) t.half = HONE_DTYPE_F16, t.quantized = false;
+    if (t.half == HONE_DTYPE_F16 && computes) t.loose = 0.1f;
     if (k->op == HN_Cast) t.half = at % 2 ? HONE_DTYPE_BF16 : HONE_DTYPE_F16;
     t.g = hn_graph_create(cx, "case");
     REQUIRE(t.g);
@@ -124,11 +142,13 @@ static void test_kernel_from(const hn_kernel *k, hn_isa isa, hn_bytes bytes, hn_
     taken += r > 0;
     read_gaps += t.read_gaps;
     wrote_gaps += t.wrote_gaps;
+    as_halves += t.halves;
     hn_graph_destroy(t.g);
     if (r < 0) break;
   }
-  if (layout == HN_LAYOUT_PLAIN) CHECK_MSG(taken > 0, "%s (%s) took none of the cases", k->name, hn_op_name(k->op));
-  for (size_t i = 0; gap && layout == HN_LAYOUT_NHWC && k->op != HN_Gemm && i < sizeof with_gaps / sizeof *with_gaps; i++)
+  if (layout == HN_LAYOUT_PLAIN && (computes || !halves)) CHECK_MSG(taken > 0, "%s (%s) took none of the cases", k->name, hn_op_name(k->op));
+  if (layout == HN_LAYOUT_PLAIN && halves && computes) CHECK_MSG(as_halves > 0, "%s (%s) took no half floats", k->name, hn_op_name(k->op));
+  for (size_t i = 0; gap && !halves && layout == HN_LAYOUT_NHWC && k->op != HN_Gemm && i < sizeof with_gaps / sizeof *with_gaps; i++)
     if (strcmp(with_gaps[i].kernel, k->name) == 0) {
       CHECK_MSG(read_gaps || !with_gaps[i].reads, "%s (%s) never reads with gaps", k->name, hn_op_name(k->op));
       CHECK_MSG(wrote_gaps || !with_gaps[i].writes, "%s (%s) never writes with gaps", k->name, hn_op_name(k->op));
@@ -138,7 +158,7 @@ static void test_kernel_from(const hn_kernel *k, hn_isa isa, hn_bytes bytes, hn_
 }
 
 static void test_kernel(const hn_kernel *k, hn_isa isa, hn_bytes bytes, hn_layout layout, int threads) {
-  test_kernel_from(k, isa, bytes, layout, threads, 0);
+  test_kernel_from(k, isa, bytes, layout, threads, 0, false);
 }
 
 /* The bound that half_tile.h states, for short and long sums, odd numbers of pairs and all sizes of tile. */
@@ -181,12 +201,21 @@ TEST(sums_of_half_floats) {
   hn_free(b);
 }
 
+TEST(half_floats) {
+  for (uint32_t i = 0; hn_kernel_at(i); i++)
+    for (int isa = 0; isa <= (int)hn_isa_best(); isa++)
+      if (has_half_arithmetic(hn_kernel_at(i))) {
+        test_kernel_from(hn_kernel_at(i), (hn_isa)isa, hn_bytes_best((hn_isa)isa), HN_LAYOUT_PLAIN, 1, 0, true);
+        test_kernel_from(hn_kernel_at(i), (hn_isa)isa, hn_bytes_best((hn_isa)isa), HN_LAYOUT_NHWC, 2, 5, true);
+      }
+}
+
 TEST(tensors_with_gaps) {
   for (uint32_t i = 0; hn_kernel_at(i); i++)
     for (int isa = 0; isa <= (int)hn_isa_best(); isa++)
-      test_kernel_from(hn_kernel_at(i), (hn_isa)isa, hn_bytes_best((hn_isa)isa), HN_LAYOUT_NHWC, 1 + isa, 5);
+      test_kernel_from(hn_kernel_at(i), (hn_isa)isa, hn_bytes_best((hn_isa)isa), HN_LAYOUT_NHWC, 1 + isa, 5, false);
   for (uint32_t i = 0; hn_kernel_at(i); i++)
-    test_kernel_from(hn_kernel_at(i), hn_isa_best(), hn_bytes_best(hn_isa_best()), HN_LAYOUT_PLAIN, 1, 5);
+    test_kernel_from(hn_kernel_at(i), hn_isa_best(), hn_bytes_best(hn_isa_best()), HN_LAYOUT_PLAIN, 1, 5, false);
 }
 
 TEST(every_kernel_agrees_with_its_reference) {

@@ -3,13 +3,14 @@
 #include <oneapi/dnnl/dnnl.h>
 
 #include "device/cpu/vec/float_runs.h"
+#include "device/cpu/vec/half_runs.h"
 
 hone_status hn_cpu_create(hone_context *cx, hn_isa isa, hn_cpu **out) {
   hn_cpu *c = hn_calloc(1, sizeof *c);
   if (!c) return hn_nomem(cx);
   c->isa = isa;
   c->bytes = hn_bytes_best(isa);
-  c->f16 = isa == HN_ISA_AVX512 && hn_isa_has(HN_EXTRA_FP16);
+  c->half = isa == HN_ISA_AVX512 ? hn_half_runs_best() : NULL;
   c->vec = hn_vec_for(isa);
   c->winograd_error = HN_WINOGRAD_ERROR;
   c->thread_macs = 200000;

@@ -8,7 +8,7 @@
 typedef struct hn_cpu {
   hn_isa isa;
   hn_bytes bytes;              /* how it multiplies bytes; tests set less than the processor has */
-  bool f16;                    /* it multiplies half floats: AVX-512 FP16 */
+  const struct hn_half_runs *half; /* arithmetic on half floats, vec/half_runs.h; NULL: it has none */
   const struct hn_vec *vec;    /* arithmetic for it, vec/float_runs.h */
   struct dnnl_engine *engine;  /* oneDNN's, onednn/dnnl_util.h */
   struct dnnl_stream *stream;

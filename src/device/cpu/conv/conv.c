@@ -5,13 +5,15 @@
 
 #include "op/infer.h"
 
-static bool constant_f32(const hn_arg *a) { return a->present && a->constant && a->dtype == HONE_DTYPE_F32; }
+static bool constant(const hn_arg *a, hn_dtype of) { return a->present && a->constant && a->dtype == of; }
 
-bool hn_conv_supported(const hn_task *t) {
-  if (!t->device || t->in[0].dtype != HONE_DTYPE_F32 || t->in[0].rank < 3 || t->in[0].rank > 4) return false;
+bool hn_conv_supported(const hn_task *t) { return hn_conv_supported_as(t, HONE_DTYPE_F32); }
+
+bool hn_conv_supported_as(const hn_task *t, hn_dtype of) {
+  if (!t->device || t->in[0].dtype != of || t->out[0].dtype != of || t->in[0].rank < 3 || t->in[0].rank > 4) return false;
   for (int32_t i = 0; i < t->out[0].rank; i++)
     if (t->out[0].dims[i] == 0 || t->in[0].dims[i] == 0) return false;
-  return constant_f32(&t->in[1]) && (!hn_conv_has_bias(t) || constant_f32(&t->in[2]));
+  return constant(&t->in[1], of) && (!hn_conv_has_bias(t) || constant(&t->in[2], of));
 }
 
 hone_status hn_conv_resolve(hn_task *t, hn_conv *c) {
@@ -35,16 +37,16 @@ int64_t hn_conv_macs(const hn_conv *c) {
   return c->images * c->out_h * c->out_w * c->out_c * (c->in_c / c->group) * c->kernel_h * c->kernel_w;
 }
 
-hone_status hn_conv_pack_bias(hn_task *t, int64_t extra, const float **out) {
+hone_status hn_conv_pack_bias(hn_task *t, int64_t extra, const void **out) {
   *out = NULL;
   if (!hn_conv_has_bias(t)) return HONE_OK;
-  int64_t n = t->in[2].dims[0], padded = n + extra;
-  float *b;
+  size_t bytes = hone_dtype_size(t->in[2].dtype) * (size_t)t->in[2].dims[0], more = hone_dtype_size(t->in[2].dtype) * (size_t)extra;
+  char *b;
   bool fill;
-  HN_TRY(hn_task_pack(t, sizeof *b * (size_t)padded, 0, (void **)&b, &fill));
+  HN_TRY(hn_task_pack(t, bytes + more, 0, (void **)&b, &fill));
   if (fill) {
-    memset(b, 0, sizeof *b * (size_t)padded);
-    memcpy(b, t->in[2].constant->data, sizeof *b * (size_t)n);
+    memcpy(b, t->in[2].constant->data, bytes);
+    memset(b + bytes, 0, more);
   }
   t->in[2].unused = true;
   *out = b;
@@ -63,7 +65,10 @@ static float clamped(float v, float lo, float hi) { return v < lo ? lo : v > hi 
 void hn_ending_take(hn_task *t, hn_layout l, bool residual, hn_ending *e) {
   const hn_cpu *cpu = t->device;
   const hn_node *n = t->node;
-  *e = (hn_ending){.residual = HN_NONE, .lo = -INFINITY, .hi = INFINITY, .vec = cpu->vec};
+  const hn_convert *convert = hn_convert_for(cpu->isa);
+  hn_dtype as = t->out[0].dtype;
+  *e = (hn_ending){.residual = HN_NONE, .lo = -INFINITY, .hi = INFINITY, .vec = cpu->vec, .dtype = as, .half = as == HONE_DTYPE_F16 ? cpu->half : NULL};
+  if (as != HONE_DTYPE_F32) e->load = convert->load[as], e->store = convert->store[as];
   uint32_t i = t->fused;
   if (residual && i < n->n_post && is_residual(t, &n->post[i])) {
     e->residual = n->post[i++].operand;
@@ -87,7 +92,31 @@ void hn_ending_take(hn_task *t, hn_layout l, bool residual, hn_ending *e) {
   t->fused = i;
 }
 
-void hn_ending_run(const hn_ending *e, float *d, int64_t n) {
+static bool all_half(const hn_ending *e) {
+  bool all = e->half != NULL;
+  for (uint32_t i = 0; all && i < e->n; i++) all = e->half->unary[e->unary[i].op] != NULL;
+  return all;
+}
+
+void hn_ending_run(const hn_ending *e, void *d, int64_t n) {
+  enum { CHUNK = 1024 };
+  float floats[CHUNK];
+  size_t size = hone_dtype_size(e->dtype);
+  if (!e->load || all_half(e)) {
+    if (!e->load) hn_ending_floats(e, d, n);
+    for (uint32_t i = 0; e->load && i < e->n; i++) e->half->unary[e->unary[i].op](d, d, (size_t)n, e->unary[i].alpha, e->unary[i].beta);
+    return;
+  }
+  for (int64_t i = 0; i < n; i += CHUNK) {
+    int64_t some = hn_smaller(CHUNK, n - i);
+    char *at = (char *)d + size * (size_t)i;
+    e->load(floats, at, (size_t)some, 1, 0);
+    hn_ending_floats(e, floats, some);
+    e->store(at, floats, (size_t)some, 1, 0);
+  }
+}
+
+void hn_ending_floats(const hn_ending *e, float *d, int64_t n) {
   for (uint32_t i = 0; i < e->n; i++)
     e->vec->unary[e->unary[i].op](d, d, (size_t)n, e->unary[i].alpha, e->unary[i].beta);
 }

@@ -6,7 +6,9 @@
 #include "device/cpu/cpu.h"
 #include "device/cpu/conv/strip.h"
 #include "device/cpu/gemm/tile.h"
+#include "device/cpu/quant/convert_runs.h"
 #include "device/cpu/vec/float_runs.h"
+#include "device/cpu/vec/half_runs.h"
 
 /* A convolution over two dimensions; over one it has height 1. */
 typedef struct hn_conv {
@@ -16,6 +18,7 @@ typedef struct hn_conv {
 
 /* float32, one or two spatial dimensions, all shapes fixed, weights and bias constant. */
 bool hn_conv_supported(const hn_task *t);
+bool hn_conv_supported_as(const hn_task *t, hn_dtype of); /* the same of another type */
 /* Only where supported. UNSUPPORTED: the attributes make no sense. */
 hone_status hn_conv_resolve(hn_task *t, hn_conv *c);
 /* Multiply-accumulates; and the threads that so many are worth waking: less than a few microseconds of one are not. */
@@ -26,8 +29,8 @@ static inline int hn_conv_threads(const hn_task *t, int64_t macs) {
 }
 static inline bool hn_conv_has_bias(const hn_task *t) { return t->node->n_main > 2 && t->in[2].present; }
 /* The weight of output channel m, input channel k of its group, at tap (y, x) is w[((m * in_c/group + k) * kernel_h + y) *
-   kernel_w + x]. Bias followed by `extra` zeros, packed with the task; NULL without bias. */
-hone_status hn_conv_pack_bias(hn_task *t, int64_t extra, const float **out);
+   kernel_w + x]. Bias followed by `extra` zeros, of the bias' type, packed with the task; NULL without bias. */
+hone_status hn_conv_pack_bias(hn_task *t, int64_t extra, const void **out);
 
 /* The leading steps of an epilogue that suit a kernel which holds its result in registers or in cache: a residual of the
    output's shape, bounds (Relu, Clip), then other unary steps. */
@@ -38,10 +41,16 @@ typedef struct hn_ending {
   uint32_t n;
   hn_step unary[4];
   const hn_vec *vec;
+  hn_dtype dtype;   /* of the result */
+  const hn_half_runs *half; /* what half floats' own arithmetic is there; may be NULL */
+  hn_load_run load; /* from the numbers of the result to floats, and back; NULL: they are floats */
+  hn_store_run store;
 } hn_ending;
 /* Takes what it can, in t->fused too, and asks for the residual (if the kernel can take one) in layout l, in place where
    possible. */
 void hn_ending_take(hn_task *t, hn_layout l, bool residual, hn_ending *e);
-/* The unary steps over n numbers. */
-void hn_ending_run(const hn_ending *e, float *d, int64_t n);
+/* The unary steps over n numbers of the output's type. */
+void hn_ending_run(const hn_ending *e, void *d, int64_t n);
+/* The same over floats, whatever the output is of. */
+void hn_ending_floats(const hn_ending *e, float *d, int64_t n);
 #endif

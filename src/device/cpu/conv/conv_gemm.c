@@ -56,7 +56,10 @@ static hone_status pack_weights(hn_task *t, conv_gemm *s) {
       hn_tile_pack(s->tile, s->k, tap * s->in_c, s->in_c, s->n, w + g * s->n * s->k + tap, area, s->k, p + (size_t)g * each);
   t->in[1].unused = true;
   s->weights = p;
-  return hn_conv_pack_bias(t, s->tile->cols, &s->bias);
+  const void *bias;
+  HN_TRY(hn_conv_pack_bias(t, s->tile->cols, &bias));
+  s->bias = bias;
+  return HONE_OK;
 }
 
 /* Without padding and stride a 1x1 convolution does not care for lines: all pixels are one. */

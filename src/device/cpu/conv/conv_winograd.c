@@ -88,7 +88,10 @@ static hone_status pack_weights(hn_task *t, conv_winograd *s) {
   HN_TRY(hn_task_pack(t, sizeof *p * (size_t)c->in_c, 0, (void **)&p, &fill));
   if (fill) memset(p, 0, sizeof *p * (size_t)c->in_c);
   s->zeros = p;
-  return hn_conv_pack_bias(t, cols, &s->bias);
+  const void *bias;
+  HN_TRY(hn_conv_pack_bias(t, cols, &bias));
+  s->bias = bias;
+  return HONE_OK;
 }
 
 /* Blocks of tiles fill a part of the cache; few tiles are one block, so that the weights are read once. */

@@ -1,33 +1,39 @@
-/* depthwise_body.h - for one instruction set. The file that includes it defines DEPTHWISE, the table's name, BYTES of a vector
-   register, VMAX and VMIN (a, b), which give b if one is NaN. Loops have constant bounds and are unrolled. */
+/* depthwise_body.h - for one instruction set. The file that includes it defines DEPTHWISE, the table's name, ELEMENT, what is
+   computed with (float if it is not), BYTES of a vector register, VMAX and VMIN (a, b), which give b if one is NaN. Loops have constant bounds and are unrolled. */
 #include "device/cpu/conv/depthwise.h"
 
-typedef float vec __attribute__((vector_size(BYTES)));
-typedef float vec_at __attribute__((vector_size(BYTES), aligned(4), may_alias));
-enum { W = BYTES / 4 };
+#ifndef ELEMENT
+#define ELEMENT float
+#endif
+typedef ELEMENT vec __attribute__((vector_size(BYTES)));
+typedef ELEMENT vec_at __attribute__((vector_size(BYTES), aligned(sizeof(ELEMENT)), may_alias));
+enum { W = BYTES / sizeof(ELEMENT) };
 #define UNROLL _Pragma("GCC unroll 16")
 #define CONST_FN static inline __attribute__((always_inline))
 
-CONST_FN vec load(const float *p) { return *(const vec_at *)p; }
+CONST_FN vec load(const ELEMENT *p) { return *(const vec_at *)p; }
 
 /* The last vector of channels ends where they end: it repeats a few. */
 CONST_FN void pixels(const int side, const int stride, const int n, const hn_depthwise_job *j) {
   const int cols = (n - 1) * stride + side;
   const int64_t channels = j->channels;
-  const vec lo = j->lo - (vec){0}, hi = j->hi - (vec){0};
+  const ELEMENT *weights = j->weights, *biases = j->bias;
+  const ELEMENT *const *pixel = (const ELEMENT *const *)j->pixel;
+  ELEMENT *out = j->out;
+  const vec lo = (ELEMENT)j->lo - (vec){0}, hi = (ELEMENT)j->hi - (vec){0};
   for (int64_t c = 0;; c += W) {
     if (c + W > channels) c = channels - W;
-    vec sum[DEPTHWISE_PIXELS], w[DEPTHWISE_SIDE], bias = j->bias ? load(j->bias + c) : (vec){0};
+    vec sum[DEPTHWISE_PIXELS], w[DEPTHWISE_SIDE], bias = biases ? load(biases + c) : (vec){0};
     UNROLL for (int x = 0; x < n; x++) sum[x] = bias;
     UNROLL for (int y = 0; y < side; y++) {
-      UNROLL for (int k = 0; k < side; k++) w[k] = load(j->weights + (y * side + k) * channels + c);
+      UNROLL for (int k = 0; k < side; k++) w[k] = load(weights + (y * side + k) * channels + c);
       UNROLL for (int i = 0; i < cols; i++) {
-        vec in = load(j->pixel[y * cols + i] + c);
+        vec in = load(pixel[y * cols + i] + c);
         UNROLL for (int x = 0; x < n; x++)
           if (i >= x * stride && i < x * stride + side) sum[x] += in * w[i - x * stride];
       }
     }
-    UNROLL for (int x = 0; x < n; x++) *(vec_at *)(j->out + x * j->out_pitch + c) = VMIN(hi, VMAX(lo, sum[x]));
+    UNROLL for (int x = 0; x < n; x++) *(vec_at *)(out + x * j->out_pitch + c) = VMIN(hi, VMAX(lo, sum[x]));
     if (c + W == channels) break;
   }
 }

@@ -18,7 +18,7 @@ typedef struct hn_half_ending {
   const uint16_t *residual; /* rows ld_residual apart; NULL: none */
   int64_t ld_residual;
   float lo, hi;             /* bounds; NaN passes */
-  uint16_t *out;            /* rows ld_out apart; NULL: the sums stay where they are */
+  uint16_t *out;            /* rows ld_out apart */
   int64_t ld_out;
 } hn_half_ending;
 

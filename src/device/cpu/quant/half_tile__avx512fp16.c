@@ -74,8 +74,7 @@ static void finish(const hn_half_ending *e, float *sums, int rows, int cols) {
       __m512 x = _mm512_add_ps(_mm512_loadu_ps(sums + r * COLS + v), bias);
       if (e->residual) x = _mm512_add_ps(x, _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(m, e->residual + r * e->ld_residual + v)));
       x = _mm512_min_ps(hi, _mm512_max_ps(lo, x)); /* which give the second if one is NaN */
-      if (e->out) _mm256_mask_storeu_epi16(e->out + r * e->ld_out + v, m, _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
-      else _mm512_storeu_ps(sums + r * COLS + v, x);
+      _mm256_mask_storeu_epi16(e->out + r * e->ld_out + v, m, _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
     }
   }
 }

@@ -38,7 +38,7 @@ static int64_t columns(const hn_task *t) {
 bool product_half_supports(const hn_task *t) {
   const hn_arg *x = &t->in[0], *y = &t->out[0];
   const hn_node *n = t->node;
-  if (!t->device || !t->device->f16) return false;
+  if (!t->device || !t->device->half) return false;
   if (x->dtype != HONE_DTYPE_F16 || y->dtype != HONE_DTYPE_F16 || !half_constant(&t->in[1]) || x->rank < 1 || t->in[1].constant->count == 0) return false;
   for (int32_t i = 0; i < x->rank; i++)
     if (x->dims[i] == 0) return false;
@@ -109,7 +109,7 @@ static void cut(hn_task *t, product_half *s) {
   bool direct = c->kernel_h == 1 && c->kernel_w == 1 && c->stride_h == 1 && c->stride_w == 1 && c->in_h == c->out_h && c->in_w == c->out_w;
   s->copy = !direct || s->k % 2 || (s->in_pitch % CONFLICT == 0 && s->k >= CONFLICT && s->m > HN_HALF_ROWS / 2);
   s->lda = !s->copy ? s->in_pitch : 2 * s->pairs % CONFLICT ? 2 * s->pairs : 2 * s->pairs + GAP;
-  int64_t fit = hn_larger(BLOCK_BYTES / (2 * s->lda), 4 * HN_HALF_ROWS), each = hn_ceil_div(s->m, t->threads);
+  int64_t fit = hn_larger(BLOCK_BYTES / (2 * (s->lda + s->n)), 4 * HN_HALF_ROWS), each = hn_ceil_div(s->m, t->threads);
   int64_t blocks = hn_round_up(hn_ceil_div(s->m, hn_smaller(fit, each)), t->threads);
   s->block = hn_smaller(s->m, hn_round_up(hn_ceil_div(s->m, blocks), HN_HALF_ROWS));
   s->parts = hn_ceil_div(s->m, s->block) >= t->threads ? 1 : hn_smaller(hn_ceil_div(s->n, HN_HALF_COLS), t->threads);
@@ -193,13 +193,14 @@ static void run_block(const product_half *s, hn_exec *x, int64_t row, int64_t en
       int rows = (int)((end - row) * (i + 1) / tiles - from);
       s->tile->mul(s->pairs, a + from * s->lda, s->lda, b, sums, rows);
       e.residual = residual ? residual + at * s->e.residual_pitch + n : NULL;
-      e.out = s->e.n ? NULL : out + at * s->out_pitch + n;
+      e.out = out + at * s->out_pitch + n;
       s->tile->finish(&e, sums, rows, cols);
-      if (!s->e.n) continue;
-      hn_ending_run(&s->e, sums, rows * HN_HALF_COLS);
-      s->tile->finish(&(hn_half_ending){.lo = -INFINITY, .hi = INFINITY, .out = out + at * s->out_pitch + n, .ld_out = s->out_pitch}, sums, rows, cols);
     }
   }
+  if (!s->e.n) return;
+  if (col_end - col == s->out_pitch) hn_ending_run(&s->e, out + row * s->out_pitch, (end - row) * s->out_pitch);
+  else
+    for (int64_t r = row; r < end; r++) hn_ending_run(&s->e, out + r * s->out_pitch + col, col_end - col);
 }
 
 typedef struct half_run {

@@ -14,7 +14,9 @@ typedef struct gate {
   int64_t images, lines, width, channels;
   int64_t in_pitch, out_pitch;                /* from pixel to pixel */
   int64_t step;                               /* from the gate of one image to the next */
-  void (*scale)(float *d, const float *x, const float *by, size_t n, size_t rows);
+  size_t size;                                /* of a number */
+  const hn_vec *vec;
+  const hn_half_runs *half;                   /* NULL: of floats */
 } gate;
 
 bool gate_vec_supports(const hn_task *t) {
@@ -23,7 +25,8 @@ bool gate_vec_supports(const hn_task *t) {
   if (!t->device || t->n_in < 2 || o->rank != 4 || !hn_strips_begin(t->g, t->node, &image)) return false;
   for (int32_t i = 0; i < 4; i++)
     if (o->dims[i] == 0) return false;
-  return t->in[0].dtype == HONE_DTYPE_F32 && t->in[1].dtype == HONE_DTYPE_F32 && o->dtype == HONE_DTYPE_F32;
+  return t->in[0].dtype == o->dtype && t->in[1].dtype == o->dtype &&
+         (o->dtype == HONE_DTYPE_F32 || (o->dtype == HONE_DTYPE_F16 && t->device->half));
 }
 
 hone_status gate_vec_plan(hn_task *t) {
@@ -34,7 +37,9 @@ hone_status gate_vec_plan(hn_task *t) {
   const int64_t *dims = t->out[0].dims;
   s->images = dims[0], s->channels = dims[1], s->lines = dims[2], s->width = dims[3];
   s->step = t->in[1 - s->image].dims[0] == 1 ? 0 : s->channels;
-  s->scale = hn_cpu_of(t)->vec->scale_rows;
+  s->size = hone_dtype_size(t->out[0].dtype);
+  s->vec = hn_cpu_of(t)->vec;
+  s->half = t->out[0].dtype == HONE_DTYPE_F16 ? hn_cpu_of(t)->half : NULL;
   t->in[0].layout = t->in[1].layout = t->out[0].layout = HN_LAYOUT_NHWC;
   s->in_pitch = hn_take_pitch(&t->in[s->image]);
   s->out_pitch = hn_take_pitch(&t->out[0]);
@@ -51,12 +56,16 @@ void gate_vec_lines(const hn_task *t, const hn_strip *p, void *scratch) {
   const gate *s = t->state;
   bool dense = s->in_pitch == s->channels && s->out_pitch == s->channels;
   int64_t each = dense ? s->width : 1; /* pixels at a time */
+  size_t n = (size_t)s->channels, to = s->size * (size_t)s->out_pitch, from = s->size * (size_t)s->in_pitch; /* bytes of a pixel */
+  const char *by = (const char *)p->gate + s->size * (size_t)(p->image * s->step);
   (void)scratch;
   for (int64_t y = p->begin; y < p->end; y++) {
-    float *out = p->out + hn_strip_line(p->out_ring, p->image, s->lines, y) * s->width * s->out_pitch;
-    const float *in = p->in + hn_strip_line(p->in_ring, p->image, s->lines, y) * s->width * s->in_pitch;
-    for (int64_t x = 0; x < s->width; x += each)
-      s->scale(out + x * s->out_pitch, in + x * s->in_pitch, p->gate + p->image * s->step, (size_t)s->channels, (size_t)each);
+    char *out = (char *)p->out + (size_t)(hn_strip_line(p->out_ring, p->image, s->lines, y) * s->width) * to;
+    const char *in = (const char *)p->in + (size_t)(hn_strip_line(p->in_ring, p->image, s->lines, y) * s->width) * from;
+    for (int64_t x = 0; x < s->width; x += each, out += (size_t)each * to, in += (size_t)each * from) {
+      if (s->half) s->half->scale_rows((void *)out, (const void *)in, (const void *)by, n, (size_t)each);
+      else s->vec->scale_rows((void *)out, (const void *)in, (const void *)by, n, (size_t)each);
+    }
   }
 }
 

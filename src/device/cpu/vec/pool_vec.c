@@ -6,6 +6,7 @@
 #include "base/parallel.h"
 #include "device/cpu/cpu.h"
 #include "device/cpu/vec/float_runs.h"
+#include "device/cpu/vec/half_runs.h"
 #include "op/infer.h"
 
 enum { PIECE = 64 }; /* channels */
@@ -18,11 +19,16 @@ typedef struct pool {
   hn_vec_binary join;
   hn_vec_scalar scale;
   const hn_vec *vec;
+  const hn_half_runs *half; /* NULL: of floats */
+  size_t size;              /* of a number */
 } pool;
+
+enum { MOST_HALVES = 32 }; /* numbers that are summed as half floats: what is lost is bounded as in products of them */
 
 bool pool_vec_supports(const hn_task *t) {
   const hn_arg *in = &t->in[0];
-  if (!t->device || in->dtype != HONE_DTYPE_F32 || in->rank < 3 || in->rank > 4) return false;
+  bool half = t->device && in->dtype == HONE_DTYPE_F16 && t->device->half;
+  if (!t->device || (in->dtype != HONE_DTYPE_F32 && !half) || t->out[0].dtype != in->dtype || in->rank < 3 || in->rank > 4) return false;
   for (int32_t i = 0; i < in->rank; i++)
     if (in->dims[i] == 0 || t->out[0].dims[i] == 0) return false;
   return t->n_out == 1 || !t->out[1].present;
@@ -82,8 +88,11 @@ hone_status pool_vec_plan(hn_task *t) {
   p->join = vec->binary[p->average ? HN_Add : HN_Max];
   p->scale = vec->right[HN_Mul];
   p->vec = vec;
+  p->half = t->in[0].dtype == HONE_DTYPE_F16 ? hn_cpu_of(t)->half : NULL;
+  p->size = hone_dtype_size(t->in[0].dtype);
   p->whole = p->average && p->out_h * p->out_w == 1 && p->kernel_h == p->in_h && p->kernel_w == p->in_w && p->dilation_h == 1 &&
              p->dilation_w == 1 && !(p->pad_top | p->pad_bottom | p->pad_left | p->pad_right);
+  if (p->half && p->average && !p->whole && p->kernel_h * p->kernel_w > MOST_HALVES) return HONE_UNSUPPORTED;
   t->in[0].layout = t->out[0].layout = l;
   p->in_pitch = hn_take_pitch(&t->in[0]);
   p->out_pitch = hn_take_pitch(&t->out[0]);
@@ -96,17 +105,28 @@ void pool_vec_destroy(hn_task *t) {
   t->state = NULL;
 }
 
+static void join(const pool *p, void *d, const void *a, const void *b, size_t n) {
+  if (p->half) (p->average ? p->half->add : p->half->max)(d, a, b, n);
+  else p->join(d, a, b, n);
+}
+
+static void scale(const pool *p, void *d, float by, size_t n) {
+  if (p->half) p->half->scale(d, d, by, n);
+  else p->scale(d, d, by, n);
+}
+
 /* The rows of a window as one, whose pixels lie *pitch apart: where they are one anyway, that. */
-static const float *join_rows(const pool *p, const float *plane, int64_t y, float *scratch, int64_t *pitch) {
-  int64_t at = y * p->stride_h - p->pad_top, first, last, in_row = p->in_w * p->in_pitch;
+static const char *join_rows(const pool *p, const char *plane, int64_t y, char *scratch, int64_t *pitch) {
+  int64_t at = y * p->stride_h - p->pad_top, first, last, size = (int64_t)p->size, in_row = p->in_w * p->in_pitch * size;
   taps_within(at, p->kernel_h, p->dilation_h, 0, p->in_h, &first, &last);
-  const float *row = plane + (at + first * p->dilation_h) * in_row;
+  const char *row = plane + (at + first * p->dilation_h) * in_row;
   *pitch = p->in_pitch;
   for (int64_t k = first + 1; k < last; k++, *pitch = p->run, row = scratch) {
-    const float *next = plane + (at + k * p->dilation_h) * in_row;
-    if (p->in_pitch == p->run) p->join(scratch, row, next, (size_t)in_row);
+    const char *next = plane + (at + k * p->dilation_h) * in_row;
+    if (p->in_pitch == p->run) join(p, scratch, row, next, (size_t)(p->in_w * p->in_pitch));
     else
-      for (int64_t x = 0; x < p->in_w; x++) p->join(scratch + x * p->run, row + x * *pitch, next + x * p->in_pitch, (size_t)p->run);
+      for (int64_t x = 0; x < p->in_w; x++)
+        join(p, scratch + x * p->run * size, row + x * *pitch * size, next + x * p->in_pitch * size, (size_t)p->run);
   }
   return row;
 }
@@ -117,33 +137,38 @@ static int64_t counted(int64_t at, int64_t n, int64_t dilation, int64_t from, in
   return larger(last - first, 0);
 }
 
-static void pool_row(const pool *p, const float *plane, int64_t y, float *d, float *scratch) {
-  int64_t pitch;
-  const float *row = join_rows(p, plane, y, scratch, &pitch);
+static void pool_row(const pool *p, const char *plane, int64_t y, char *d, char *scratch) {
+  int64_t pitch, size = (int64_t)p->size;
+  const char *row = join_rows(p, plane, y, scratch, &pitch);
   int64_t around = p->padding_counts, top = y * p->stride_h - p->pad_top;
   int64_t rows = counted(top, p->kernel_h, p->dilation_h, -p->pad_top * around, p->in_h + p->pad_bottom * around);
   size_t run = (size_t)p->run;
-  for (int64_t x = 0; x < p->out_w; x++, d += p->out_pitch) {
+  for (int64_t x = 0; x < p->out_w; x++, d += p->out_pitch * size) {
     int64_t at = x * p->stride_w - p->pad_left, first, last;
     taps_within(at, p->kernel_w, p->dilation_w, 0, p->in_w, &first, &last);
-    const float *from = row + (at + first * p->dilation_w) * pitch;
-    if (last - first == 1) memcpy(d, from, sizeof *d * run);
+    const char *from = row + (at + first * p->dilation_w) * pitch * size;
+    if (last - first == 1) memcpy(d, from, p->size * run);
     for (int64_t k = first + 1; k < last; k++) {
-      p->join(d, from, row + (at + k * p->dilation_w) * pitch, run);
+      join(p, d, from, row + (at + k * p->dilation_w) * pitch * size, run);
       from = d;
     }
     if (!p->average) continue;
     int64_t cols = counted(at, p->kernel_w, p->dilation_w, -p->pad_left * around, p->in_w + p->pad_right * around);
-    p->scale(d, d, 1.0f / (float)(rows * cols), run);
+    scale(p, d, 1.0f / (float)(rows * cols), run);
   }
 }
 
 typedef struct pool_run {
   const pool *p;
-  const float *in;
-  float *out, *scratch;
+  const char *in;
+  char *out;
+  float *scratch;
   int64_t threads;
 } pool_run;
+
+static const char *plane_at(const pool_run *r, int64_t i) {
+  return r->in + i * r->p->in_h * r->p->in_w * r->p->in_pitch * (int64_t)r->p->size;
+}
 
 /* A share of the rows, for each thread and its part of the scratch. */
 static void run_shares(void *arg, int64_t begin, int64_t end) {
@@ -152,29 +177,41 @@ static void run_shares(void *arg, int64_t begin, int64_t end) {
   int64_t rows = p->planes * p->out_h;
   for (int64_t k = begin; k < end; k++)
     for (int64_t i = rows * k / r->threads; i < rows * (k + 1) / r->threads; i++)
-      pool_row(p, r->in + i / p->out_h * p->in_h * p->in_w * p->in_pitch, i % p->out_h, r->out + i * p->out_w * p->out_pitch,
-               r->scratch + k * p->in_w * p->run);
+      pool_row(p, plane_at(r, i / p->out_h), i % p->out_h, r->out + i * p->out_w * p->out_pitch * (int64_t)p->size,
+               (char *)(r->scratch + k * p->in_w * p->run));
 }
 
-/* d = the sum of lines begin..end of a plane, each line's pixels summed first, so that long sums lose less. */
-static void sum_lines(const pool *p, const float *plane, int64_t begin, int64_t end, float *d) {
+/* d = the sum of lines begin..end of a plane as floats, each line's pixels summed first, so that long sums lose less. */
+static void sum_lines(const pool *p, const char *plane, int64_t begin, int64_t end, float *d) {
   float line[PIECE];
   for (int64_t from = 0; from < p->run; from += PIECE) {
     size_t n = (size_t)hn_smaller(PIECE, p->run - from);
     for (int64_t y = begin; y < end; y++) {
-      p->vec->sum_rows(y == begin ? d + from : line, plane + y * p->in_w * p->in_pitch + from, n, (size_t)p->in_w, (size_t)p->in_pitch);
+      const char *at = plane + (y * p->in_w * p->in_pitch + from) * (int64_t)p->size;
+      float *to = y == begin ? d + from : line;
+      if (p->half) p->half->sum_rows(to, (const void *)at, n, (size_t)p->in_w, (size_t)p->in_pitch);
+      else p->vec->sum_rows(to, (const void *)at, n, (size_t)p->in_w, (size_t)p->in_pitch);
       if (y > begin) p->join(d + from, d + from, line, n);
     }
   }
+}
+
+/* From the sums of plane i to its result. */
+static void give_average(const pool_run *r, int64_t i, float *sums) {
+  const pool *p = r->p;
+  char *out = r->out + i * p->out_pitch * (int64_t)p->size;
+  float by = 1.0f / (float)(p->in_h * p->in_w);
+  if (p->half) p->half->round((void *)out, sums, by, (size_t)p->run);
+  else p->scale((void *)out, sums, by, (size_t)p->run);
 }
 
 static void average_planes(void *arg, int64_t begin, int64_t end) {
   const pool_run *r = arg;
   const pool *p = r->p;
   for (int64_t i = begin; i < end; i++) {
-    float *out = r->out + i * p->out_pitch;
-    sum_lines(p, r->in + i * p->in_h * p->in_w * p->in_pitch, 0, p->in_h, out);
-    p->scale(out, out, 1.0f / (float)(p->in_h * p->in_w), (size_t)p->run);
+    float *sums = r->scratch + i * p->run;
+    sum_lines(p, plane_at(r, i), 0, p->in_h, sums);
+    give_average(r, i, sums);
   }
 }
 
@@ -184,7 +221,7 @@ static void sum_shares(void *arg, int64_t begin, int64_t end) {
   const pool *p = r->p;
   for (int64_t k = begin; k < end; k++)
     for (int64_t i = 0; i < p->planes; i++)
-      sum_lines(p, r->in + i * p->in_h * p->in_w * p->in_pitch, p->in_h * k / r->threads, p->in_h * (k + 1) / r->threads,
+      sum_lines(p, plane_at(r, i), p->in_h * k / r->threads, p->in_h * (k + 1) / r->threads,
                 r->scratch + (k * p->planes + i) * p->run);
 }
 
@@ -198,8 +235,7 @@ static void run_whole(const pool_run *r, int threads) {
   size_t n = (size_t)(p->planes * p->run);
   hn_parallel_for(threads, threads, 1, sum_shares, (void *)(uintptr_t)r);
   for (int k = 1; k < threads; k++) p->join(r->scratch, r->scratch, r->scratch + (size_t)k * n, n);
-  for (int64_t i = 0; i < p->planes; i++)
-    p->scale(r->out + i * p->out_pitch, r->scratch + i * p->run, 1.0f / (float)(p->in_h * p->in_w), (size_t)p->run);
+  for (int64_t i = 0; i < p->planes; i++) give_average(r, i, r->scratch + i * p->run);
 }
 
 hone_status pool_vec_run(hn_exec *x) {

@@ -265,7 +265,7 @@ TEST(tf_checkpoints_that_make_much_of_little_are_refused) {
   put_header(&block);
   make_table(&file, &block, 2);
   write_file("variables/variables.index", file.p, file.n);
-  refused(NULL, HONE_BAD_FORMAT, "variables.index: damaged index: its blocks overlap");
+  refused(NULL, HONE_BAD_FORMAT, "variables.index: damaged table: its blocks overlap");
   put_header(&block);
   make_table(&file, &block, 1);
   write_file("variables/variables.index", file.p, file.n);
@@ -277,6 +277,16 @@ TEST(tf_checkpoints_that_make_much_of_little_are_refused) {
   make_table(&file, &block, 1);
   write_file("variables/variables.index", file.p, file.n);
   refused(NULL, HONE_BAD_FORMAT, "its keys are too long for its size");
+  clean();
+}
+
+TEST(tf_a_saved_model_without_nodes_is_still_one) {
+  static const unsigned char nothing[] = {8, 1, 0x12, 13, 10, 7, 0x22, 5, 's', 'e', 'r', 'v', 'e', 0x12, 2, 0x22, 0};
+  fresh();
+  write_file("saved_model.pb", nothing, sizeof nothing);
+  refused(NULL, HONE_BAD_GRAPH, "the graph computes nothing");
+  write_file("saved_model.pb", "\x0a\xff\xff", 3);
+  refused(NULL, HONE_BAD_FORMAT, "saved_model.pb: not a readable TensorFlow model: it is truncated or damaged");
   clean();
 }
 

@@ -7,6 +7,8 @@
 #include "base/crc32c.h"
 #include "base/map.h"
 #include "base/vec.h"
+#include "format/tensorflow/checkpoint_v1.h"
+#include "format/tensorflow/tensor_slice.h"
 #include "format/tensorflow/tensor_tf.h"
 #include "format/wire/nesting.h"
 #include "format/wire/sstable.h"
@@ -29,17 +31,12 @@ struct hn_bundle {
   hn_map names;
   int32_t n_shards;
   hn_mapping **shards; /* opened when needed */
+  hn_checkpoint_v1 *first; /* instead of all of this: a checkpoint of the first format */
 };
 
 /* -------------------------------------------------------------------------------------------- the index */
 
-static hone_status first_format(hone_context *cx) {
-  return hn_fail(cx, HONE_UNSUPPORTED, "a checkpoint of TensorFlow's first format, which is not read; save it again with a tf.train.Saver "
-                 "of TensorFlow 1.0 or later");
-}
-
 static hone_status read_header(hn_bundle *b, const void *value, size_t size) {
-  if (size && *(const unsigned char *)value == 0x0a) return first_format(b->cx);
   if (b->shards) return hn_fail(b->cx, HONE_BAD_FORMAT, "damaged index: it has two headers");
   Tensorflow__BundleHeaderProto *h = tensorflow__bundle_header_proto__unpack(NULL, size, value);
   if (!h) return hn_fail(b->cx, HONE_BAD_FORMAT, "damaged index: its header is not readable");
@@ -71,6 +68,7 @@ static hone_status add_row(void *user, const char *key, size_t key_size, const v
 void hn_bundle_close(hn_bundle **pb) {
   hn_bundle *b = pb ? *pb : NULL;
   if (!b) return;
+  hn_checkpoint_v1_close(&b->first);
   for (size_t i = 0; i < b->rows.n; i++) tensorflow__bundle_entry_proto__free_unpacked(b->rows.p[i].entry, NULL);
   for (int32_t i = 0; b->shards && i < b->n_shards; i++) hn_mapping_unref(b->shards[i]);
   hn_free(b->shards);
@@ -90,10 +88,10 @@ hone_status hn_bundle_open(hone_context *cx, const char *prefix, hn_bundle **out
   hone_status st = b && b->prefix && !path.failed ? HONE_OK : hn_nomem(cx);
   if (!st) {
     b->cx = cx;
-    st = hn_map_file(cx, path.p, &m);
-    if (st == HONE_IO && hn_is_file(prefix)) st = hn_fail_within(cx, first_format(cx), "%s", prefix);
+    if (!hn_is_file(path.p) && hn_checkpoint_v1_is(prefix)) st = hn_checkpoint_v1_open(cx, prefix, &b->first);
+    else st = hn_map_file(cx, path.p, &m);
   }
-  if (!st) {
+  if (!st && m) {
     st = hn_sstable_read(cx, hn_mapping_data(m), hn_mapping_size(m), add_row, b);
     if (!st && !b->shards) st = hn_fail(cx, HONE_BAD_FORMAT, "damaged index: it has no header");
     if (st) hn_fail_within(cx, st, "%s", path.p);
@@ -105,12 +103,12 @@ hone_status hn_bundle_open(hone_context *cx, const char *prefix, hn_bundle **out
   return st;
 }
 
-const Entry *hn_bundle_entry(const hn_bundle *b, const char *key) {
+static const Entry *entry(const hn_bundle *b, const char *key) {
   uint32_t i;
   return hn_map_get(&b->names, key, &i) ? b->rows.p[i].entry : NULL;
 }
 
-const char *hn_bundle_key(const hn_bundle *b, size_t i) { return i < b->rows.n ? b->rows.p[i].key : NULL; }
+bool hn_bundle_has(const hn_bundle *b, const char *key) { return b->first ? hn_checkpoint_v1_has(b->first, key) : entry(b, key) != NULL; }
 
 /* --------------------------------------------------------------------------------------------- the data */
 
@@ -130,7 +128,7 @@ static hone_status open_shard(hn_bundle *b, const char *key, int32_t i, hn_mappi
 }
 
 static hone_status find_entry(hn_bundle *b, const char *key, const Entry **e) {
-  if ((*e = hn_bundle_entry(b, key))) return HONE_OK;
+  if ((*e = entry(b, key))) return HONE_OK;
   hn_str known = {0};
   for (size_t i = 0; i < b->rows.n && i < 8; i++) hn_str_printf(&known, "%s%s", i ? ", " : "", b->rows.p[i].key);
   hone_status st = hn_fail(b->cx, HONE_BAD_FORMAT, "%s.index: there is no variable '%s' in the checkpoint; it has %zu: %s%s",
@@ -242,45 +240,21 @@ static const row *slice_row(const hn_bundle *b, const hn_str *key) {
   return NULL;
 }
 
-/* Copies a block of rank dimensions into a larger one at `start`. */
-static void copy_slice(unsigned char *to, const unsigned char *from, int32_t rank, const int64_t *whole, const int64_t *part,
-                       const int64_t *start, size_t elem) {
-  int64_t at[HN_MAX_RANK] = {0}, rows = 1;
-  if (!rank) {
-    memcpy(to, from, elem);
-    return;
-  }
-  for (int32_t i = 0; i + 1 < rank; i++) rows *= part[i];
-  size_t run = (size_t)part[rank - 1] * elem;
-  for (int64_t r = 0; r < rows; r++) {
-    int64_t offset = 0;
-    for (int32_t i = 0; i < rank; i++) offset = offset * whole[i] + start[i] + (i + 1 < rank ? at[i] : 0);
-    memcpy(to + (size_t)offset * elem, from + (size_t)r * run, run);
-    for (int32_t i = rank - 2; i >= 0 && ++at[i] == part[i]; i--) at[i] = 0;
-  }
-}
-
-static hone_status add_slice(hn_bundle *b, const char *key, const Tensorflow__TensorSliceProto *slice, hn_tensor *whole, uint64_t *filled) {
+static hone_status add_slice(hn_bundle *b, const char *key, const Tensorflow__TensorSliceProto *slice, hn_tensor *whole, unsigned char *seen, uint64_t *filled) {
   hn_str name = {0};
-  int64_t start[HN_MAX_RANK], part[HN_MAX_RANK];
-  if (slice->n_extent != (size_t)whole->rank) return hn_fail(b->cx, HONE_BAD_FORMAT, "%s.index: a slice of '%s' has %zu dimensions", b->prefix, key, slice->n_extent);
-  for (int32_t i = 0; i < whole->rank; i++) {
-    const Tensorflow__TensorSliceProto__Extent *x = slice->extent[i];
-    bool has = x->has_length_case == TENSORFLOW__TENSOR_SLICE_PROTO__EXTENT__HAS_LENGTH_LENGTH;
-    start[i] = has ? x->start : 0;
-    part[i] = has ? x->length : whole->dims[i];
-    if (start[i] < 0 || part[i] < 0 || start[i] > whole->dims[i] || part[i] > whole->dims[i] - start[i])
-      return hn_fail(b->cx, HONE_BAD_FORMAT, "%s.index: a slice of '%s' lies outside of it", b->prefix, key);
-  }
+  hn_slice s;
+  hone_status st = hn_slice_within(b->cx, key, slice, whole->rank, whole->dims, &s);
+  if (st) return hn_fail_within(b->cx, st, "%s.index", b->prefix);
   const row *r = slice_key(key, slice, &name) ? slice_row(b, &name) : NULL;
   hn_str_free(&name);
   if (!r) return hn_fail(b->cx, HONE_BAD_FORMAT, "%s.index: a slice of the partitioned variable '%s' is missing", b->prefix, key);
   hn_tensor *t;
   HN_TRY(whole_tensor(b, key, r->entry, &t));
-  bool fits = t->dtype == whole->dtype && t->rank == whole->rank && memcmp(t->dims, part, sizeof *part * (size_t)t->rank) == 0;
-  if (fits && t->count) copy_slice(whole->data, t->data, t->rank, whole->dims, part, start, hone_dtype_size(t->dtype));
+  bool fits = t->dtype == whole->dtype && t->rank == whole->rank && memcmp(t->dims, s.dims, sizeof *s.dims * (size_t)t->rank) == 0;
+  bool apart = !fits || hn_slice_copy(whole, t, &s, seen);
   *filled += (uint64_t)t->count;
   hn_tensor_unref(t);
+  if (!apart) return hn_fail(b->cx, HONE_BAD_FORMAT, "%s.index: slices of '%s' overlap", b->prefix, key);
   return fits ? HONE_OK : hn_fail(b->cx, HONE_BAD_FORMAT, "%s.index: a slice of '%s' has another shape than it says", b->prefix, key);
 }
 
@@ -293,8 +267,10 @@ static hone_status joined_tensor(hn_bundle *b, const char *key, const Entry *e, 
   hn_tensor *t;
   HN_TRY(entry_shape(b, key, e, &type, &rank, dims, &bytes));
   HN_TRY(hn_tensor_create(b->cx, type, rank, dims, &t));
-  hone_status st = HONE_OK;
-  for (size_t i = 0; i < e->n_slices && !st; i++) st = add_slice(b, key, e->slices[i], t, &filled);
+  unsigned char *seen = hn_calloc((size_t)t->count + 1, 1);
+  hone_status st = seen ? HONE_OK : hn_nomem(b->cx);
+  for (size_t i = 0; i < e->n_slices && !st; i++) st = add_slice(b, key, e->slices[i], t, seen, &filled);
+  hn_free(seen);
   if (!st && filled != (uint64_t)t->count)
     st = hn_fail(b->cx, HONE_BAD_FORMAT, "%s.index: the slices of '%s' do not make up the whole", b->prefix, key);
   if (st) hn_tensor_unref(t);
@@ -304,6 +280,7 @@ static hone_status joined_tensor(hn_bundle *b, const char *key, const Entry *e, 
 
 hone_status hn_bundle_tensor(hn_bundle *b, const char *key, hn_tensor **out) {
   const Entry *e;
+  if (b->first) return hn_checkpoint_v1_tensor(b->first, key, out);
   HN_TRY(find_entry(b, key, &e));
   return e->n_slices ? joined_tensor(b, key, e, out) : whole_tensor(b, key, e, out);
 }

@@ -111,30 +111,48 @@ static void copy_one(const TensorProto *p, hn_tensor *t, size_t to, size_t from)
   }
 }
 
+static hone_status wrong_number(hone_context *cx, const char *name, size_t n, uint64_t count) {
+  return hn_fail(cx, HONE_BAD_FORMAT, "tensor '%s' has %zu elements; its shape needs %llu", name, n, (unsigned long long)count);
+}
+
+static hone_status count_of(hone_context *cx, const char *name, hn_dtype type, int32_t rank, const int64_t *dims, uint64_t *count, size_t *bytes) {
+  *count = 1;
+  for (int32_t i = 0; i < rank; i++)
+    if (dims[i] < 0 || __builtin_mul_overflow(*count, (uint64_t)dims[i], count))
+      return hn_fail(cx, HONE_BAD_FORMAT, "tensor '%s': dimension %d is %lld", name, i, (long long)dims[i]);
+  return hn_dtype_bytes(type, *count, bytes) ? HONE_OK : hn_fail(cx, HONE_BAD_FORMAT, "tensor '%s' is too large", name);
+}
+
+hone_status hn_tf_values(hone_context *cx, const char *name, const TensorProto *p, hn_dtype type, int32_t rank, const int64_t *dims, hn_tensor **out) {
+  uint64_t count;
+  size_t bytes, n = listed(p, type);
+  hn_tensor *t;
+  HN_TRY(count_of(cx, name, type, rank, dims, &count, &bytes));
+  if (n != count) return wrong_number(cx, name, n, count);
+  HN_TRY(hn_tensor_create(cx, type, rank, dims, &t));
+  for (size_t i = 0; i < n; i++) copy_one(p, t, i, i);
+  *out = t;
+  return HONE_OK;
+}
+
 enum { MOST_FILLED = 1 << 28 }; /* bytes that a few spelled-out elements may stand for: a file is not trusted with more */
 
 hone_status hn_tf_tensor(hone_context *cx, const char *name, const TensorProto *p, hn_tensor **out) {
   hn_dtype type = hn_tf_dtype((int)p->dtype);
   int64_t dims[HN_MAX_RANK];
+  uint64_t count;
+  size_t bytes, n = listed(p, type);
   int32_t rank = p->tensor_shape ? (int32_t)p->tensor_shape->n_dim : 0;
   if (!type || !hone_dtype_size(type))
     return hn_fail(cx, HONE_UNSUPPORTED, "tensor '%s' is of type %s, which is not supported", name, hn_tf_dtype_name((int)p->dtype));
   if (p->tensor_shape && p->tensor_shape->n_dim > HN_MAX_RANK)
     return hn_fail(cx, HONE_UNSUPPORTED, "tensor '%s' has %zu dimensions; at most %d", name, p->tensor_shape->n_dim, HN_MAX_RANK);
-  uint64_t count = 1;
-  for (int32_t i = 0; i < rank; i++) {
-    dims[i] = p->tensor_shape->dim[i]->size;
-    if (dims[i] < 0 || __builtin_mul_overflow(count, (uint64_t)dims[i], &count))
-      return hn_fail(cx, HONE_BAD_FORMAT, "tensor '%s': dimension %d is %lld", name, i, (long long)dims[i]);
-  }
-  size_t bytes, n = listed(p, type);
-  if (!hn_dtype_bytes(type, count, &bytes)) return hn_fail(cx, HONE_BAD_FORMAT, "tensor '%s' is too large", name);
+  for (int32_t i = 0; i < rank; i++) dims[i] = p->tensor_shape->dim[i]->size;
+  HN_TRY(count_of(cx, name, type, rank, dims, &count, &bytes));
   bool whole = p->tensor_content.len == bytes;
   if (p->tensor_content.len && !whole)
     return hn_fail(cx, HONE_BAD_FORMAT, "tensor '%s' has %zu bytes; its shape needs %zu", name, p->tensor_content.len, bytes);
-  if (!whole && n > count) return hn_fail(cx, HONE_BAD_FORMAT, "tensor '%s' has %zu elements; its shape needs %llu", name, n, (unsigned long long)count);
-  if (!whole && n < count && bytes > MOST_FILLED)
-    return hn_fail(cx, HONE_BAD_FORMAT, "tensor '%s' has %zu elements; its shape needs %llu", name, n, (unsigned long long)count);
+  if (!whole && (n > count || (n < count && bytes > MOST_FILLED))) return wrong_number(cx, name, n, count);
   hn_tensor *t;
   HN_TRY(hn_tensor_create(cx, type, rank, dims, &t));
   if (whole && bytes) memcpy(t->data, p->tensor_content.data, bytes);

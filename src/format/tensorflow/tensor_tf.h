@@ -16,4 +16,7 @@ hone_status hn_tf_shape(hone_context *cx, hn_dims *t, const Tensorflow__TensorSh
 
 /* `name` is for errors. UNSUPPORTED: strings, resources, variants. */
 hone_status hn_tf_tensor(hone_context *cx, const char *name, const Tensorflow__TensorProto *p, hn_tensor **out);
+/* The same of a TensorProto that says neither type nor shape: all elements must be spelled out. */
+hone_status hn_tf_values(hone_context *cx, const char *name, const Tensorflow__TensorProto *p, hn_dtype type, int32_t rank, const int64_t *dims,
+                         hn_tensor **out);
 #endif

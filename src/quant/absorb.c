@@ -53,6 +53,18 @@ static bool one_scale(const hn_graph *g, const hn_node *n, hn_quant *q) {
   return true;
 }
 
+/* Integers to which nothing is done as such but to move them: whoever counts with them would take them for the reals they stand for. */
+static bool only_moved(const hn_graph *g, hn_id v) {
+  const hn_value *x = hn_value_at(g, v);
+  hn_op by = x->producer == HN_NONE ? HN_QuantizeLinear : hn_node_at(g, x->producer)->op;
+  if (by != HN_QuantizeLinear && by != HN_DynamicQuantizeLinear && manner_of(by) != MANNER_SAME) return false;
+  for (uint32_t u = 0; u < x->n_users; u++) {
+    hn_op op = hn_node_at(g, x->users[u])->op;
+    if (op != HN_DequantizeLinear && manner_of(op) != MANNER_SAME) return false;
+  }
+  return true;
+}
+
 /* The integers that stand for a value, if a DequantizeLinear made it of them. */
 static hn_id integers_of(const hn_graph *g, hn_id value, hn_quant *q) {
   hn_id id = value == HN_NONE ? HN_NONE : hn_producer(g, value);
@@ -60,7 +72,8 @@ static hn_id integers_of(const hn_graph *g, hn_id value, hn_quant *q) {
   const hn_node *n = hn_node_at(g, id);
   if (!is_8bit(hn_dtype_of(g, n->in[0])) || hn_dtype_of(g, value) != HONE_DTYPE_F32 || !one_scale(g, n, q)) return HN_NONE;
   const hn_quant *known = hn_value_at(g, n->in[0])->quant;
-  return known && (known->scales || known->scale != q->scale || known->zero != q->zero) ? HN_NONE : n->in[0];
+  if (known ? known->scales || known->scale != q->scale || known->zero != q->zero : !hn_const(g, n->in[0]) && !only_moved(g, n->in[0])) return HN_NONE;
+  return n->in[0];
 }
 
 /* The one QuantizeLinear that reads a value. */

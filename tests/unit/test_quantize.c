@@ -366,3 +366,41 @@ TEST(bf16_steps_behind_a_convolution) {
   hn_graph_destroy(g);
   hone_context_destroy(&cx);
 }
+
+/* PyTorch writes conversions that change nothing, and some graphs read the integers as numbers, too: neither may be taken for reals. */
+TEST(integers_that_others_count_with) {
+  static const char conv[] =
+      "graph \"g\" {\n  input %x : f32[1, 2, 5, 5]\n  const %s : f32[] = {0.02}\n  const %z : u8[] = {100}\n"
+      "  const %w : i8[3, 2, 3, 3] = digest:1\n  const %ws : f32[] = {0.01}\n"
+      "  %q = QuantizeLinear(%x, %s, %z) : u8[1, 2, 5, 5]  # q\n  %c = Cast(%q) {to=2} : u8[1, 2, 5, 5]  # same\n"
+      "  %d = DequantizeLinear(%c, %s, %z) : f32[1, 2, 5, 5]  # d\n  %wd = DequantizeLinear(%w, %ws) : f32[3, 2, 3, 3]  # wd\n"
+      "  %y = Conv(%d, %wd) {pads=[1, 1, 1, 1]} : f32[1, 3, 5, 5]  # conv\n  %r = QuantizeLinear(%y, %s, %z) : u8[1, 3, 5, 5]  # r\n"
+      "  %e = DequantizeLinear(%r, %s, %z) : f32[1, 3, 5, 5]  # e\n  %v = Relu(%e) : f32[1, 3, 5, 5]  # relu\n"
+      "  %n = Cast(%r) {to=1} : f32[1, 3, 5, 5]  # count\n  output \"v\" = %v\n  output \"n\" = %n\n}\n";
+  enum { N = 50 };
+  static float x[N];
+  hone_context *cx;
+  hn_graph *g = NULL;
+  hn_cpu *cpu = NULL;
+  hn_program *slow = NULL, *fast = NULL;
+  hn_view want[2], got[2];
+  for (int i = 0; i < N; i++) x[i] = (float)(i * 37 % 101) / 40 - 1;
+  hn_view in = {.dtype = HONE_DTYPE_F32, .rank = 4, .dims = {1, 2, 5, 5}, .count = N, .data = x};
+  REQUIRE(!hone_context_create(&cx) && !hn_graph_parse(cx, conv, &g) && !hn_cpu_create(cx, hn_isa_best(), &cpu));
+  hn_plan_options references = {.threads = 1, .reference = true}, kernels = {.device = cpu, .threads = 1};
+  REQUIRE(!hn_program_create(g, &in, &references, &slow) && !hn_program_create(g, &in, &kernels, &fast));
+  REQUIRE(!hn_program_run(slow, &in, want) && !hn_program_run(fast, &in, got));
+  float most = 0;
+  for (int o = 0; o < 2; o++)
+    for (int64_t i = 0; i < want[o].count; i++) {
+      float a = ((const float *)got[o].data)[i], b = ((const float *)want[o].data)[i];
+      most = fabsf(b) > most ? fabsf(b) : most;
+      CHECK_MSG(fabsf(a - b) <= (o ? 1 : 0.0201f), "output %d [%lld] is %g, not %g", o, (long long)i, (double)a, (double)b); /* one step */
+    }
+  CHECK(most > 100);
+  hn_program_destroy(slow);
+  hn_program_destroy(fast);
+  hn_cpu_destroy(cpu);
+  hn_graph_destroy(g);
+  hone_context_destroy(&cx);
+}

@@ -386,11 +386,12 @@ typedef struct hone_session_options {
   int32_t threads;      /**< worker threads; 0 (default): all processors of the process */
   bool reference;       /**< only the plain reference kernels: slow and obvious, to compare with */
   bool keep_all;        /**< every tensor keeps memory of its own to the end of the run */
-  const char *sources;  /**< whose fast kernels may be chosen: "hone", "onednn" or both with a comma between; NULL: all.
+  const char *sources;  /**< whose fast kernels may be chosen: "hone", "onednn", "bf16x3" (single precision by the sum of
+                             three bfloat16 numbers for each float, on processors with AMX), or several with commas between; NULL: all.
                              Layers that these have no kernel for run on the references. Read by hone_session_create() */
-  double winograd_error; /**< the largest rounding error, relative to the largest result, that Winograd's convolution may make
-                             in a layer, measured on random data when its weights are prepared; above it other kernels
-                             run the layer. Default 1e-4; 0: never use it. Lavin & Gray, 2015 */
+  double winograd_error; /**< the largest rounding error, relative to the largest result, that Winograd's convolution or a
+                             product by bfloat16 parts may make in a layer, measured on random data when its weights are prepared; above it other kernels
+                             run the layer. Default 1e-4; 0: never use them. Lavin & Gray, 2015 */
   int32_t shape_plans;  /**< plans kept for the input shapes used last, so that shapes that alternate are not planned again;
                              each has its activations' memory, packed weights are shared; 0 (default): what the
                              model says (HONE_META_SHAPE_PLANS), or else 4 */

@@ -157,7 +157,12 @@ extern const char hn_kernels_id[]; /* changes whenever the sources of the kernel
                                       not fit */
 
 /* Whose code a fast kernel is: what --tactic-sources selects from. */
-typedef enum hn_origin { HN_ORIGIN_HONE, HN_ORIGIN_ONEDNN, HN_ORIGIN_COUNT } hn_origin;
+typedef enum hn_origin {
+  HN_ORIGIN_HONE,
+  HN_ORIGIN_ONEDNN,
+  HN_ORIGIN_BF16X3, /* ours too: single precision by bfloat16 parts, which some may want to do without */
+  HN_ORIGIN_COUNT
+} hn_origin;
 hn_origin hn_kernel_origin(const hn_kernel *k); /* by the end of its name */
-const char *hn_origin_name(hn_origin o);        /* "hone", "onednn" */
+const char *hn_origin_name(hn_origin o);        /* "hone", "onednn", "bf16x3" */
 #endif

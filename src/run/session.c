@@ -56,7 +56,7 @@ static hone_status read_options(hone_context *cx, const hone_session_options *gi
   return HONE_OK;
 }
 
-/* "hone,onednn" as a set of bits. */
+/* "hone,onednn" and the like as a set of bits. */
 static hone_status read_sources(hone_context *cx, const char *text, uint32_t *set) {
   *set = 0;
   for (const char *p = text; p && *p;) {
@@ -64,11 +64,11 @@ static hone_status read_sources(hone_context *cx, const char *text, uint32_t *se
     int s = 0;
     while (s < HN_ORIGIN_COUNT && (strlen(hn_origin_name((hn_origin)s)) != n || strncmp(p, hn_origin_name((hn_origin)s), n) != 0)) s++;
     if (s == HN_ORIGIN_COUNT)
-      return hn_fail(cx, HONE_BAD_ARG, "no kernels come from '%.*s'; there are hone and onednn", (int)n, p);
+      return hn_fail(cx, HONE_BAD_ARG, "no kernels come from '%.*s'; there are hone, onednn and bf16x3", (int)n, p);
     *set |= 1U << s;
     p += n + (p[n] == ',');
   }
-  if (text && !*set) return hn_fail(cx, HONE_BAD_ARG, "no source of kernels is named; there are hone and onednn");
+  if (text && !*set) return hn_fail(cx, HONE_BAD_ARG, "no source of kernels is named; there are hone, onednn and bf16x3");
   return HONE_OK;
 }
 

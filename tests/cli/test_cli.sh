@@ -88,7 +88,7 @@ prints "tune: layers as JSON" '"of_peak": 0\.[0-9]*[1-9]' "$hone" show "$work/t1
 prints "tune: the engine runs with them" 'within the tolerance' "$hone" compare "$model" "$work/t1.hone"
 prints "tune: an engine can be tuned again" 'layers with a choice' "$hone" optimize "$work/t1.hone" -o "$work/t3.hone"
 prints "tune: sources" 'reorder_onednn|conv_onednn' "$hone" bench "$model" --runs=1 --layers --tactic-sources=onednn
-fails "tune: unknown source" 2 'there are hone and onednn' "$hone" bench "$model" --tactic-sources=cudnn
+fails "tune: unknown source" 2 'there are hone, onednn and bf16x3' "$hone" bench "$model" --tactic-sources=cudnn
 fails "tune: unknown effort" 2 'off, quick or full' "$hone" optimize "$model" -o "$work/x.hone" --tune=max
 fails "tune: ONNX holds no kernels" 2 'engine' "$hone" optimize "$model" -o "$work/x.onnx" --tune=quick
 printf 'hone timing cache 1\nx\ty\n' >"$work/bad"

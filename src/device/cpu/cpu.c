@@ -2,6 +2,7 @@
 
 #include <oneapi/dnnl/dnnl.h>
 
+#include "device/cpu/split/split.h"
 #include "device/cpu/vec/float_runs.h"
 #include "device/cpu/vec/half_runs.h"
 
@@ -11,6 +12,7 @@ hone_status hn_cpu_create(hone_context *cx, hn_isa isa, hn_cpu **out) {
   c->isa = isa;
   c->bytes = hn_bytes_best(isa);
   c->half = isa == HN_ISA_AVX512 ? hn_half_runs_best() : NULL;
+  c->split = hn_split_for(isa);
   c->vec = hn_vec_for(isa);
   c->winograd_error = HN_WINOGRAD_ERROR;
   c->thread_macs = 200000;

@@ -9,11 +9,13 @@ typedef struct hn_cpu {
   hn_isa isa;
   hn_bytes bytes;              /* how it multiplies bytes; tests set less than the processor has */
   const struct hn_half_runs *half; /* arithmetic on half floats, vec/half_runs.h; NULL: it has none */
+  const struct hn_split *split;/* products of single precision by bfloat16 parts, split/split.h; NULL: not worth while here */
   const struct hn_vec *vec;    /* arithmetic for it, vec/float_runs.h */
   struct dnnl_engine *engine;  /* oneDNN's, onednn/dnnl_util.h */
   struct dnnl_stream *stream;
   int64_t thread_macs;         /* multiply-accumulates that are worth waking a thread for; tests set 1 */
-  double winograd_error;       /* the largest error relative to the largest result that Winograd's convolution may make */
+  double winograd_error;       /* the largest error relative to the largest result that Winograd's convolution and products by bfloat16
+                                  parts may make */
 } hn_cpu;
 static inline const hn_cpu *hn_cpu_of(const hn_task *t) { return t->device; }
 #define HN_WINOGRAD_ERROR 1e-4

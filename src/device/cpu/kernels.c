@@ -49,10 +49,12 @@ const hn_kernel *hn_kernel_ref(hn_op op) {
 
 hn_origin hn_kernel_origin(const hn_kernel *k) {
   const char *last = strrchr(k->name, '_');
-  return last && strcmp(last, "_onednn") == 0 ? HN_ORIGIN_ONEDNN : HN_ORIGIN_HONE;
+  for (int o = HN_ORIGIN_HONE + 1; last && o < HN_ORIGIN_COUNT; o++)
+    if (strcmp(last + 1, hn_origin_name((hn_origin)o)) == 0) return (hn_origin)o;
+  return HN_ORIGIN_HONE;
 }
 
 const char *hn_origin_name(hn_origin o) {
-  static const char *const names[HN_ORIGIN_COUNT] = {"hone", "onednn"};
+  static const char *const names[HN_ORIGIN_COUNT] = {"hone", "onednn", "bf16x3"};
   return (unsigned)o < HN_ORIGIN_COUNT ? names[o] : "?";
 }

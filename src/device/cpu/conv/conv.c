@@ -33,6 +33,13 @@ hone_status hn_conv_resolve(hn_task *t, hn_conv *c) {
   return HONE_OK;
 }
 
+void hn_conv_flatten(hn_conv *c) {
+  if (c->kernel_h != 1 || c->kernel_w != 1 || c->stride_h != 1 || c->stride_w != 1 || c->in_h != c->out_h || c->in_w != c->out_w)
+    return;
+  c->in_w = c->out_w = c->images * c->out_h * c->out_w;
+  c->images = c->in_h = c->out_h = 1;
+}
+
 int64_t hn_conv_macs(const hn_conv *c) {
   return c->images * c->out_h * c->out_w * c->out_c * (c->in_c / c->group) * c->kernel_h * c->kernel_w;
 }

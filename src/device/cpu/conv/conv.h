@@ -21,6 +21,8 @@ bool hn_conv_supported(const hn_task *t);
 bool hn_conv_supported_as(const hn_task *t, hn_dtype of); /* the same of another type */
 /* Only where supported. UNSUPPORTED: the attributes make no sense. */
 hone_status hn_conv_resolve(hn_task *t, hn_conv *c);
+/* Without padding and stride a 1x1 convolution does not care for lines: all pixels become one. */
+void hn_conv_flatten(hn_conv *c);
 /* Multiply-accumulates; and the threads that so many are worth waking: less than a few microseconds of one are not. */
 int64_t hn_conv_macs(const hn_conv *c);
 static inline int hn_conv_threads(const hn_task *t, int64_t macs) {

@@ -62,14 +62,6 @@ static hone_status pack_weights(hn_task *t, conv_gemm *s) {
   return HONE_OK;
 }
 
-/* Without padding and stride a 1x1 convolution does not care for lines: all pixels are one. */
-static void flatten(hn_conv *c) {
-  if (c->kernel_h != 1 || c->kernel_w != 1 || c->stride_h != 1 || c->stride_w != 1 || c->in_h != c->out_h || c->in_w != c->out_w)
-    return;
-  c->in_w = c->out_w = c->images * c->out_h * c->out_w;
-  c->images = c->in_h = c->out_h = 1;
-}
-
 /* Where tiles read: in the image, unless the window leaves it or neighbouring pixels would share a few cache sets. */
 static hone_status lay_out(hn_task *t, conv_gemm *s) {
   const hn_conv *c = &s->c;
@@ -158,7 +150,7 @@ hone_status conv_gemm_plan(hn_task *t) {
   HN_TRY(hn_conv_resolve(t, c));
   t->threads = hn_conv_threads(t, hn_conv_macs(c));
   s->tile = hn_tile_for(cpu->isa);
-  if (!t->strip) flatten(c);
+  if (!t->strip) hn_conv_flatten(c);
   t->in[0].layout = t->out[0].layout = HN_LAYOUT_NHWC;
   s->in_pitch = hn_take_pitch(&t->in[0]);
   s->out_pitch = hn_take_pitch(&t->out[0]);

@@ -96,13 +96,14 @@ static json_t *layer_json(hone_model *m, uint32_t i, const hone_layer_info *l) {
     json_array_append_new(in, json_tensor(&info));
   for (uint32_t k = 0; k < l->output_count && hone_model_layer_output(m, i, k, &info) == HONE_OK; k++)
     json_array_append_new(out, json_tensor(&info));
-  return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s}", "chain",
+  return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:o}", "chain",
                    l->chain < 0 ? json_null() : json_integer(l->chain), "gflops", json_number(s.gflops), "of_peak", json_number(s.of_peak),
                    "gbytes_per_second", json_number(s.gbytes), "layout", json_text(l->layout), "tactic", json_text(l->tactic), "tactic_ms",
                    json_number(l->tactic_ms), "name", json_text(l->name), "op", json_text(l->op), "detail",
                    json_text(l->detail), "inputs", in, "outputs", out, "parameters", json_count(l->parameters),
                    "weight_bytes", json_count(l->weight_bytes), "macs", json_count(l->macs), "arithmetic",
-                   hone_arithmetic_name(l->arithmetic));
+                   hone_arithmetic_name(l->arithmetic), "fork", l->fork ? json_integer(l->fork) : json_null(), "branch",
+                   l->fork ? json_integer(l->branch) : json_null());
 }
 
 static json_t *model_json(cli *c, hone_model *m, const hone_model_stats *stats, bool layers) {
@@ -209,19 +210,21 @@ static void print_tactic(table *t, hone_model *m, uint32_t i, const hone_layer_i
   if (s.of_peak > 0) table_cell(t, "%.0f %s", 100 * s.of_peak, hone_arithmetic_name(l->arithmetic));
   else table_cell(t, "%s", "");
   cell_figure(t, "%.1f", s.gbytes);
+  if (l->fork) table_cell(t, "%u.%u", l->fork, l->branch);
+  else table_cell(t, "%s", "");
 }
 
 static void print_layers(hone_model *m, bool detail) {
   static const char *const heads[] = {"#", "LAYER", "OPERATOR", "INPUT", "OUTPUT", "PARAMETERS", "MACS"};
-  static const char *const speed[] = {"TACTIC", "LAYOUT", "MS", "GFLOP/S", "% OF PEAK", "GB/S"};
+  static const char *const speed[] = {"TACTIC", "LAYOUT", "MS", "GFLOP/S", "% OF PEAK", "GB/S", "BRANCH"};
   bool tuned = hone_model_metadata(m, "tuned") != NULL;
   char columns[16] = "rlllrrr";
   hone_layer_info l;
-  if (tuned) strcat(columns, "llrrrr");
+  if (tuned) strcat(columns, "llrrrrl");
   if (detail) strcat(columns, "l");
   table *t = table_make(columns);
   for (int i = 0; i < 7; i++) table_cell(t, "%s", heads[i]);
-  for (int i = 0; i < 6 && tuned; i++) table_cell(t, "%s", speed[i]);
+  for (int i = 0; i < 7 && tuned; i++) table_cell(t, "%s", speed[i]);
   if (detail) table_cell(t, "DETAIL");
   for (uint32_t i = 0; i < hone_model_layer_count(m) && hone_model_layer_info(m, i, &l) == HONE_OK; i++) {
     hone_tensor_info in = {0}, out = {0};

@@ -7,12 +7,10 @@ pkg_check_modules(LIBZIP REQUIRED IMPORTED_TARGET libzip)
 pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
 find_program(PROTOC_C protoc-c REQUIRED)
 find_path(DNNL_INCLUDE oneapi/dnnl/dnnl.h REQUIRED)
-find_library(DNNL_LIBRARY dnnl REQUIRED)
 
 add_library(hone_dependencies INTERFACE)
 target_include_directories(hone_dependencies SYSTEM INTERFACE ${DNNL_INCLUDE})
-target_link_libraries(hone_dependencies INTERFACE OpenMP::OpenMP_C PkgConfig::PROTOBUF_C ${DNNL_LIBRARY}
-  PkgConfig::JANSSON m ${CMAKE_DL_LIBS})
+target_link_libraries(hone_dependencies INTERFACE OpenMP::OpenMP_C PkgConfig::PROTOBUF_C PkgConfig::JANSSON m ${CMAKE_DL_LIBS})
 
 # Opened by name when a file needs them, see src/base/library.h: the name by which programs find a library.
 function(hone_opened_library define library)
@@ -21,6 +19,7 @@ function(hone_opened_library define library)
   string(REGEX MATCH "SONAME[^[]*\\[([^]]+)\\]" found "${dynamic}")
   target_compile_definitions(hone_dependencies INTERFACE ${define}="${CMAKE_MATCH_1}")
 endfunction()
+hone_opened_library(HN_DNNL_LIBRARY dnnl)
 hone_opened_library(HN_HDF5_LIBRARY hdf5 ${HDF5_LIBRARY_DIRS})
 hone_opened_library(HN_ZIP_LIBRARY zip ${LIBZIP_LIBRARY_DIRS})
 target_include_directories(hone_dependencies SYSTEM INTERFACE ${HDF5_INCLUDE_DIRS} ${LIBZIP_INCLUDE_DIRS})

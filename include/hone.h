@@ -166,6 +166,8 @@ typedef struct hone_layer_info {
   int32_t chain;      /**< the first of the layers with which this one is run strip by strip, whose tactic_ms is that of all of
                            them; -1: it runs alone */
   hone_arithmetic arithmetic; /**< what its products are computed in */
+  uint32_t fork;      /**< the group of layers that run side by side of which this is one, from 1; 0: it runs on all threads */
+  uint32_t branch;    /**< which of the group's branches, each on one thread; from 1 */
 } hone_layer_info;
 
 /** Which part of a file is the model, where the format leaves a choice (TensorFlow). NULL: what the format says. */

@@ -3,7 +3,7 @@
 #define HN_CONTAINER_H
 
 enum {
-  HN_ENGINE_VERSION = 3, /* 2: kernels chosen; 3: digests of weights, layouts, a plan with packed weights */
+  HN_ENGINE_VERSION = 4, /* 2: kernels chosen; 3: digests of weights, layouts, a plan with packed weights; 4: forks */
   HN_ENGINE_OLDEST = 1,
   HN_ENGINE_HEADER = 64,
   HN_ENGINE_ALIGN = 64,

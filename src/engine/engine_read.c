@@ -246,6 +246,10 @@ static hone_status get_node(source *s, hn_graph *g, pending *values, uint32_t n_
     const char *layout = get_text(s, g);
     hn_node_at(g, id)->tactic_layout = *layout ? layout : NULL;
   }
+  if (s->version >= 4) {
+    hn_node_at(g, id)->fork = get_u32(s);
+    hn_node_at(g, id)->branch = get_u32(s);
+  }
   return s->failed ? bad(s, "a layer is cut short") : HONE_OK;
 }
 

@@ -150,6 +150,8 @@ static hone_status put_node(sink *s, const hn_node *n, const uint32_t *number) {
   put_text(s, n->tactic);
   put_f64(s, n->tactic_ms);
   put_text(s, n->tactic_layout);
+  put_u32(s, n->fork);
+  put_u32(s, n->branch);
   return HONE_OK;
 }
 

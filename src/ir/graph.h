@@ -56,6 +56,7 @@ typedef struct hn_node {
   hn_step *post;
   const char *tactic; /* the kernel that timing chose; NULL: none has. A preference: planning checks that it applies */
   double tactic_ms;   /* what it took then */
+  uint32_t fork, branch; /* the group of layers that run side by side, 0: none, and which of its branches (plan/fork.h) */
   const char *tactic_layout; /* of its first output in the plan that an engine holds; NULL: not known */
 } hn_node;
 

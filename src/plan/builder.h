@@ -15,6 +15,7 @@ typedef struct hn_builder {
   bool *planned;       /* node -> part of a chain */
   uint32_t (*converted)[HN_LAYOUT_COUNT]; /* value, device -> dense slot in each layout, or HN_NONE: see copies_of() */
   uint32_t n_devices;
+  bool forks;          /* nodes that are marked are planned for one thread */
   hn_joins joins;
 } hn_builder;
 

@@ -9,6 +9,7 @@
 #include "device/cpu/move/strided_copy.h"
 #include "op/infer.h"
 #include "plan/builder.h"
+#include "plan/fork.h"
 #include "plan/schedule.h"
 
 enum { MAX_TACTICS = 16 }; /* of one operator */
@@ -345,7 +346,7 @@ hone_status hn_plan_create(hn_graph *g, const hn_plan_options *o, hn_plan **out)
   size_t nv = g->values.n;
   hn_id *order = NULL;
   uint32_t n = 0;
-  hn_builder b = {.p = p, .g = g, .o = o, .n_devices = o->placement ? o->placement->n : 1};
+  hn_builder b = {.p = p, .g = g, .o = o, .n_devices = o->placement ? o->placement->n : 1, .forks = hn_forks_wanted(g, o)};
   b.group = hn_calloc(nv, sizeof *b.group);
   b.reads = hn_calloc(nv, sizeof *b.reads);
   b.pinned = hn_calloc(nv, sizeof *b.pinned);
@@ -371,6 +372,7 @@ hone_status hn_plan_create(hn_graph *g, const hn_plan_options *o, hn_plan **out)
     st = plan_graph(&b, order, n);
     if (g->store) hn_store_unlock(g->store);
   }
+  if (!st) st = hn_forks_find(p, o);
   if (!st && b.n_devices > 1) st = hn_schedule_create(p, o->placement);
   else if (!st) st = hn_plan_memory(g->cx, p->blocks.p, p->blocks.n, &p->arena_bytes, &p->lower_bound);
   hn_free(order);
@@ -394,6 +396,7 @@ void hn_plan_destroy(hn_plan *p) {
   hn_vec_free(&p->slots);
   hn_vec_free(&p->blocks);
   hn_vec_free(&p->steps);
+  hn_vec_free(&p->forks);
   hn_vec_free(&p->fallbacks);
   hn_arena_destroy(p->arena);
   hn_free(p);

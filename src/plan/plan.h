@@ -49,12 +49,20 @@ typedef struct hn_planned {
 } hn_planned;
 static inline const char *hn_planned_tactic(const hn_planned *s) { return s->tactic ? s->tactic : s->task.kernel->name; }
 
+enum { HN_MAX_LANES = 32 };
+/* Branches that run side by side (fork.h): the n steps from `first` on, each on one of so many threads. */
+typedef struct hn_fork {
+  uint32_t first, n, lanes;
+  uint32_t *lane; /* of each of its steps */
+} hn_fork;
+
 typedef struct hn_plan {
   hn_arena *arena;
   const hn_graph *g; /* borrowed */
   HN_VEC(hn_slot) slots;
   HN_VEC(hn_block) blocks;
   HN_VEC(hn_planned) steps;
+  HN_VEC(hn_fork) forks; /* in order */
   uint32_t n_dynamic;
   uint32_t *outputs; /* slot of each graph output, in plain layout */
   uint32_t *value_slot; /* slot of each value in the layout its producer leaves; HN_NONE if none */
@@ -80,6 +88,8 @@ typedef enum hn_strips_use {
   HN_STRIPS_ALL
 } hn_strips_use;
 
+typedef enum hn_forks_use { HN_FORKS_CHOSEN, HN_FORKS_NONE, HN_FORKS_ALL } hn_forks_use; /* ALL: wherever there are branches */
+
 typedef struct hn_plan_options {
   hn_cpu *device; /* NULL with reference */
   int threads;
@@ -91,6 +101,7 @@ typedef struct hn_plan_options {
   const hn_placement *placement; /* set by the program, from `place` */
   bool untuned;   /* the nodes' tactics are not looked at */
   hn_strips_use strips; /* which chains of layers are run strip by strip */
+  hn_forks_use forks;    /* which branches run side by side */
   bool copy_joins; /* no Concat is made in place */
   uint32_t round; /* how many of a node's kernels to pass over, as long as another is left: how tuning visits all */
   /* For tests: of its operator's kernels no other is tried; inputs of images are brought into a layout first; tensors that

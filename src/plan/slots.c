@@ -87,9 +87,11 @@ void hn_slot_arg(const hn_builder *b, uint32_t slot, hn_arg *a) {
 
 hone_status hn_step_new(hn_builder *b, hn_planned *s, hn_id node, uint8_t device, uint32_t n_in, uint32_t n_out) {
   hn_arena *a = b->p->arena;
+  bool alone = b->forks && node != HN_NONE && hn_node_at(b->g, node)->fork;
+  int threads = alone ? 1 : b->o->threads;
   *s = (hn_planned){.node = node, .scratch = HN_NONE, .device = device};
   s->task = (hn_task){.cx = b->g->cx, .g = b->g, .node = node == HN_NONE ? NULL : hn_node_at(b->g, node),
-                      .n_in = n_in, .n_out = n_out, .threads = b->o->threads, .device = b->o->device, .inplace = -1,
+                      .n_in = n_in, .n_out = n_out, .threads = threads, .device = b->o->device, .inplace = -1,
                       .on = device_at(b, device)};
   s->task.in = hn_arena_alloc(a, sizeof(hn_arg) * n_in);
   s->task.out = hn_arena_alloc(a, sizeof(hn_arg) * n_out);

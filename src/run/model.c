@@ -356,6 +356,8 @@ hone_status hone_model_layer_info(hone_model *m, uint32_t index, hone_layer_info
   for (uint32_t i = 0; i < n->n_in; i++) r.bytes += bytes_of(m->g, n->in[i]);
   for (uint32_t i = 0; i < n->n_out; i++) r.bytes += bytes_of(m->g, n->out[i]);
   r.chain = chain_of(m, m->order[index]);
+  r.fork = n->fork;
+  r.branch = n->fork ? n->branch + 1 : 0;
   *info = r;
   return HONE_OK;
 }

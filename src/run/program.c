@@ -14,6 +14,7 @@
 #include "quant/short_floats.h"
 #include "run/eval.h"
 #include "run/replay.h"
+#include "run/side.h"
 #include "run/sites.h"
 #include "run/timeline.h"
 
@@ -53,6 +54,7 @@ struct hn_program {
   uint32_t n_fallbacks;
   hn_timeline *timeline;   /* NULL: all on the CPU */
   hn_replay *replay;       /* likewise */
+  hn_side side;            /* for the plan's forks */
   uint32_t first_lane;     /* of the recorder: the timeline's lanes */
   double modelled;         /* time of the last run where a device models it */
   dynamic *dynamics;
@@ -266,12 +268,13 @@ static hone_status specialize(hn_program *p, const hn_view *in) {
 
 static hone_status prepare_steps(hn_program *p) {
   hn_arena *a = p->plan->arena;
+  HN_TRY(hn_side_create(p->plan, &p->side));
   for (size_t i = 0; i < p->plan->steps.n; i++) {
     const hn_planned *s = &p->plan->steps.p[i];
     prepared_step *q = &p->steps[i];
     *q = (prepared_step){.program = p, .planned = s};
-    q->exec = (hn_exec){.cx = p->cx, .task = &s->task, .n_in = s->task.n_in, .n_out = s->task.n_out,
-                        .threads = p->options.threads, .output = give_output, .call = call_nested,
+    q->exec = (hn_exec){.cx = hn_side_context(&p->side, p->plan, (uint32_t)i), .task = &s->task, .n_in = s->task.n_in, .n_out = s->task.n_out,
+                        .threads = s->task.threads, .output = give_output, .call = call_nested,
                         .release_results = hn_release_results, .user = q};
     q->exec.in = hn_arena_alloc(a, sizeof(hn_view) * s->task.n_in);
     q->exec.out = hn_arena_alloc(a, sizeof(hn_view) * s->task.n_out);
@@ -465,6 +468,7 @@ void hn_program_destroy(hn_program *p) {
     release(p->dynamics[i].device, p->dynamics[i].view.data);
   hn_free(p->dynamics);
   hn_free(p->steps);
+  hn_side_destroy(&p->side);
   if (p->pinned_by) p->pinned_by->kind->host_release(p->pinned_by, p->memory[HN_HOST]);
   else hn_free_aligned(p->memory[HN_HOST]);
   leave_plan(p);
@@ -577,11 +581,36 @@ static hone_status run_here(hn_program *p, uint32_t i, bool recording) {
   return st;
 }
 
+/* Side by side; a step's time is then its part of the whole fork's, so that all add up to the run's. */
+static hone_status run_fork(hn_program *p, const hn_fork *f, bool recording) {
+  double begin = hn_now(), sum = 0;
+  HN_TRY(hn_side_run(&p->side, f, give_step, p));
+  double whole = hn_now() - begin;
+  for (uint32_t i = f->first; i < f->first + f->n; i++) sum += p->side.end[i] - p->side.begin[i];
+  for (uint32_t i = f->first; i < f->first + f->n; i++) {
+    p->steps[i].seconds = sum > 0 ? whole * (p->side.end[i] - p->side.begin[i]) / sum : 0;
+    if (!recording) continue;
+    uint32_t lane = f->lane[i - f->first];
+    hn_profile_enter(p->recorder, p->first_site + i);
+    hn_profile_leave_at(p->recorder, lane < p->recorder->n_workers ? lane : HN_LANE_HOST, p->side.begin[i], p->side.end[i]);
+  }
+  return HONE_OK;
+}
+
 static hone_status run_steps(hn_program *p) {
-  bool recording = hn_recording(p->recorder);
+  bool recording = hn_recording(p->recorder), counted = recording && p->recorder->phase == HONE_PROFILE_COUNTED;
+  const hn_plan *plan = p->plan;
+  size_t next = 0; /* fork */
   if (p->timeline) return run_all_placed(p);
-  for (uint32_t i = 0; i < p->plan->steps.n; i++)
-    if (!p->steps[i].planned->once || !p->ran_once) HN_TRY(run_here(p, i, recording));
+  for (uint32_t i = 0; i < p->plan->steps.n; i++) {
+    const hn_fork *fork = next < plan->forks.n && plan->forks.p[next].first == i ? &plan->forks.p[next++] : NULL;
+    if (fork && !counted) { /* what the processor counts is of one thread */
+      HN_TRY(run_fork(p, fork, recording));
+      i += fork->n - 1;
+    } else if (!p->steps[i].planned->once || !p->ran_once) {
+      HN_TRY(run_here(p, i, recording));
+    }
+  }
   return HONE_OK;
 }
 

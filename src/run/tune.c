@@ -1,4 +1,4 @@
-#include "run/tune.h"
+#include "run/tuner.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -8,40 +8,8 @@
 #include "base/str.h"
 #include "device/cpu/conv/before.h"
 #include "device/cpu/peak/peak.h"
+#include "plan/fork.h"
 #include "plan/place.h"
-#include "run/timing_cache.h"
-
-enum { MAX_TRIED = 16, MACHINE = 768 };
-
-/* What one way to do a layer takes, the changes of layout before it included. */
-typedef struct timing {
-  const char *tactic; /* hn_planned_tactic(), kept with the texts */
-  bool generated;     /* its code is made anew in every process */
-  double seconds;
-} timing;
-
-typedef struct layer {
-  const char *text;       /* what is timed: operator, attributes, shapes; layers of one text share their times */
-  uint32_t first;         /* the first of those, which are one kind: all change their kernel together */
-  timing tried[MAX_TRIED];
-  uint32_t n;
-  const char *last, *uniform; /* tactics, of the last plan; of the best one in which no layer's was chosen */
-} layer;
-
-typedef struct tuner {
-  hn_graph *g;            /* a copy of the model's, whose tactics are being tried */
-  const hn_view *inputs;
-  const hone_tune_options *how;
-  hn_plan_options plan;
-  hn_timing_cache *cache;
-  hn_arena *texts;
-  hn_map kinds;           /* text -> the first layer of it */
-  layer *layers;          /* by node id; behind them chains, by the id of their first node */
-  hn_view *outputs;
-  hone_tune_result result;
-  char machine[MACHINE];
-  uint32_t done, expected; /* plans, for the progress */
-} tuner;
 
 /* ----------------------------------------------------------------------------------- what is timed */
 
@@ -84,40 +52,39 @@ static const char *layer_text(tuner *t, const hn_graph *g, const hn_task *task) 
   return text;
 }
 
-/* The layer, an index into t->layers, that a step is; HN_NONE: none that is timed. */
-static uint32_t layer_id(const tuner *t, const hn_planned *s) {
+uint32_t hn_tuner_layer(const tuner *t, const hn_planned *s) {
   uint32_t n = (uint32_t)t->g->nodes.n;
   if (s->node >= n) return HN_NONE; /* a reorder, or specialization has appended it */
   return s->task.chain ? n + s->node : s->node;
 }
 
-/* The plan as a whole: its layers and their kernels, as a number. */
-static const char *plan_text(tuner *t, const hn_program *p) {
+const char *hn_tuner_plan_text(tuner *t, const hn_program *p) {
   const hn_plan *plan = hn_program_plan(p);
   uint64_t h = 1;
   for (size_t i = 0; i < plan->steps.n; i++) {
     const hn_planned *s = &plan->steps.p[i];
-    uint32_t id = layer_id(t, s);
+    uint32_t id = hn_tuner_layer(t, s);
     const char *text = id == HN_NONE ? "" : t->layers[id].text;
     h = hn_hash(text, strlen(text), h);
     h = hn_hash(hn_planned_tactic(s), strlen(hn_planned_tactic(s)), h);
+  }
+  for (size_t i = 0; i < plan->forks.n; i++) {
+    const hn_fork *f = &plan->forks.p[i];
+    h = hn_hash(f->lane, f->n * sizeof *f->lane, h + f->first);
   }
   return hn_arena_printf(t->texts, "plan of %zu steps %016llx", plan->steps.n, (unsigned long long)h);
 }
 
 /* The layer that step i belongs to; a reorder belongs to the one it is made for. HN_NONE: to none that is timed. */
 static uint32_t layer_of(const tuner *t, const hn_plan *plan, size_t i) {
-  while (i < plan->steps.n && plan->steps.p[i].node == HN_NONE) {
-    if (plan->steps.p[i].once) return HN_NONE;
-    i++;
-  }
-  return i < plan->steps.n ? layer_id(t, &plan->steps.p[i]) : HN_NONE;
+  i = hn_step_served(plan, i);
+  return i < plan->steps.n ? hn_tuner_layer(t, &plan->steps.p[i]) : HN_NONE;
 }
 
 static hone_status name_layers(tuner *t, const hn_program *p) {
   const hn_plan *plan = hn_program_plan(p);
   for (size_t i = 0; i < plan->steps.n; i++) {
-    uint32_t id = layer_id(t, &plan->steps.p[i]);
+    uint32_t id = hn_tuner_layer(t, &plan->steps.p[i]);
     if (id == HN_NONE || t->layers[id].text) continue;
     layer *l = &t->layers[id];
     l->text = layer_text(t, hn_program_graph(p), &plan->steps.p[i].task);
@@ -134,7 +101,7 @@ static hone_status name_layers(tuner *t, const hn_program *p) {
 static bool all_known(const tuner *t, const hn_plan *plan, const char *whole) {
   double unused;
   for (size_t i = 0; i < plan->steps.n; i++) {
-    uint32_t id = layer_id(t, &plan->steps.p[i]);
+    uint32_t id = hn_tuner_layer(t, &plan->steps.p[i]);
     if (id != HN_NONE &&
         !hn_timing_cache_get(t->cache, t->machine, t->layers[id].text, hn_planned_tactic(&plan->steps.p[i]), &unused))
       return false;
@@ -155,8 +122,7 @@ static hone_status remember(tuner *t, const hn_plan *plan, const double *seconds
   for (size_t i = 0; i < plan->steps.n && !st; i++) {
     uint32_t id = layer_of(t, plan, i);
     if (id == HN_NONE) continue;
-    size_t of = i; /* the step the time is charged to */
-    while (plan->steps.p[of].node == HN_NONE) of++;
+    size_t of = hn_step_served(plan, i); /* the step the time is charged to */
     const char *tactic = hn_planned_tactic(&plan->steps.p[of]);
     size_t at = 0;
     while (at < all.n && (strcmp(all.p[at].tactic, tactic) != 0 || strcmp(all.p[at].text, t->layers[id].text) != 0)) at++;
@@ -270,8 +236,8 @@ static bool starts_chain(const tuner *t, hn_id id) {
 
 /* A chain is run as one if that is faster than its layers one by one, each by its best kernel. */
 static void weigh_chain(tuner *t, const hn_planned *s) {
-  if (!s->task.chain || layer_id(t, s) == HN_NONE) return;
-  const timing *together = best_of(&t->layers[layer_id(t, s)]);
+  if (!s->task.chain || hn_tuner_layer(t, s) == HN_NONE) return;
+  const timing *together = best_of(&t->layers[hn_tuner_layer(t, s)]);
   double apart = 0;
   for (uint32_t i = 0; i < s->task.n_chain; i++) {
     hn_id id = s->task.chain[i];
@@ -286,8 +252,7 @@ static void weigh_chain(tuner *t, const hn_planned *s) {
   if (together && together->seconds < apart) choose(t, s->node, together);
 }
 
-/* Plans the graph, takes the times of its steps from the cache or by running, and notes them; *seconds: the whole. */
-static hone_status try_plan(tuner *t, const hn_plan_options *how, uint32_t *alternatives, double *seconds) {
+hone_status hn_tuner_try(tuner *t, const hn_plan_options *how, uint32_t *alternatives, double *seconds) {
   hn_plan_options o = t->plan;
   hn_program *p;
   o.round = how->round;
@@ -297,12 +262,12 @@ static hone_status try_plan(tuner *t, const hn_plan_options *how, uint32_t *alte
   HN_TRY(hn_program_create(t->g, t->inputs, &o, &p));
   const hn_plan *plan = hn_program_plan(p);
   hone_status st = name_layers(t, p);
-  const char *whole = st ? NULL : plan_text(t, p);
+  const char *whole = st ? NULL : hn_tuner_plan_text(t, p);
   if (!st && !whole) st = hn_nomem(t->g->cx);
   if (!st && !all_known(t, plan, whole)) st = time_program(t, p, whole, how->copy_joins);
   else if (!st) t->result.recalled++;
   for (size_t i = 0; i < plan->steps.n && !st; i++) {
-    uint32_t id = layer_id(t, &plan->steps.p[i]);
+    uint32_t id = hn_tuner_layer(t, &plan->steps.p[i]);
     double s;
     const hn_planned *step = &plan->steps.p[i];
     if (id != HN_NONE && hn_timing_cache_get(t->cache, t->machine, t->layers[id].text, hn_planned_tactic(step), &s))
@@ -338,7 +303,7 @@ static hone_status descend(tuner *t, double *total) {
       double seconds;
       if (other.tactic == was.tactic || other.seconds > was.seconds * near) continue;
       choose_kind(t, id, &other);
-      HN_TRY(try_plan(t, &chosen, NULL, &seconds));
+      HN_TRY(hn_tuner_try(t, &chosen, NULL, &seconds));
       if (seconds < *total * gain) {
         *total = seconds;
         now = tried_with(l, other.tactic);
@@ -365,9 +330,9 @@ static uint32_t count_close(const tuner *t) {
 static hone_status search_chains(tuner *t, double *total) {
   uint32_t n = (uint32_t)t->g->nodes.n;
   double seconds;
-  HN_TRY(try_plan(t, &(hn_plan_options){.strips = HN_STRIPS_THIN}, NULL, &seconds));
-  HN_TRY(try_plan(t, &(hn_plan_options){.strips = HN_STRIPS_ALL}, NULL, &seconds));
-  HN_TRY(try_plan(t, &(hn_plan_options){.strips = HN_STRIPS_CHOSEN}, NULL, &seconds));
+  HN_TRY(hn_tuner_try(t, &(hn_plan_options){.strips = HN_STRIPS_THIN}, NULL, &seconds));
+  HN_TRY(hn_tuner_try(t, &(hn_plan_options){.strips = HN_STRIPS_ALL}, NULL, &seconds));
+  HN_TRY(hn_tuner_try(t, &(hn_plan_options){.strips = HN_STRIPS_CHOSEN}, NULL, &seconds));
   if (seconds < *total) {
     *total = seconds;
     return HONE_OK;
@@ -400,7 +365,7 @@ static void copy_alike(tuner *t, hn_id first, bool copy) {
 static hone_status search_joins(tuner *t, double *total) {
   const hn_plan_options chosen = {.round = 0};
   double seconds;
-  HN_TRY(try_plan(t, &(hn_plan_options){.copy_joins = true}, NULL, &seconds));
+  HN_TRY(hn_tuner_try(t, &(hn_plan_options){.copy_joins = true}, NULL, &seconds));
   if (seconds < *total) {
     copy_alike(t, HN_NONE, true);
     *total = seconds;
@@ -409,22 +374,83 @@ static hone_status search_joins(tuner *t, double *total) {
     if (!leads(t, id) || !copies(t, id)) continue;
     bool was = hn_node_at(t->g, id)->tactic != NULL;
     copy_alike(t, id, !was);
-    HN_TRY(try_plan(t, &chosen, NULL, &seconds));
+    HN_TRY(hn_tuner_try(t, &chosen, NULL, &seconds));
     if (seconds < *total * 0.995) *total = seconds;
     else copy_alike(t, id, was);
   }
   return HONE_OK;
 }
 
+void hn_tuner_name_machine(tuner *t) {
+  char cpu[HN_CPU_NAME];
+  hn_str devices = {0};
+  hn_cpu_name(cpu);
+  if (t->plan.place) hn_place_describe(t->plan.place, &devices);
+  snprintf(t->machine, sizeof t->machine, "%s, %s, %d thread%s%s", cpu, hn_isa_name(hn_isa_best()), t->plan.threads,
+           t->plan.threads == 1 ? "" : "s", devices.p ? devices.p : "");
+  hn_str_free(&devices);
+}
+
+static const timing *best_of_ours(const layer *l) {
+  const timing *best = NULL;
+  for (uint32_t i = 0; i < l->n; i++)
+    if (!l->tried[i].generated && (!best || l->tried[i].seconds < best->seconds)) best = &l->tried[i];
+  return best;
+}
+
+/* The layers that oneDNN does, and what it would cost if our kernels did them; false: some would have none. */
+static bool price_without(const tuner *t, const hn_plan *plan, bool *of_dnnl, double *cost) {
+  *cost = 0;
+  for (size_t i = 0; i < plan->steps.n; i++) {
+    const hn_planned *s = &plan->steps.p[i];
+    if (hn_kernel_origin(s->task.kernel) != HN_ORIGIN_ONEDNN) continue;
+    if (s->node >= t->g->nodes.n || s->task.chain) return false;
+    const timing *ours = best_of_ours(&t->layers[s->node]), *now = tried_with(&t->layers[s->node], hn_planned_tactic(s));
+    if (!ours || !now) return false;
+    *cost += ours->seconds - now->seconds;
+    of_dnnl[s->node] = true;
+  }
+  return true;
+}
+
+/* A process that uses nothing of oneDNN starts some 2 ms sooner, and its threads are not OpenMP's: that is worth a hundredth of a
+   run, as a whole. */
+static hone_status do_without(tuner *t, double *total) {
+  const double may_cost = 0.01, noise = 1.01;
+  bool *of_dnnl = hn_calloc(t->g->nodes.n, sizeof *of_dnnl), some = false;
+  const char **was = hn_calloc(t->g->nodes.n, sizeof *was);
+  hn_program *p = NULL;
+  double cost, seconds = *total;
+  hone_status st = of_dnnl && was ? hn_program_create(t->g, t->inputs, &t->plan, &p) : hn_nomem(t->g->cx);
+  bool cheap = !st && price_without(t, hn_program_plan(p), of_dnnl, &cost) && cost <= may_cost * *total;
+  hn_program_destroy(p);
+  for (hn_id id = 0; cheap && id < t->g->nodes.n; id++) {
+    if (!of_dnnl[id]) continue;
+    some = true;
+    was[id] = hn_node_at(t->g, id)->tactic;
+    choose(t, id, best_of_ours(&t->layers[id]));
+  }
+  if (some) st = hn_tuner_try(t, &(hn_plan_options){.round = 0}, NULL, &seconds);
+  bool back = seconds > *total * (1 + may_cost) * noise;
+  for (hn_id id = 0; !st && some && back && id < t->g->nodes.n; id++) {
+    const timing *before = of_dnnl[id] ? tried_with(&t->layers[id], was[id]) : NULL;
+    if (before) choose(t, id, before);
+  }
+  if (!st && some && !back) *total = seconds;
+  hn_free(of_dnnl);
+  hn_free(was);
+  return st;
+}
+
 static hone_status search(tuner *t) {
   uint32_t rounds = 1, alternatives = 1;
   double total, least = 0, mixed;
   for (uint32_t r = 0; r < rounds; r++) {
-    HN_TRY(try_plan(t, &(hn_plan_options){.round = r, .untuned = true, .strips = HN_STRIPS_NONE}, &alternatives, &total));
+    HN_TRY(hn_tuner_try(t, &(hn_plan_options){.round = r, .untuned = true, .strips = HN_STRIPS_NONE}, &alternatives, &total));
     if (!r) {
       t->result.before_ms = total * 1e3;
       rounds = alternatives ? alternatives : 1;
-      t->expected = rounds + 5;
+      t->expected = rounds + (t->plan.threads > 1 ? 7 : 6);
     }
     if (r && total >= least) continue;
     least = total;
@@ -437,19 +463,22 @@ static hone_status search(tuner *t) {
     if (best && n->op != HN_Concat && n->op != HN_Split && n->op != HN_Slice) choose(t, id, best);
     t->result.layers += t->layers[id].n > 1;
   }
-  HN_TRY(try_plan(t, &(hn_plan_options){.strips = HN_STRIPS_NONE}, NULL, &mixed));
+  HN_TRY(hn_tuner_try(t, &(hn_plan_options){.strips = HN_STRIPS_NONE}, NULL, &mixed));
   HN_TRY(search_chains(t, &mixed));
   HN_TRY(search_joins(t, &mixed));
   if (t->how->effort > 1) {
     t->expected = t->done + count_close(t);
     HN_TRY(descend(t, &mixed));
   }
+  if (mixed > least) { /* no mixture beats the plain order of the table, begun further down */
+    for (hn_id id = 0; id < t->g->nodes.n; id++)
+      if (t->layers[id].uniform && !copies(t, id)) choose(t, id, tried_with(&t->layers[id], t->layers[id].uniform));
+    copy_alike(t, HN_NONE, false);
+    mixed = least;
+  }
+  if (!t->plan.place) HN_TRY(do_without(t, &mixed));
+  HN_TRY(hn_tuner_forks(t, &mixed));
   t->result.after_ms = mixed * 1e3;
-  if (mixed <= least) return HONE_OK;
-  t->result.after_ms = least * 1e3; /* no mixture beats the plain order of the table, begun further down */
-  for (hn_id id = 0; id < t->g->nodes.n; id++)
-    if (t->layers[id].uniform && !copies(t, id)) choose(t, id, tried_with(&t->layers[id], t->layers[id].uniform));
-  copy_alike(t, HN_NONE, false);
   return HONE_OK;
 }
 
@@ -494,18 +523,14 @@ static void note_shapes(const tuner *t, hn_graph *g) {
 
 hone_status hn_tune(hn_graph *g, const hn_view *inputs, const hn_plan_options *o, const hone_tune_options *how,
                     hone_tune_result *result) {
-  char cpu[HN_CPU_NAME];
   tuner t = {.inputs = inputs, .how = how, .plan = *o, .g = hn_graph_clone(g), .texts = hn_arena_create()};
   t.layers = hn_calloc(2 * g->nodes.n, sizeof *t.layers);
   t.outputs = hn_calloc(g->outputs.n, sizeof *t.outputs);
   t.expected = 1;
-  hn_cpu_name(cpu);
-  hn_str devices = {0};
-  if (o->place) hn_place_describe(o->place, &devices);
-  snprintf(t.machine, sizeof t.machine, "%s, %s, %d thread%s%s", cpu, hn_isa_name(hn_isa_best()), o->threads,
-           o->threads == 1 ? "" : "s", devices.p ? devices.p : "");
-  hn_str_free(&devices);
+  bool forked = false;
+  hn_tuner_name_machine(&t);
   hone_status st = t.g && t.texts && t.layers && t.outputs ? HONE_OK : hn_nomem(g->cx);
+  if (!st) hn_tuner_unmark(&t); /* of an earlier tuning */
   if (!st) st = hn_timing_cache_open(g->cx, how->cache, &t.cache);
   if (!st) st = search(&t);
   if (!st) st = note_peak(&t, g);
@@ -515,7 +540,11 @@ hone_status hn_tune(hn_graph *g, const hn_view *inputs, const hn_plan_options *o
     hn_node_at(g, id)->tactic = tactic ? hn_arena_strdup(g->arena, tactic) : NULL;
     if (tactic && !hn_node_at(g, id)->tactic) st = hn_nomem(g->cx);
     hn_node_at(g, id)->tactic_ms = hn_node_at(t.g, id)->tactic_ms;
+    hn_node_at(g, id)->fork = hn_node_at(t.g, id)->fork;
+    hn_node_at(g, id)->branch = hn_node_at(t.g, id)->branch;
+    forked |= hn_node_at(g, id)->fork > 0;
   }
+  if (!st && forked) hn_forks_note(g, o->threads);
   if (!st) note_shapes(&t, g);
   if (!st) hn_meta_set(g, "tuned", t.machine);
   if (!st && g->oom) st = hn_nomem(g->cx);

@@ -11,8 +11,9 @@ typedef struct hn_cpu {
   const struct hn_half_runs *half; /* arithmetic on half floats, vec/half_runs.h; NULL: it has none */
   const struct hn_split *split;/* products of single precision by bfloat16 parts, split/split.h; NULL: not worth while here */
   const struct hn_vec *vec;    /* arithmetic for it, vec/float_runs.h */
-  struct dnnl_engine *engine;  /* oneDNN's, onednn/dnnl_util.h */
+  struct dnnl_engine *engine;  /* oneDNN's, once a kernel of its is planned: hn_dnnl_open(); NULL before */
   struct dnnl_stream *stream;
+  bool without_dnnl;           /* it is not there */
   int64_t thread_macs;         /* multiply-accumulates that are worth waking a thread for; tests set 1 */
   double winograd_error;       /* the largest error relative to the largest result that Winograd's convolution and products by bfloat16
                                   parts may make */

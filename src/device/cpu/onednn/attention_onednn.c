@@ -21,6 +21,7 @@ bool attention_onednn_supports(const hn_task *t) {
 static size_t scratch_of_head(const hn_heads *s) { return (size_t)(s->nq * s->nk + 15) / 16 * 16 * sizeof(float); }
 
 hone_status attention_onednn_plan(hn_task *t) {
+  HN_TRY(hn_dnnl_open(t));
   hn_heads *s = hn_calloc(1, sizeof *s);
   t->state = s;
   if (!s) return hn_nomem(t->cx);

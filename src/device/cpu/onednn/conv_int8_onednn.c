@@ -66,6 +66,7 @@ static hone_status attempt(hn_task *t, int k) {
 }
 
 hone_status conv_int8_onednn_plan(hn_task *t) {
+  HN_TRY(hn_dnnl_open(t));
   hone_status st = attempt(t, 0);
   return st == HONE_UNSUPPORTED ? attempt(t, 1) : st;
 }

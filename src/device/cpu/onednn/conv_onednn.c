@@ -49,6 +49,7 @@ static bool describe(hn_task *t, dnnl_primitive_desc_t *pd, dnnl_memory_desc_t *
 }
 
 hone_status conv_onednn_plan(hn_task *t) {
+  HN_TRY(hn_dnnl_open(t));
   dnnl_primitive_desc_t pd = NULL;
   dnnl_memory_desc_t stored;
   uint32_t residual;

@@ -55,6 +55,7 @@ static bool describe(hn_task *t, dnnl_primitive_desc_t *pd, dnnl_memory_desc_t *
 }
 
 hone_status deconv_onednn_plan(hn_task *t) {
+  HN_TRY(hn_dnnl_open(t));
   dnnl_primitive_desc_t pd = NULL;
   dnnl_memory_desc_t stored;
   if (!describe(t, &pd, &stored)) return HONE_UNSUPPORTED;

@@ -1,9 +1,12 @@
 /* dnnl_util.h - what the oneDNN kernels share. */
 #ifndef HN_DNNL_UTIL_H
 #define HN_DNNL_UTIL_H
-#include <oneapi/dnnl/dnnl.h>
-
 #include "device/cpu/cpu.h"
+#include "device/cpu/onednn/dnnl_calls.h"
+
+/* For a plan(), before the first call: opens the library and makes the session's engine. UNSUPPORTED: it is not there. */
+hone_status hn_dnnl_open(const hn_task *t);
+void hn_dnnl_close(hn_cpu *c);
 
 /* The oneDNN type of ours; dnnl_data_type_undef if it has none. */
 dnnl_data_type_t hn_dnnl_type(hn_dtype t);

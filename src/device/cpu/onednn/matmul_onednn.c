@@ -129,6 +129,7 @@ static hone_status prepare(hn_task *t, hn_dnnl_run *r, const product *p, dnnl_pr
 }
 
 hone_status matmul_onednn_plan(hn_task *t) {
+  HN_TRY(hn_dnnl_open(t));
   product p;
   dnnl_primitive_desc_t pd = NULL;
   dnnl_memory_desc_t b;

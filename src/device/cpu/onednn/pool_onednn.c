@@ -84,6 +84,7 @@ static hone_status attempt(hn_task *t, hn_layout layout) {
 }
 
 hone_status pool_onednn_plan(hn_task *t) {
+  HN_TRY(hn_dnnl_open(t));
   hn_layout lies = hn_dnnl_computes(t->in[0].dtype) ? t->in[0].layout : HN_LAYOUT_NHWC;
   hone_status st = attempt(t, lies);
   if (st == HONE_UNSUPPORTED && lies != HN_LAYOUT_NHWC) st = attempt(t, HN_LAYOUT_NHWC);

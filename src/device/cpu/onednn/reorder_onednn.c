@@ -7,12 +7,13 @@ static hone_status no_conversion(hn_task *t) {
 }
 
 static hone_status reorder_plan(hn_task *t) {
+  if (!t->device || hn_dnnl_open(t)) return no_conversion(t);
   const hn_cpu *cpu = t->device;
   dnnl_memory_desc_t from, to;
   dnnl_primitive_desc_t pd = NULL;
   hn_take_pitch(&t->in[0]);
   hn_take_pitch(&t->out[0]);
-  if (!cpu || !hn_dnnl_arg_desc(&t->in[0], &from) || !hn_dnnl_arg_desc(&t->out[0], &to)) return no_conversion(t);
+  if (!hn_dnnl_arg_desc(&t->in[0], &from) || !hn_dnnl_arg_desc(&t->out[0], &to)) return no_conversion(t);
   hn_dnnl_run *r = hn_calloc(1, sizeof *r);
   if (!r) return hn_nomem(t->cx);
   t->state = r;

@@ -1,16 +1,21 @@
 /* deconv_gemm.c - transposed convolution of images with channels last as matrix products: an output row is the sum,
    over the kernel rows that reach it, of an input row times that kernel row's weights. Where kernel and stride are
    equal the product is the output row itself. */
+#include <math.h>
 #include <string.h>
 
+#include "base/count.h"
 #include "base/parallel.h"
-#include "device/cpu/onednn/dnnl_util.h"
+#include "device/cpu/cpu.h"
+#include "device/cpu/gemm/tile.h"
 #include "device/cpu/vec/float_runs.h"
 #include "op/infer.h"
 
 typedef struct deconv_state {
   int64_t n, ic, oc, ih, iw, oh, ow, kh, kw, sh, sw, dh, dw, ph, pw;
-  const float *weights; /* kernel row, input channel, kernel column, output channel */
+  const hn_tile *tile;
+  const float *weights; /* of each kernel row a matrix in panels: input channel, kernel column and output channel */
+  size_t each;          /* numbers of a kernel row's */
   const float *bias;
   size_t scratch; /* of a thread */
   bool direct;    /* products go straight into output rows */
@@ -41,6 +46,21 @@ bool deconv_gemm_supports(const hn_task *t) {
   return describe(t, &s);
 }
 
+static hone_status pack(hn_task *t, const deconv_state *s, float *packed) {
+  const float *w = t->in[1].constant->data; /* input channel, output channel, kernel row, kernel column */
+  int64_t columns = s->kw * s->oc;
+  float *matrix = hn_calloc((size_t)(s->ic * columns), sizeof *matrix);
+  if (!matrix) return hn_nomem(t->cx);
+  for (int64_t y = 0; y < s->kh; y++) {
+    for (int64_t i = 0; i < s->ic; i++)
+      for (int64_t x = 0; x < s->kw; x++)
+        for (int64_t o = 0; o < s->oc; o++) matrix[i * columns + x * s->oc + o] = w[((i * s->oc + o) * s->kh + y) * s->kw + x];
+    hn_tile_pack(s->tile, s->ic, 0, s->ic, columns, matrix, columns, 1, packed + (size_t)y * s->each);
+  }
+  hn_free(matrix);
+  return HONE_OK;
+}
+
 hone_status deconv_gemm_plan(hn_task *t) {
   deconv_state *s = hn_calloc(1, sizeof *s);
   t->state = s;
@@ -48,13 +68,11 @@ hone_status deconv_gemm_plan(hn_task *t) {
   if (!describe(t, s)) return HONE_UNSUPPORTED;
   float *packed;
   bool fill;
-  HN_TRY(hn_task_pack(t, sizeof *packed * (size_t)t->in[1].constant->count, 0, (void **)&packed, &fill));
+  s->tile = hn_tile_for(hn_cpu_of(t)->isa);
+  s->each = hn_tile_packed(s->tile, s->ic, s->kw * s->oc);
+  HN_TRY(hn_task_pack(t, sizeof *packed * s->each * (size_t)s->kh, 0, (void **)&packed, &fill));
   s->weights = packed;
-  const float *w = t->in[1].constant->data; /* input channel, output channel, kernel row, kernel column */
-  for (int64_t i = 0; i < s->ic && fill; i++)
-    for (int64_t o = 0; o < s->oc; o++)
-      for (int64_t y = 0; y < s->kh; y++)
-        for (int64_t x = 0; x < s->kw; x++) packed[((y * s->ic + i) * s->kw + x) * s->oc + o] = *w++;
+  if (fill) HN_TRY(pack(t, s, packed));
   if (t->node->n_main > 2 && t->in[2].present) {
     s->bias = t->in[2].constant->data;
     t->in[2].unused = true;
@@ -87,6 +105,21 @@ static void scatter(const deconv_run *r, const float *product, float *row) {
     }
 }
 
+/* c, rows of kernel columns and output channels, is (with `add`: grows by) the input row times the kernel row's weights. */
+static void multiply(const deconv_state *s, const float *in, const float *weights, float *c, bool add) {
+  int64_t columns = s->kw * s->oc;
+  for (int64_t col = 0; col < columns; col += s->tile->cols) {
+    hn_tile_job j = {.k = s->ic, .lda = s->ic, .b = weights + col * s->ic, .ldc = columns, .ld_start = columns, .lo = -INFINITY,
+                     .hi = INFINITY};
+    for (int64_t row = 0; row < s->iw; row += s->tile->rows) {
+      j.a = in + row * s->ic;
+      j.c = c + row * columns + col;
+      j.start = add ? j.c : NULL;
+      s->tile->mul(&j, (int)hn_smaller(s->tile->rows, s->iw - row), (int)hn_smaller(s->tile->cols, columns - col));
+    }
+  }
+}
+
 static void run_row(const deconv_run *r, int64_t p, float *scratch) {
   const deconv_state *s = r->s;
   int64_t n = p / s->oh, y = p % s->oh;
@@ -96,9 +129,7 @@ static void run_row(const deconv_run *r, int64_t p, float *scratch) {
     int64_t at = y + s->ph - k * s->dh;
     if (at < 0 || at % s->sh || at / s->sh >= s->ih) continue;
     const float *in = (const float *)r->x->in[0].data + (size_t)((n * s->ih + at / s->sh) * s->iw * s->ic);
-    const float *w = s->weights + (size_t)(k * s->ic * s->kw * s->oc);
-    int64_t columns = s->kw * s->oc;
-    dnnl_sgemm('N', 'N', s->iw, columns, s->ic, 1, in, s->ic, w, columns, s->direct ? 1 : 0, s->direct ? row : scratch, columns);
+    multiply(s, in, s->weights + (size_t)k * s->each, s->direct ? row : scratch, s->direct);
     if (!s->direct) scatter(r, scratch, row);
   }
 }

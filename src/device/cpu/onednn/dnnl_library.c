@@ -1,0 +1,30 @@
+/* dnnl_library.c - opens oneDNN, and makes a session's engine of it, when the session first plans a kernel of its. */
+#include "device/cpu/onednn/dnnl_calls.h"
+#include "device/cpu/onednn/dnnl_util.h"
+
+#define X(name) __typeof__(hn_import_##name) hn_import_##name;
+DNNL_CALLS(X)
+#undef X
+#define X(name) {#name, &hn_import_##name},
+static const hn_import imports[] = {DNNL_CALLS(X)};
+#undef X
+static hn_library library = {HN_DNNL_LIBRARY, "libdnnl2", imports, sizeof imports / sizeof *imports, false};
+
+hone_status hn_dnnl_open(const hn_task *t) {
+  hn_cpu *c = t->device;
+  if (c->engine) return HONE_OK;
+  if (c->without_dnnl) return HONE_UNSUPPORTED;
+  if (hn_library_need(NULL, &library)) hn_log(t->cx, HONE_LOG_WARNING, "%s cannot be opened: layers run on other kernels", library.file);
+  else if (dnnl_engine_create(&c->engine, dnnl_cpu, 0) == dnnl_success && dnnl_stream_create(&c->stream, c->engine, dnnl_stream_in_order) == dnnl_success)
+    return HONE_OK;
+  hn_dnnl_close(c);
+  c->without_dnnl = true;
+  return HONE_UNSUPPORTED;
+}
+
+void hn_dnnl_close(hn_cpu *c) {
+  if (c->stream) dnnl_stream_destroy(c->stream);
+  if (c->engine) dnnl_engine_destroy(c->engine);
+  c->stream = NULL;
+  c->engine = NULL;
+}

@@ -74,7 +74,7 @@ static void choose_types(trial *t, uint32_t at) {
 
 static void test_kernel(const hn_kernel *k, hn_cpu *cpu, const hn_place *place, hone_context *cx, hn_layout layout) {
   const char *wanted = getenv("HONE_TEST_KERNEL"), *op = getenv("HONE_TEST_OP"); /* one of them alone */
-  int taken = 0, made = 0;
+  int taken = 0, made = 0, quantized = 0;
   if ((wanted && strcmp(wanted, k->name)) || (op && strcmp(op, hn_op_name(k->op)))) return;
   variants_used = 0;
   uint32_t cases = layout > HN_LAYOUT_NHWC ? CASES / 4 : CASES; /* blocks of channels only come from the CPU */
@@ -90,13 +90,16 @@ static void test_kernel(const hn_kernel *k, hn_cpu *cpu, const hn_place *place, 
     int r = ok ? run_trial(&t, k, cpu, place, layout, at) : 0;
     made += ok;
     taken += r > 0;
+    quantized += r > 0 && t.quantized;
     hn_graph_destroy(t.g);
     if (r < 0) break;
   }
   CHECK_MSG(made > 0, "%s: there is no generator for %s", k->name, hn_op_name(k->op));
   if (layout == HN_LAYOUT_PLAIN && k->variants) CHECK_MSG(variants_used > 0, "%s (%s) was done in its first way alone", k->name, hn_op_name(k->op));
+  bool product = k->op == HN_Conv || k->op == HN_MatMul || k->op == HN_Gemm;
+  if (layout == HN_LAYOUT_PLAIN && product) CHECK_MSG(quantized > 0, "%s (%s) took no integers in the place of reals", k->name, hn_op_name(k->op));
   if (layout == HN_LAYOUT_PLAIN) CHECK_MSG(taken > 0, "%s (%s) took none of the cases", k->name, hn_op_name(k->op));
-  if (wanted || op) printf("%s (%s) from %s: took %d of %d cases\n", k->name, hn_op_name(k->op), hn_layout_name(layout), taken, made);
+  if (wanted || op) printf("%s (%s) from %s: took %d of %d cases, %d of them quantized\n", k->name, hn_op_name(k->op), hn_layout_name(layout), taken, made, quantized);
 }
 
 TEST(every_kernel_agrees_with_the_reference_of_its_operator) {

@@ -49,7 +49,7 @@ static void convolution(cudnnDataType_t type, int rank, int64_t groups, bool tra
   hn_dnn_tensor xt = hn_dnn_image(&g, type, rank, x, true, &uid), wt = hn_dnn_image(&g, type, rank, k, true, &uid);
   if (transposed) row[1] = 16;
   hn_dnn_tensor at = hn_dnn_image(&g, type, rank, y, false, NULL);
-  hn_dnn_convolve(&g, &w, transposed, xt, wt, at);
+  hn_dnn_convolve(&g, &w, transposed, CUDNN_DATA_FLOAT, xt, wt, at);
   CHECK_MSG(!g.status, "a convolution: %s", dnn.cudnnGetErrorString(g.status));
   for (size_t i = 0; i < sizeof steps / sizeof *steps && !g.status; i++) {
     hn_dnn_tensor b = i < 3 ? hn_dnn_image(&g, type, rank, i == 1 ? y : row, true, &uid) : NULL;
@@ -80,7 +80,7 @@ static const char h100[] =
     "\"maxCtasPerSM\":32,\"maxThreadsPerBlock\":1024,\"maxThreadsPerSM\":2048,\"isTccDriver\":0,\"supportCoopLaunch\":1,"
     "\"deviceName\":\"NVIDIA H100\",\"totalGlobalMem\":85000000000,\"deviceVer\":900,\"driverVer\":13000,\"cudaDeviceId\":0}";
 
-/* Convolution, bias, residual, activation as conv_cudnn.c makes them, `steps` of them: is there a plan? */
+/* Convolution, bias, residual, activation as conv_cudnn.c makes them, `steps` of them, of integers none: is there a plan? */
 static bool has_plan(cudnnDataType_t type, const int64_t *x, const int64_t *k, const int64_t *y, const hn_dnn_window *w, bool transposed,
                      int steps, bool exact, size_t *workspace) {
   static const hn_dnn_step all[] = {{CUDNN_POINTWISE_ADD, 1, 1, {0, 0}}, {CUDNN_POINTWISE_ADD, 1, 1, {0, 0}}, {CUDNN_POINTWISE_RELU_FWD, 1, 1, {0, 0}}};
@@ -88,9 +88,10 @@ static bool has_plan(cudnnDataType_t type, const int64_t *x, const int64_t *k, c
   hn_dnn_graph g;
   int64_t uid;
   hn_dnn_graph_begin(&dnn, &g);
-  hn_dnn_tensor xt = hn_dnn_image(&g, type, 4, x, true, &uid), wt = hn_dnn_image(&g, type, 4, k, true, &uid);
-  hn_dnn_tensor at = hn_dnn_image(&g, type, 4, y, !steps, &uid);
-  hn_dnn_convolve(&g, w, transposed, xt, wt, at);
+  bool integers = type == CUDNN_DATA_INT8 || type == CUDNN_DATA_UINT8;
+  hn_dnn_tensor xt = hn_dnn_image(&g, type, 4, x, true, &uid), wt = hn_dnn_image(&g, integers ? CUDNN_DATA_INT8 : type, 4, k, true, &uid);
+  hn_dnn_tensor at = hn_dnn_image(&g, integers ? CUDNN_DATA_INT32 : type, 4, y, !steps, &uid);
+  hn_dnn_convolve(&g, w, transposed, integers ? CUDNN_DATA_INT32 : CUDNN_DATA_FLOAT, xt, wt, at);
   for (int i = 0; i < steps; i++) {
     hn_dnn_tensor b = i < 2 ? hn_dnn_image(&g, type, 4, i ? y : row, true, &uid) : NULL, next = hn_dnn_image(&g, type, 4, y, i + 1 == steps, &uid);
     hn_dnn_pointwise(&g, &all[i], at, b, next);
@@ -119,7 +120,7 @@ TEST(plans_are_made_for_a_device_that_is_not_here) {
     const char *name;
     cudnnDataType_t type;
     bool exact;
-  } types[] = {{"f32", CUDNN_DATA_FLOAT, true}, {"tf32", CUDNN_DATA_FLOAT, false}, {"f16", CUDNN_DATA_HALF, false}, {"bf16", CUDNN_DATA_BFLOAT16, false}};
+  } types[] = {{"f32", CUDNN_DATA_FLOAT, true}, {"tf32", CUDNN_DATA_FLOAT, false}, {"f16", CUDNN_DATA_HALF, false}, {"bf16", CUDNN_DATA_BFLOAT16, false}, {"i8", CUDNN_DATA_INT8, false}, {"u8", CUDNN_DATA_UINT8, false}};
   open_real();
   if (dnn.version < 90800) return; /* properties came with 9.8 */
   REQUIRE(!dnn.cudnnBackendCreateDescriptor(CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR, &dnn.properties));
@@ -133,7 +134,9 @@ TEST(plans_are_made_for_a_device_that_is_not_here) {
                        .end = {layers[l].end, layers[l].end}};
     for (size_t t = 0; t < sizeof types / sizeof *types; t++) {
       size_t workspace = 0;
-      int steps = 4;
+      bool integers = types[t].type == CUDNN_DATA_INT8 || types[t].type == CUDNN_DATA_UINT8;
+      int steps = integers ? 1 : 4;
+      if (integers && layers[l].transposed) continue;
       while (steps-- > 0 && !has_plan(types[t].type, layers[l].x, layers[l].k, layers[l].y, &w, layers[l].transposed, steps, types[t].exact, &workspace)) {}
       printf("%s, %s: %d of 3 steps, %zu bytes of workspace\n", layers[l].name, types[t].name, steps, workspace);
       bool must = layers[l].begin == layers[l].end; /* conv_cudnn.c pads first where it is uneven */

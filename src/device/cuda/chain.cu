@@ -26,6 +26,11 @@ template <int N> static __device__ __forceinline__ void load(const hn_gpu_chain 
       uint32_t b = ((e < 4 ? u.x : u.y) >> 8 * (e % 4)) & 255;
       v[e] = static_cast<float>(t == HONE_DTYPE_I8 ? static_cast<int>(static_cast<int8_t>(b)) : static_cast<int>(b));
     }
+  } else if (N > 1 && c.stride[k][c.rank - 1] == 1 && t == HONE_DTYPE_I32) {
+    const int4 *p = reinterpret_cast<const int4 *>(static_cast<const int32_t *>(o.p) + at);
+    int4 a = p[0], b = p[1];
+    int w[8] = {a.x, a.y, a.z, a.w, b.x, b.y, b.z, b.w};
+    HN_UNROLL for (int e = 0; e < N; e++) v[e] = static_cast<float>(w[e]);
   } else {
     uint32_t step = c.stride[k][c.rank - 1];
     v[0] = hn_get_float(t, o.p, at);

@@ -84,6 +84,7 @@ bool hn_cuda_chain_of(const hn_task *t, uint32_t source, const hn_cuda_step *ste
   }
   for (uint32_t i = 0; i < n; i++)
     if (!add_step(&k, &steps[i], ints)) return false;
+  c->operands = k.nd.n;
   hn_nd_merge(&k.nd);
   c->gpu.rank = k.nd.rank;
   c->gpu.n = (uint32_t)hn_cuda_count(o);
@@ -100,10 +101,11 @@ bool hn_cuda_chain_of(const hn_task *t, uint32_t source, const hn_cuda_step *ste
   return true;
 }
 
-hone_status hn_cuda_chain_run(hn_exec *x, const hn_cuda_chain *c) {
+hone_status hn_cuda_chain_run(hn_exec *x, const hn_cuda_chain *c, const void *const *more) {
   hn_gpu_chain g = c->gpu;
   for (int i = 0; i < HN_GPU_OPERANDS; i++) {
-    g.operand[i].p = i == 0 ? x->out[0].data : c->input[i] < x->n_in ? x->in[c->input[i]].data : NULL;
+    uint32_t in = c->input[i];
+    g.operand[i].p = i == 0 ? x->out[0].data : i >= c->operands ? NULL : in < x->n_in ? x->in[in].data : more[in - x->n_in];
     g.vector = g.vector && (uintptr_t)g.operand[i].p % 16 == 0;
   }
   hn_gpu_chain_run(hn_cuda_stream(x), &g);
@@ -118,7 +120,7 @@ static bool epilogue_of(const hn_task *t, hn_cuda_chain *c) {
   if (n > HN_GPU_STEPS || t->out[0].quant || !hn_cuda_float(&t->out[0])) return false;
   for (uint32_t i = 0; i < n; i++) {
     const hn_step *p = &t->node->post[t->fused + i];
-    steps[i] = (hn_cuda_step){.op = p->op, .operand = p->operand, .second = HN_NONE, .swapped = p->swapped, .alpha = p->alpha, .beta = p->beta};
+    steps[i] = hn_cuda_step_of(p);
     if (p->operand != HN_NONE && !hn_cuda_real(&t->in[p->operand])) return false;
   }
   return hn_cuda_chain_of(t, HN_NONE, steps, n, false, c);
@@ -132,7 +134,7 @@ bool hn_cuda_takes_epilogue(const hn_task *t) {
 hone_status hn_cuda_epilogue(hn_exec *x) {
   hn_cuda_chain c;
   if (!epilogue_of(x->task, &c)) return hn_xfail(x, HONE_UNSUPPORTED, "its epilogue cannot run on the device");
-  return hn_cuda_chain_run(x, &c);
+  return hn_cuda_chain_run(x, &c, NULL);
 }
 
 /* ---- nodes */
@@ -239,7 +241,7 @@ static bool outline_of(const hn_task *t, outline *o) {
   for (uint32_t i = 0; i < n->n_post; i++) {
     const hn_step *p = &n->post[i];
     if (p->operand != HN_NONE && !hn_cuda_real(&t->in[p->operand])) return false;
-    if (!push(o, (hn_cuda_step){.op = p->op, .operand = p->operand, .second = HN_NONE, .swapped = p->swapped, .alpha = p->alpha, .beta = p->beta})) return false;
+    if (!push(o, hn_cuda_step_of(p))) return false;
   }
   return true;
 }
@@ -249,6 +251,13 @@ bool eltwise_cuda_supports(const hn_task *t) {
   return hn_cuda_fits(t) && outline_of(t, &o);
 }
 
+void hn_cuda_lie_as_output(hn_task *t, uint32_t i) {
+  hn_arg *a = &t->in[i];
+  const hn_arg *o = &t->out[0];
+  if (hn_cuda_same_dims(a, o)) a->layout = o->layout;
+  else a->layout = a->layout == HN_LAYOUT_NHWC && a->rank == o->rank ? HN_LAYOUT_NHWC : HN_LAYOUT_PLAIN;
+}
+
 /* Channels last where an input that is not a constant lies so, since what is around it does too. */
 static void choose_layouts(hn_task *t) {
   hn_arg *o = &t->out[0];
@@ -256,7 +265,7 @@ static void choose_layouts(hn_task *t) {
   for (uint32_t i = 0; i < t->n_in; i++)
     if (t->in[i].present && !t->in[i].constant && t->in[i].layout != HN_LAYOUT_PLAIN && hn_cuda_same_dims(&t->in[i], o)) o->layout = HN_LAYOUT_NHWC;
   for (uint32_t i = 0; i < t->n_in; i++)
-    if (t->in[i].present) t->in[i].layout = hn_cuda_same_dims(&t->in[i], o) ? o->layout : t->in[i].layout == HN_LAYOUT_NHWC && t->in[i].rank == o->rank ? HN_LAYOUT_NHWC : HN_LAYOUT_PLAIN;
+    if (t->in[i].present) hn_cuda_lie_as_output(t, i);
 }
 
 hone_status eltwise_cuda_plan(hn_task *t) {
@@ -277,6 +286,6 @@ hone_status eltwise_cuda_plan(hn_task *t) {
   return HONE_OK;
 }
 
-hone_status eltwise_cuda_run(hn_exec *x) { return hn_cuda_chain_run(x, x->task->state); }
+hone_status eltwise_cuda_run(hn_exec *x) { return hn_cuda_chain_run(x, x->task->state, NULL); }
 
 HN_CUDA_DESTROY(eltwise_cuda)

@@ -1,13 +1,14 @@
 /* conv_cudnn.c - convolution and transposed convolution by cuDNN, channels last, with bias and as much of the epilogue as one
-   of its engines does in the same pass. */
+   of its engines does in the same pass. Of 8-bit integers it makes the sums, and all else is one pass of our own behind it: engines
+   that would do both are compiled at run time, and how they round is written nowhere. */
 #include <string.h>
 
 #include "base/alloc.h"
+#include "device/cuda/cuda_kernel.h"
 #include "device/cuda/dnn.h"
-#include "device/cuda/gpu.h"
 #include "op/infer.h"
 
-enum { TENSORS = HN_DNN_OPERATIONS + 2, SOURCE_OUTPUT = -1, SOURCE_PADDED = -2 };
+enum { TENSORS = HN_DNN_OPERATIONS + 2, SOURCE_OUTPUT = -1, SOURCE_PADDED = -2, SOURCE_SUMS = -3 };
 
 typedef struct conv_state {
   hn_dnn_graph graph;
@@ -16,6 +17,9 @@ typedef struct conv_state {
   bool padded;         /* the input is padded first: engines take the same padding on both sides alone */
   hn_gpu_pad pad;
   size_t pad_bytes;
+  void *fill;          /* of the device: what it is padded with; NULL: zeros */
+  size_t sums_bytes;   /* of integers: behind the padded input lie their sums */
+  hn_cuda_ending ending;
 } conv_state;
 
 static bool is_image(const hn_task *t, uint32_t i) {
@@ -26,8 +30,17 @@ static bool is_image(const hn_task *t, uint32_t i) {
   return a->present && !a->dynamic && !a->quant && a->rank >= 3 && a->rank <= 5 && hn_dnn_type(a->dtype, &type);
 }
 
+static bool of_integers(const hn_task *t) { return t->in[0].quant != NULL; }
+
+static bool supports_integers(const hn_task *t) {
+  const hn_arg *in = &t->in[0];
+  return t->node->op == HN_Conv && in->rank >= 3 && in->rank <= 5 && t->in[1].rank == in->rank && t->out[0].rank == in->rank &&
+         hn_cuda_count(in) && hn_cuda_count(&t->in[1]) && hn_cuda_count(&t->out[0]) && hn_cuda_integers(t, 0);
+}
+
 bool conv_cudnn_supports(const hn_task *t) {
   const hn_cuda_device *d = hn_cuda_of(t);
+  if (d->dnn && t->in[0].present && of_integers(t)) return supports_integers(t);
   bool bias = t->node->n_main > 2 && t->in[2].present;
   return d->dnn && is_image(t, 0) && is_image(t, 1) && t->in[0].rank == t->in[1].rank && t->in[1].dtype == t->in[0].dtype &&
          t->out[0].dtype == t->in[0].dtype && !t->out[0].quant && !t->out[0].dynamic &&
@@ -118,17 +131,18 @@ static bool takes_operand(hn_task *t, uint32_t i, int64_t *dims) {
 typedef struct builder {
   hn_task *t;
   conv_state *s;
-  cudnnDataType_t type;
+  cudnnDataType_t type; /* of the activations */
   int rank;
   int64_t out[HN_MAX_RANK];
 } builder;
 
-static hn_dnn_tensor given(builder *b, const int64_t *dims, int source) {
+static hn_dnn_tensor given_as(builder *b, cudnnDataType_t type, const int64_t *dims, int source) {
   hn_dnn_pack *p = &b->s->pack;
-  hn_dnn_tensor d = hn_dnn_image(&b->s->graph, b->type, b->rank, dims, true, &p->uids[p->n]);
+  hn_dnn_tensor d = hn_dnn_image(&b->s->graph, type, b->rank, dims, true, &p->uids[p->n]);
   b->s->source[p->n++] = source;
   return d;
 }
+static hn_dnn_tensor given(builder *b, const int64_t *dims, int source) { return given_as(b, b->type, dims, source); }
 /* Behind an operation: the output, or a value that another one reads. */
 static hn_dnn_tensor result(builder *b, bool last) {
   return last ? given(b, b->out, SOURCE_OUTPUT) : hn_dnn_image(&b->s->graph, b->type, b->rank, b->out, false, NULL);
@@ -188,6 +202,7 @@ static bool build(builder *b, uint32_t fused, bool pad, bool transposed) {
   hn_dnn_window c = {.n = b->rank - 2};
   int64_t x[HN_MAX_RANK], weights[HN_MAX_RANK], row[HN_MAX_RANK] = {1, b->out[1], 1, 1, 1};
   const hn_arg *in = &t->in[0];
+  bool integers = of_integers(t), bias = !integers && t->node->n_main > 2 && t->in[2].present;
   *s = (conv_state){.padded = false};
   hn_dnn_graph_begin(hn_cuda_of(t)->dnn, &s->graph);
   if (hn_window_resolve(t->cx, t->g->dims, t->node, in->rank - 2, in->dims + 2, t->in[1].dims + 2, transposed, &w)) return false;
@@ -202,9 +217,9 @@ static bool build(builder *b, uint32_t fused, bool pad, bool transposed) {
     if (c.begin[i] < 0 || c.end[i] < 0) return false;
   }
   if (pad && !want_padding(b, in, &c, x)) return false;
-  bool bias = t->node->n_main > 2 && t->in[2].present;
-  hn_dnn_tensor xt = given(b, x, pad ? SOURCE_PADDED : 0), wt = given(b, weights, 1), y = result(b, !bias && !fused);
-  hn_dnn_convolve(&s->graph, &c, transposed, xt, wt, y);
+  hn_dnn_tensor xt = given(b, x, pad ? SOURCE_PADDED : 0), wt = given_as(b, integers ? CUDNN_DATA_INT8 : b->type, weights, 1);
+  hn_dnn_tensor y = integers ? given_as(b, CUDNN_DATA_INT32, b->out, SOURCE_SUMS) : result(b, !bias && !fused);
+  hn_dnn_convolve(&s->graph, &c, transposed, integers ? CUDNN_DATA_INT32 : CUDNN_DATA_FLOAT, xt, wt, y);
   if (bias) {
     hn_dnn_tensor bt = given(b, row, 2), sum = result(b, !fused);
     hn_dnn_pointwise(&s->graph, &(hn_dnn_step){.mode = CUDNN_POINTWISE_ADD, .alpha1 = 1, .alpha2 = 1}, y, bt, sum);
@@ -216,19 +231,33 @@ static bool build(builder *b, uint32_t fused, bool pad, bool transposed) {
   return hn_dnn_plan(&s->graph, &how);
 }
 
-static bool uneven(const hn_task *t) {
+/* Engines take the same padding on both sides alone, and pad with the number 0, which may stand for another. */
+static bool must_pad(const hn_task *t) {
   hn_window w;
   const hn_arg *in = &t->in[0];
   if (t->node->op != HN_Conv || hn_window_resolve(t->cx, t->g->dims, t->node, in->rank - 2, in->dims + 2, t->in[1].dims + 2, false, &w))
     return false;
   for (int32_t i = 0; i < w.n; i++)
-    if (w.pad_begin[i] != w.pad_end[i]) return true;
+    if (w.pad_begin[i] != w.pad_end[i] || (w.pad_begin[i] && of_integers(t) && t->in[0].quant->zero)) return true;
   return false;
 }
 
 static void wanted_layouts(hn_task *t) {
   for (uint32_t i = 0; i < t->n_in; i++) t->in[i].layout = i < 2 ? HN_LAYOUT_NHWC : HN_LAYOUT_PLAIN;
   t->out[0].layout = HN_LAYOUT_NHWC;
+}
+
+static hone_status plan_integers(builder *b, bool pad) {
+  hn_task *t = b->t;
+  conv_state *s = b->s;
+  b->type = t->in[0].dtype == HONE_DTYPE_U8 ? CUDNN_DATA_UINT8 : CUDNN_DATA_INT8;
+  wanted_layouts(t);
+  if (!build(b, 0, pad, false)) return HONE_UNSUPPORTED;
+  s->sums_bytes = ((size_t)hn_cuda_count(&t->out[0]) * sizeof(int32_t) + 255) / 256 * 256;
+  t->scratch = s->pad_bytes + s->sums_bytes + s->graph.workspace;
+  int8_t zero = (int8_t)t->in[0].quant->zero;
+  if (pad) HN_TRY(hn_cuda_keep(t, &zero, sizeof zero, &s->fill));
+  return hn_cuda_ending_plan(t, 0, false, t->in[0].quant->zero, &s->ending);
 }
 
 hone_status conv_cudnn_plan(hn_task *t) {
@@ -238,7 +267,8 @@ hone_status conv_cudnn_plan(hn_task *t) {
   builder b = {.t = t, .s = s};
   hn_dnn_type(t->in[0].dtype, &b.type);
   b.rank = image_dims(t->out[0].dims, t->out[0].rank, b.out);
-  bool pad = uneven(t), transposed = t->node->op == HN_ConvTranspose;
+  bool pad = must_pad(t), transposed = t->node->op == HN_ConvTranspose;
+  if (of_integers(t)) return plan_integers(&b, pad);
   for (uint32_t fused = t->node->n_post + 1; fused-- > 0;) { /* as much of the epilogue as an engine takes */
     wanted_layouts(t);
     if (build(&b, fused, pad, transposed)) {
@@ -258,14 +288,18 @@ hone_status conv_cudnn_run(hn_exec *x) {
     hn_gpu_pad pad = s->pad;
     pad.from = x->in[0].data;
     pad.to = x->scratch;
+    pad.fill = s->fill;
     hn_gpu_pad_run(hn_cuda_stream(x), &pad);
     HN_TRY(hn_cuda_launched(x));
   }
   for (int i = 0; i < s->pack.n; i++)
     pointers[i] = s->source[i] == SOURCE_OUTPUT   ? x->out[0].data
                   : s->source[i] == SOURCE_PADDED ? x->scratch
+                  : s->source[i] == SOURCE_SUMS   ? (char *)x->scratch + s->pad_bytes
                                                   : x->in[s->source[i]].data;
-  return hn_dnn_execute(x, &s->graph, &s->pack, pointers, s->graph.workspace ? (char *)x->scratch + s->pad_bytes : NULL);
+  char *workspace = s->graph.workspace ? (char *)x->scratch + s->pad_bytes + s->sums_bytes : NULL;
+  HN_TRY(hn_dnn_execute(x, &s->graph, &s->pack, pointers, workspace));
+  return s->sums_bytes ? hn_cuda_ending_run(x, &s->ending, (char *)x->scratch + s->pad_bytes) : HONE_OK;
 }
 
 void conv_cudnn_destroy(hn_task *t) {
@@ -273,6 +307,8 @@ void conv_cudnn_destroy(hn_task *t) {
   if (!s) return;
   if (s->pack.pack) s->graph.dnn->cudnnBackendDestroyDescriptor(s->pack.pack);
   hn_dnn_graph_end(&s->graph);
+  hn_cuda_drop(t, s->fill);
+  hn_cuda_drop(t, s->ending.numbers);
   hn_free(s);
 }
 

@@ -59,14 +59,39 @@ typedef struct hn_cuda_step {
 typedef struct hn_cuda_chain {
   hn_gpu_chain gpu;
   uint32_t input[HN_GPU_OPERANDS]; /* that operand k is */
+  int32_t operands;                /* how many there are, the output with them */
 } hn_cuda_chain;
 /* Compiles steps from input `source` (HN_NONE: from output 0, in place) to output 0, all as they lie; ints: in int64 instead of
    float. false: not possible. */
 bool hn_cuda_chain_of(const hn_task *t, uint32_t source, const hn_cuda_step *steps, uint32_t n, bool ints, hn_cuda_chain *c);
-hone_status hn_cuda_chain_run(hn_exec *x, const hn_cuda_chain *c);
+/* `more`: where inputs past the task's lie, if it was compiled with such; else NULL. */
+hone_status hn_cuda_chain_run(hn_exec *x, const hn_cuda_chain *c, const void *const *more);
+static inline hn_cuda_step hn_cuda_step_of(const hn_step *s) {
+  return (hn_cuda_step){.op = s->op, .operand = s->operand, .second = HN_NONE, .swapped = s->swapped, .alpha = s->alpha, .beta = s->beta};
+}
+void hn_cuda_lie_as_output(hn_task *t, uint32_t i); /* the layout in which input i can be an operand */
 /* Floats, or 8-bit integers that stand for reals with one scale. */
 static inline bool hn_cuda_real(const hn_arg *a) {
   if (a->dtype == HONE_DTYPE_U8 || a->dtype == HONE_DTYPE_I8) return a->quant && !a->quant->scales;
   return hn_cuda_float(a);
 }
+
+/* ---- products of integers (ending_cuda.c): a library, or a kernel, makes the sums */
+typedef struct hn_cuda_ending {
+  hn_cuda_chain chain;
+  float *numbers; /* of the device: scales of the channels, then what is added to them */
+  int64_t channels;
+} hn_cuda_ending;
+/* Activations are 8-bit integers of one scale, weights and bias constants, and all else can come behind the sums? `axis`: of the
+   weights, along which the output's channels lie. */
+bool hn_cuda_integers(const hn_task *t, int32_t axis);
+/* Behind sums of 32 bits that lie as output 0, whose layout is set. last: channels are the last dimension, not the second. zero:
+   of the activations, as they were multiplied. What is left unread of the inputs is marked; the whole epilogue is done. */
+hone_status hn_cuda_ending_plan(hn_task *t, int32_t axis, bool last, int32_t zero, hn_cuda_ending *e);
+hone_status hn_cuda_ending_run(hn_exec *x, const hn_cuda_ending *e, const void *sums);
+/* The epilogue of a node with integers as its output, behind floats that the kernel leaves in its scratch. */
+bool hn_cuda_floats_end(const hn_task *t);
+hone_status hn_cuda_floats_plan(hn_task *t, hn_cuda_chain *c);
+hone_status hn_cuda_floats_run(hn_exec *x, const hn_cuda_chain *c);
+static inline bool hn_cuda_ends_floats(const hn_task *t) { return t->node->n_post && t->out[0].quant; }
 #endif

@@ -119,11 +119,12 @@ static void add_operation(hn_dnn_graph *g, cudnnBackendDescriptor_t d) {
   if (!g->status) g->operations[g->n_operations++] = d;
 }
 
-void hn_dnn_convolve(hn_dnn_graph *g, const hn_dnn_window *w, bool transposed, hn_dnn_tensor x, hn_dnn_tensor weights, hn_dnn_tensor y) {
+void hn_dnn_convolve(hn_dnn_graph *g, const hn_dnn_window *w, bool transposed, cudnnDataType_t sums, hn_dnn_tensor x, hn_dnn_tensor weights,
+                     hn_dnn_tensor y) {
   cudnnConvolutionMode_t mode = CUDNN_CROSS_CORRELATION;
   cudnnBackendDescriptor_t c = make(g, CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR);
   set_number(g, c, CUDNN_ATTR_CONVOLUTION_SPATIAL_DIMS, w->n);
-  set_type(g, c, CUDNN_ATTR_CONVOLUTION_COMP_TYPE, CUDNN_DATA_FLOAT);
+  set_type(g, c, CUDNN_ATTR_CONVOLUTION_COMP_TYPE, sums);
   set(g, c, CUDNN_ATTR_CONVOLUTION_CONV_MODE, CUDNN_TYPE_CONVOLUTION_MODE, 1, &mode);
   set(g, c, CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS, CUDNN_TYPE_INT64, w->n, w->begin);
   set(g, c, CUDNN_ATTR_CONVOLUTION_POST_PADDINGS, CUDNN_TYPE_INT64, w->n, w->end);

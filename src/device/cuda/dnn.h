@@ -46,8 +46,9 @@ typedef struct hn_dnn_window {
   int64_t n;
   int64_t stride[3], dilation[3], begin[3], end[3];
 } hn_dnn_window;
-/* y of x, or transposed: x of y. */
-void hn_dnn_convolve(hn_dnn_graph *g, const hn_dnn_window *w, bool transposed, hn_dnn_tensor x, hn_dnn_tensor weights, hn_dnn_tensor y);
+/* y of x, or transposed: x of y. Sums are FLOAT, or INT32 where x and weights are integers. */
+void hn_dnn_convolve(hn_dnn_graph *g, const hn_dnn_window *w, bool transposed, cudnnDataType_t sums, hn_dnn_tensor x, hn_dnn_tensor weights,
+                     hn_dnn_tensor y);
 typedef struct hn_dnn_step {
   cudnnPointwiseMode_t mode;
   float alpha1, alpha2; /* of both sides, 1 and 1 where nothing else is meant */

@@ -369,6 +369,16 @@ typedef struct hn_gpu_quantize {
 } hn_gpu_quantize;
 void hn_gpu_quantize_run(cudaStream_t s, const hn_gpu_quantize *q);
 
+/* Rows of bytes as signed ones (flip 0x80: unsigned less 128), in rows of `words` times four, zeros behind. */
+typedef struct hn_gpu_signed {
+  const void *from;
+  void *to;
+  uint32_t n, row; /* words in all; bytes of a row of `from` */
+  hn_gpu_div words;
+  uint8_t flip;
+} hn_gpu_signed;
+void hn_gpu_signed_run(cudaStream_t s, const hn_gpu_signed *r);
+
 /* ---- steps of RNN, GRU and LSTM; all state in floats */
 typedef struct hn_gpu_gate {
   int32_t op; /* 0: alpha * x + beta */

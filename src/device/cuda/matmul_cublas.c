@@ -1,9 +1,12 @@
 /* matmul_cublas.c - MatMul and Gemm by cuBLASLt. It counts columns first: what it computes is the transposed product, whose
-   rows are our columns, so that one number a column is its bias. A residual is its C, added with factor 1. */
+   rows are our columns, so that one number a column is its bias. A residual is its C, added with factor 1. Of 8-bit integers it
+   makes sums of 32 bits: signed ones, the weights turned, in rows of a multiple of 16; the rest is a pass of our own. */
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/checked.h"
 #include "device/cuda/blas.h"
+#include "device/cuda/cuda_kernel.h"
 
 enum { VARIANTS = 8, RANK = 6 };
 
@@ -13,6 +16,7 @@ typedef struct product {
   bool turned_a, turned_b;
   float alpha, beta;
   uint32_t bias, c; /* inputs, or HN_NONE */
+  bool integers;
   cublasLtEpilogue_t epilogue;
 } product;
 
@@ -22,6 +26,10 @@ typedef struct matmul_state {
   cublasLtMatrixLayout_t a, b, d;
   cublasLtMatmulAlgo_t algorithm;
   size_t workspace;
+  void *weights;        /* of the device, as integers are multiplied */
+  hn_gpu_signed rows;   /* how activations become what is multiplied; n 0: they are */
+  size_t rows_bytes, sums_bytes;
+  hn_cuda_ending ending;
 } matmul_state;
 
 static bool blas_type(hn_dtype t, cudaDataType_t *out) {
@@ -29,8 +37,19 @@ static bool blas_type(hn_dtype t, cudaDataType_t *out) {
   return t == HONE_DTYPE_F32 || t == HONE_DTYPE_F16 || t == HONE_DTYPE_BF16;
 }
 
+/* The axis of the weights along which the output's columns lie. */
+static int32_t column_axis(const hn_task *t) { return t->node->op == HN_Gemm && hn_attr_i(t->node, "transB", 0) ? 0 : 1; }
+
+static bool supports_integers(const hn_task *t) {
+  const hn_arg *w = &t->in[1];
+  if (t->node->op == HN_Gemm && (hn_attr_i(t->node, "transA", 0) || hn_attr_f(t->node, "alpha", 1) != 1 || hn_attr_f(t->node, "beta", 1) != 1)) return false;
+  return w->rank == 2 && t->in[0].rank > 0 && hn_cuda_count(&t->in[0]) && hn_cuda_count(w) && w->dims[column_axis(t)] % 4 == 0 &&
+         hn_cuda_integers(t, column_axis(t));
+}
+
 bool matmul_cublas_supports(const hn_task *t) {
   cudaDataType_t type;
+  if (hn_cuda_of(t)->blas && t->in[0].present && t->in[0].quant) return supports_integers(t);
   if (!hn_cuda_of(t)->blas || !blas_type(t->in[0].dtype, &type) || t->out[0].dtype != t->in[0].dtype || t->out[0].quant) return false;
   for (uint32_t i = 0; i < t->node->n_main; i++) {
     const hn_arg *a = &t->in[i];
@@ -134,10 +153,10 @@ static bool make_layout(const hn_blas *l, cublasLtMatrixLayout_t *out, cudaDataT
 
 static bool set_how(const hn_blas *l, matmul_state *s, cudaDataType_t type, bool tf32) {
   const product *p = &s->p;
-  cublasComputeType_t compute = type == CUDA_R_32F && tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
+  cublasComputeType_t compute = p->integers ? CUBLAS_COMPUTE_32I : type == CUDA_R_32F && tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
   cublasOperation_t first = p->turned_b ? CUBLAS_OP_T : CUBLAS_OP_N, second = p->turned_a ? CUBLAS_OP_T : CUBLAS_OP_N;
   const void *aligned = (const void *)(uintptr_t)256; /* what a bias will be; where is not known yet */
-  return !l->cublasLtMatmulDescCreate(&s->how, compute, CUDA_R_32F) &&
+  return !l->cublasLtMatmulDescCreate(&s->how, compute, p->integers ? CUDA_R_32I : CUDA_R_32F) &&
          !l->cublasLtMatmulDescSetAttribute(s->how, CUBLASLT_MATMUL_DESC_TRANSA, &first, sizeof first) &&
          !l->cublasLtMatmulDescSetAttribute(s->how, CUBLASLT_MATMUL_DESC_TRANSB, &second, sizeof second) &&
          !l->cublasLtMatmulDescSetAttribute(s->how, CUBLASLT_MATMUL_DESC_EPILOGUE, &p->epilogue, sizeof p->epilogue) &&
@@ -183,12 +202,84 @@ static bool build(const hn_task *t, matmul_state *s, uint32_t most, uint32_t *fu
          make_layout(l, &s->d, type, p->n, p->m, p->batch, p->m * p->n) && find_algorithm(l, s, d->workspace, t->variant);
 }
 
+/* ---- integers */
+
+/* One row a column of the output, `width` long, zeros behind. */
+static hone_status keep_weights(hn_task *t, matmul_state *s, int64_t width) {
+  const hn_tensor *w = t->in[1].constant;
+  const int8_t *from = w->data;
+  bool rows = column_axis(t) == 0;
+  int64_t n = s->p.n, k = s->p.k, bytes;
+  int8_t *turned = hn_mul_i64(n, width, &bytes) ? hn_calloc((size_t)bytes, 1) : NULL;
+  if (!turned) return hn_nomem(t->cx);
+  for (int64_t i = 0; i < n; i++)
+    for (int64_t j = 0; j < k; j++) turned[i * width + j] = rows ? from[i * k + j] : from[j * n + i];
+  hone_status st = hn_cuda_keep(t, turned, (size_t)bytes, &s->weights);
+  hn_free(turned);
+  return st;
+}
+
+static hone_status plan_integers(hn_task *t, matmul_state *s) {
+  enum { WIDTH = 16 };
+  const hn_cuda_device *d = hn_cuda_of(t);
+  const hn_blas *l = d->blas;
+  product *p = &s->p;
+  const hn_arg *a = &t->in[0];
+  int64_t k = a->dims[a->rank - 1], m = hn_cuda_count(a) / k, width = (k + WIDTH - 1) / WIDTH * WIDTH, zero = a->quant->zero;
+  bool as_is = a->dtype == HONE_DTYPE_I8 && width == k;
+  *p = (product){.m = m, .n = t->in[1].dims[column_axis(t)], .k = k, .batch = 1, .turned_b = true, .alpha = 1, .bias = HN_NONE, .c = HN_NONE,
+                 .epilogue = CUBLASLT_EPILOGUE_DEFAULT, .integers = true};
+  if (m > INT32_MAX / width || m > INT32_MAX / p->n) return HONE_UNSUPPORTED;
+  if (!set_how(l, s, CUDA_R_8I, false) || !make_layout(l, &s->a, CUDA_R_8I, width, p->n, 1, 0) || !make_layout(l, &s->b, CUDA_R_8I, width, m, 1, 0) ||
+      !make_layout(l, &s->d, CUDA_R_32I, p->n, m, 1, 0) || !find_algorithm(l, s, d->workspace, t->variant))
+    return HONE_UNSUPPORTED;
+  s->rows = (hn_gpu_signed){.n = as_is ? 0 : (uint32_t)(m * width / 4), .words = hn_gpu_div_of(width / 4), .row = (uint32_t)k,
+                            .flip = a->dtype == HONE_DTYPE_U8 ? 0x80 : 0};
+  if (s->rows.flip) zero -= 128;
+  s->rows_bytes = as_is ? 0 : ((size_t)(m * width) + 255) / 256 * 256;
+  s->sums_bytes = ((size_t)(m * p->n) * sizeof(int32_t) + 255) / 256 * 256;
+  t->scratch = s->rows_bytes + s->sums_bytes + s->workspace;
+  HN_TRY(keep_weights(t, s, width));
+  HN_TRY(hn_cuda_ending_plan(t, column_axis(t), true, (int32_t)zero, &s->ending));
+  t->in[1].unused = true;
+  return HONE_OK;
+}
+
+static hone_status failed(const hn_exec *x, cublasStatus_t st) {
+  hn_cuda_device *d = hn_cuda_of(x->task);
+  cudaError_t e = cudaGetLastError();
+  if (e) return hn_fail_within(x->cx, hn_cuda_fail(d, e, "running"), "node '%s' (%s)", hn_xnode(x)->name, hn_op_name(hn_xnode(x)->op));
+  return hn_xfail(x, HONE_DEVICE, "device '%s': cuBLASLt: %s", d->head.name, d->blas->cublasLtGetStatusString(st));
+}
+
+static hone_status run_integers(hn_exec *x, const matmul_state *s) {
+  const hn_blas *l = hn_cuda_of(x->task)->blas;
+  const int32_t one = 1, none = 0;
+  char *sums = (char *)x->scratch + s->rows_bytes, *workspace = s->workspace ? sums + s->sums_bytes : NULL;
+  const void *rows = x->in[0].data;
+  if (s->rows.n) {
+    hn_gpu_signed r = s->rows;
+    r.from = x->in[0].data;
+    rows = r.to = x->scratch;
+    hn_gpu_signed_run(hn_cuda_stream(x), &r);
+    HN_TRY(hn_cuda_launched(x));
+  }
+  cublasStatus_t st = l->cublasLtMatmul(l->handle, s->how, &one, s->weights, s->a, rows, s->b, &none, sums, s->d, sums, s->d, &s->algorithm,
+                                        workspace, s->workspace, hn_cuda_stream(x));
+  if (st) return failed(x, st);
+  HN_TRY(hn_cuda_launched(x));
+  return hn_cuda_ending_run(x, &s->ending, sums);
+}
+
+/* ---- all */
+
 hone_status matmul_cublas_plan(hn_task *t) {
   matmul_state *s = hn_calloc(1, sizeof *s);
   if (!s) return hn_nomem(t->cx);
   t->state = s;
   for (uint32_t i = 0; i < t->n_in; i++) t->in[i].layout = HN_LAYOUT_PLAIN;
   t->out[0].layout = HN_LAYOUT_PLAIN;
+  if (t->in[0].quant) return plan_integers(t, s);
   for (uint32_t most = t->node->n_post + 1; most-- > 0;) { /* as much of the epilogue as an algorithm takes */
     if (build(t, s, most, &t->fused)) {
       t->scratch = s->workspace;
@@ -200,24 +291,24 @@ hone_status matmul_cublas_plan(hn_task *t) {
 }
 
 hone_status matmul_cublas_run(hn_exec *x) {
-  hn_cuda_device *d = hn_cuda_of(x->task);
-  const hn_blas *l = d->blas;
+  const hn_blas *l = hn_cuda_of(x->task)->blas;
   matmul_state *s = x->task->state;
   const product *p = &s->p;
+  if (p->integers) return run_integers(x, s);
   const void *c = p->c == HN_NONE ? x->out[0].data : x->in[p->c].data, *bias = p->bias == HN_NONE ? NULL : x->in[p->bias].data;
   cublasStatus_t st = CUBLAS_STATUS_SUCCESS;
   if (bias) st = l->cublasLtMatmulDescSetAttribute(s->how, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias, sizeof bias);
   if (!st)
     st = l->cublasLtMatmul(l->handle, s->how, &p->alpha, x->in[1].data, s->a, x->in[0].data, s->b, &p->beta, c, s->d, x->out[0].data,
                            s->d, &s->algorithm, s->workspace ? x->scratch : NULL, s->workspace, hn_cuda_stream(x));
-  if (!st) return hn_cuda_launched(x);
-  cudaError_t e = cudaGetLastError();
-  if (e) return hn_fail_within(x->cx, hn_cuda_fail(d, e, "running"), "node '%s' (%s)", hn_xnode(x)->name, hn_op_name(hn_xnode(x)->op));
-  return hn_xfail(x, HONE_DEVICE, "device '%s': cuBLASLt: %s", d->head.name, l->cublasLtGetStatusString(st));
+  return st ? failed(x, st) : hn_cuda_launched(x);
 }
 
 void matmul_cublas_destroy(hn_task *t) {
   matmul_state *s = t->state;
-  if (s) destroy_parts(hn_cuda_of(t)->blas, s);
+  if (!s) return;
+  destroy_parts(hn_cuda_of(t)->blas, s);
+  hn_cuda_drop(t, s->weights);
+  hn_cuda_drop(t, s->ending.numbers);
   hn_free(s);
 }

@@ -1,4 +1,5 @@
-/* quantize.cu - QuantizeLinear and DequantizeLinear, with one scale, one for each index of an axis, or one for each block of them. */
+/* quantize.cu - QuantizeLinear and DequantizeLinear, with one scale, one for each index of an axis, or one for each block of them;
+   rows of bytes as libraries multiply them. */
 #include "device/cuda/scalar.cuh"
 
 /* As type t holds v. */
@@ -30,4 +31,18 @@ static __global__ void __launch_bounds__(HN_GPU_BLOCK) quantize(const __grid_con
 
 void hn_gpu_quantize_run(cudaStream_t s, const hn_gpu_quantize *q) {
   if (q->n) HN_LAUNCH(quantize, hn_gpu_blocks(q->n, HN_GPU_BLOCK), HN_GPU_BLOCK, 0, s, *q);
+}
+
+static __global__ void __launch_bounds__(HN_GPU_BLOCK) signed_rows(const __grid_constant__ hn_gpu_signed r) {
+  HN_GRID_LOOP(i, r.n) {
+    uint32_t row = i, first = 4 * hn_peel(&row, r.words), word = 0;
+    const uint8_t *from = static_cast<const uint8_t *>(r.from) + row * r.row;
+    HN_UNROLL for (uint32_t e = 0; e < 4; e++)
+      if (first + e < r.row) word |= static_cast<uint32_t>(from[first + e] ^ r.flip) << 8 * e;
+    static_cast<uint32_t *>(r.to)[i] = word;
+  }
+}
+
+void hn_gpu_signed_run(cudaStream_t s, const hn_gpu_signed *r) {
+  if (r->n) HN_LAUNCH(signed_rows, hn_gpu_blocks(r->n, HN_GPU_BLOCK), HN_GPU_BLOCK, 0, s, *r);
 }

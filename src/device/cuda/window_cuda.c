@@ -110,6 +110,7 @@ static hone_status keep_scales(hn_task *t, uint32_t i, int32_t axis, hn_gpu_real
 
 typedef struct conv {
   hn_gpu_conv c;
+  hn_cuda_chain ending;
   void *scales;
 } conv;
 
@@ -143,7 +144,7 @@ static bool conv_of(const hn_task *t, hn_gpu_conv *c) {
 
 bool conv_cuda_supports(const hn_task *t) {
   hn_gpu_conv c;
-  return hn_cuda_fits(t) && conv_of(t, &c) && !(t->node->n_post && t->out[0].quant);
+  return hn_cuda_fits(t) && conv_of(t, &c) && (!hn_cuda_ends_floats(t) || hn_cuda_floats_end(t));
 }
 
 hone_status conv_cuda_plan(hn_task *t) {
@@ -155,17 +156,24 @@ hone_status conv_cuda_plan(hn_task *t) {
   HN_TRY(hn_cuda_state(t, sizeof *c, &c));
   if (!conv_of(t, &c->c)) return HONE_UNSUPPORTED;
   if (c->c.transposed && t->in[1].quant && t->in[1].quant->scales) return HONE_UNSUPPORTED;
+  if (hn_cuda_ends_floats(t)) {
+    HN_TRY(hn_cuda_floats_plan(t, &c->ending));
+    c->c.out = (hn_gpu_real){.dtype = HONE_DTYPE_F32, .scale = 1};
+  }
   return keep_scales(t, 1, 0, &c->c.weights, &c->scales);
 }
 
 hone_status conv_cuda_run(hn_exec *x) {
-  hn_gpu_conv c = ((const conv *)x->task->state)->c;
+  const conv *s = x->task->state;
+  hn_gpu_conv c = s->c;
+  bool ends = hn_cuda_ends_floats(x->task);
   c.in.p = x->in[0].data;
   c.weights.p = x->in[1].data;
   c.bias.p = hn_xhas(x, 2) ? x->in[2].data : NULL;
-  c.out.p = x->out[0].data;
+  c.out.p = ends ? x->scratch : x->out[0].data;
   hn_gpu_conv_run(hn_cuda_stream(x), &c);
-  return hn_cuda_launched(x);
+  HN_TRY(hn_cuda_launched(x));
+  return ends ? hn_cuda_floats_run(x, &s->ending) : HONE_OK;
 }
 
 void conv_cuda_destroy(hn_task *t) {
@@ -178,6 +186,7 @@ void conv_cuda_destroy(hn_task *t) {
 
 typedef struct matmul {
   hn_gpu_product p;
+  hn_cuda_chain ending;
   void *scales;
 } matmul;
 
@@ -230,7 +239,7 @@ static bool product_of(const hn_task *t, hn_gpu_product *p) {
 
 bool matmul_cuda_supports(const hn_task *t) {
   hn_gpu_product p;
-  return hn_cuda_fits(t) && product_of(t, &p) && !(t->node->n_post && t->out[0].quant);
+  return hn_cuda_fits(t) && product_of(t, &p) && (!hn_cuda_ends_floats(t) || hn_cuda_floats_end(t));
 }
 
 hone_status matmul_cuda_plan(hn_task *t) {
@@ -239,17 +248,24 @@ hone_status matmul_cuda_plan(hn_task *t) {
   HN_TRY(hn_cuda_state(t, sizeof *m, &m));
   if (!product_of(t, &m->p)) return HONE_UNSUPPORTED;
   bool turned = t->node->op == HN_Gemm && hn_attr_i(t->node, "transB", 0);
+  if (hn_cuda_ends_floats(t)) {
+    HN_TRY(hn_cuda_floats_plan(t, &m->ending));
+    m->p.out = (hn_gpu_real){.dtype = HONE_DTYPE_F32, .scale = 1};
+  }
   return keep_scales(t, 1, turned ? 0 : t->in[1].rank - 1, &m->p.b, &m->scales);
 }
 
 hone_status matmul_cuda_run(hn_exec *x) {
-  hn_gpu_product p = ((const matmul *)x->task->state)->p;
+  const matmul *s = x->task->state;
+  hn_gpu_product p = s->p;
+  bool ends = hn_cuda_ends_floats(x->task);
   p.a.p = x->in[0].data;
   p.b.p = x->in[1].data;
   p.c.p = x->task->node->op == HN_Gemm && hn_xhas(x, 2) ? x->in[2].data : NULL;
-  p.out.p = x->out[0].data;
+  p.out.p = ends ? x->scratch : x->out[0].data;
   hn_gpu_product_run(hn_cuda_stream(x), &p);
-  return hn_cuda_launched(x);
+  HN_TRY(hn_cuda_launched(x));
+  return ends ? hn_cuda_floats_run(x, &s->ending) : HONE_OK;
 }
 
 void matmul_cuda_destroy(hn_task *t) {

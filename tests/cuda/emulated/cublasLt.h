@@ -13,6 +13,8 @@ extern "C" {
 typedef enum {
   CUDA_R_32F = 0,
   CUDA_R_16F = 2,
+  CUDA_R_8I = 3,
+  CUDA_R_32I = 10,
   CUDA_R_16BF = 14,
 } cudaDataType_t;
 typedef enum {
@@ -28,6 +30,7 @@ typedef enum {
 } cublasOperation_t;
 typedef enum {
   CUBLAS_COMPUTE_32F = 68,
+  CUBLAS_COMPUTE_32I = 72,
   CUBLAS_COMPUTE_32F_FAST_TF32 = 77,
 } cublasComputeType_t;
 typedef enum {

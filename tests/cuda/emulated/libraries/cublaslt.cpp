@@ -13,6 +13,7 @@ struct cublasLtContext {
 };
 struct emulated_matmul {
   cublasComputeType_t compute;
+  cudaDataType_t scale;
   cublasOperation_t ta = CUBLAS_OP_N, tb = CUBLAS_OP_N;
   cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_DEFAULT;
   const void *bias = nullptr;
@@ -35,17 +36,35 @@ cublasStatus_t complain(const char *what) {
   return BAD;
 }
 
+/* Integers have sums of 32 bits, the left side transposed and the right one not, and counts and leading dimensions in fours. */
+bool types(const emulated_matmul *d, const emulated_layout *a, const emulated_layout *y) {
+  if (a->type != CUDA_R_8I) return a->type == y->type && d->compute != CUBLAS_COMPUTE_32I && d->scale == CUDA_R_32F;
+  return y->type == CUDA_R_32I && d->compute == CUBLAS_COMPUTE_32I && d->scale == CUDA_R_32I && d->ta == CUBLAS_OP_T && d->tb == CUBLAS_OP_N &&
+         d->epilogue == CUBLASLT_EPILOGUE_DEFAULT && a->rows % 4 == 0 && a->ld % 4 == 0 && y->rows % 4 == 0 && y->ld % 4 == 0;
+}
+
 /* The product's rows, columns and sums; false: the layouts do not go together. */
 bool shapes(const emulated_matmul *d, const emulated_layout *a, const emulated_layout *b, const emulated_layout *c, const emulated_layout *y,
             int64_t *k) {
   int64_t m = d->ta ? a->columns : a->rows, n = d->tb ? b->rows : b->columns;
   *k = d->ta ? a->rows : a->columns;
   return *k == (d->tb ? b->columns : b->rows) && y->rows == m && y->columns == n && c->rows == m && c->columns == n && a->type == b->type &&
-         c->type == y->type && a->type == y->type && a->batch == b->batch && b->batch == c->batch && c->batch == y->batch;
+         c->type == y->type && types(d, a, y) && a->batch == b->batch && b->batch == c->batch && c->batch == y->batch;
+}
+float factor(const emulated_matmul *d, const void *p) {
+  return d->scale == CUDA_R_32I ? static_cast<float>(*static_cast<const int32_t *>(p)) : *static_cast<const float *>(p);
 }
 bool aligned(const void *p) { return reinterpret_cast<uintptr_t>(p) % 16 == 0; }
 
-number kind(cudaDataType_t t) { return t == CUDA_R_16F ? number::F16 : t == CUDA_R_16BF ? number::BF16 : number::F32; }
+number kind(cudaDataType_t t) {
+  switch (t) {
+    case CUDA_R_16F: return number::F16;
+    case CUDA_R_16BF: return number::BF16;
+    case CUDA_R_8I: return number::I8;
+    case CUDA_R_32I: return number::I32;
+    default: return number::F32;
+  }
+}
 
 struct job {
   emulated_matmul d;
@@ -85,9 +104,10 @@ const char *cublasLtGetStatusString(cublasStatus_t st) { return st == BAD ? "CUB
 cublasStatus_t cublasLtCreate(cublasLtHandle_t *h) { return *h = new cublasLtContext(), OK; }
 cublasStatus_t cublasLtDestroy(cublasLtHandle_t h) { return delete h, OK; }
 cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t *d, cublasComputeType_t compute, cudaDataType_t scale) {
-  if (scale != CUDA_R_32F) return complain("scale type");
+  if (scale != CUDA_R_32F && scale != CUDA_R_32I) return complain("scale type");
   *d = new emulated_matmul();
   (*d)->compute = compute;
+  (*d)->scale = scale;
   return OK;
 }
 cublasStatus_t cublasLtMatmulDescDestroy(cublasLtMatmulDesc_t d) { return delete d, OK; }
@@ -143,7 +163,7 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDe
 cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t d, const void *alpha, const void *a, cublasLtMatrixLayout_t la, const void *b,
                               cublasLtMatrixLayout_t lb, const void *beta, const void *c, cublasLtMatrixLayout_t lc, void *y,
                               cublasLtMatrixLayout_t ly, const cublasLtMatmulAlgo_t *algo, void *workspace, size_t bytes, cudaStream_t s) {
-  job j = {*d, *la, *lb, *lc, *ly, a, b, c, y, *static_cast<const float *>(alpha), *static_cast<const float *>(beta), 0};
+  job j = {*d, *la, *lb, *lc, *ly, a, b, c, y, factor(d, alpha), factor(d, beta), 0};
   if (!shapes(d, la, lb, lc, ly, &j.k)) return complain("shapes of a product");
   if (!algo || algo->data[0] < 0x600d0001u || algo->data[0] > 0x600d0002u) return complain("an algorithm that was not proposed");
   if (algo->data[0] == 0x600d0001u && (!workspace || bytes < WORKSPACE)) return complain("no workspace");

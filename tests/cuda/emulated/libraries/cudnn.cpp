@@ -251,6 +251,11 @@ cudnnStatus_t can_run(descriptor *g) {
   for (size_t i = 1; i < ops.size(); i++)
     if (is_convolution(ops[i])) return complain(CUDNN_STATUS_NOT_SUPPORTED_GRAPH_PATTERN, "pattern");
   conv_parts p = parts_of(ops[0]);
+  cudnnDataType_t in = type_of(p.image), sums = p.c->one(CUDNN_ATTR_CONVOLUTION_COMP_TYPE, CUDNN_DATA_FLOAT);
+  bool integers = in == CUDNN_DATA_INT8 || in == CUDNN_DATA_UINT8;
+  if (sums != (integers ? CUDNN_DATA_INT32 : CUDNN_DATA_FLOAT)) return complain(CUDNN_STATUS_NOT_SUPPORTED, "type of the sums");
+  if (integers && (ops.size() > 1 || !is_forward(ops[0]) || type_of(p.w) != CUDNN_DATA_INT8 || type_of(p.result) != CUDNN_DATA_INT32))
+    return complain(CUDNN_STATUS_NOT_SUPPORTED, "integers are convolved alone, with signed weights, to sums of 32 bits");
   for (int i = 0; i < p.c->count(CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS); i++)
     if (p.c->list<int64_t>(CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS)[i] != p.c->list<int64_t>(CUDNN_ATTR_CONVOLUTION_POST_PADDINGS)[i])
       return complain(CUDNN_STATUS_NOT_SUPPORTED_PADDING, "uneven padding");
@@ -262,7 +267,16 @@ cudnnStatus_t can_run(descriptor *g) {
 }
 
 /* ---- computing */
-number kind(cudnnDataType_t t) { return t == CUDNN_DATA_HALF ? number::F16 : t == CUDNN_DATA_BFLOAT16 ? number::BF16 : number::F32; }
+number kind(cudnnDataType_t t) {
+  switch (t) {
+    case CUDNN_DATA_HALF: return number::F16;
+    case CUDNN_DATA_BFLOAT16: return number::BF16;
+    case CUDNN_DATA_INT8: return number::I8;
+    case CUDNN_DATA_UINT8: return number::U8;
+    case CUDNN_DATA_INT32: return number::I32;
+    default: return number::F32;
+  }
+}
 
 /* A tensor of the plan, copied out of descriptors, which may be gone when it runs. */
 struct place {

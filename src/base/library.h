@@ -1,6 +1,5 @@
-/* library.h - shared libraries that are opened when something first needs them. Most runs read no archive and no HDF5 file;
-   loading what those need, and what that needs in turn (Debian's libhdf5 brings 36 libraries, among them curl and Kerberos),
-   would take longer than loading everything else. */
+/* library.h - shared libraries that are opened when something first needs them. Most runs read no archive and no packed array;
+   loading what those need, and what that needs in turn, takes time in every process. */
 #ifndef HN_LIBRARY_H
 #define HN_LIBRARY_H
 #include "base/status.h"

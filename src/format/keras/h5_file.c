@@ -4,85 +4,42 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "format/keras/h5_calls.h"
+#include "format/keras/h5_parse.h"
 
-enum { MAX_TEXTS = 1 << 20, MOST_PACKED = 1100 }; /* deflate makes at most 1032 bytes of one */
-#define MAX_TEXT ((size_t)1 << 30)
+enum { MAX_TEXTS = 1 << 20 };
 
-struct hn_h5 {
-  hone_context *cx;
-  const char *path;
-  const void *data; /* borrowed */
-  size_t size;
-  hid_t file, access; /* access: for links, none of which leads out */
-};
+/* ------------------------------------------------------------------------------------------------ opening */
 
-/* libhdf5 prints its error stack unless told not to, by thread. */
-typedef struct quiet {
-  H5E_auto2_t fn;
-  void *data;
-} quiet;
-
-static quiet hush(void) {
-  quiet q = {NULL, NULL};
-  H5Eget_auto2(H5E_DEFAULT, &q.fn, &q.data);
-  H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
-  return q;
-}
-static void unhush(quiet q) { H5Eset_auto2(H5E_DEFAULT, q.fn, q.data); }
-
-static herr_t refuse_link(const char *file, const char *path, const char *child_file, const char *child, unsigned *flags,
-                          hid_t fapl, void *user) {
-  (void)file, (void)path, (void)child_file, (void)child, (void)flags, (void)fapl, (void)user;
-  return -1;
-}
-
-/* HDF5 reads a file in memory through an image; these lend it the caller's bytes in place of a copy. */
-static void *lend(size_t size, H5FD_file_image_op_t op, void *user) {
-  const hn_h5 *f = user;
-  (void)op;
-  return size == f->size ? (void *)(uintptr_t)f->data : NULL;
-}
-static void *copy_lent(void *to, const void *from, size_t size, H5FD_file_image_op_t op, void *user) {
-  (void)size, (void)op, (void)user;
-  return to == from ? to : NULL;
-}
-static void *never_grow(void *p, size_t size, H5FD_file_image_op_t op, void *user) {
-  (void)p, (void)size, (void)op, (void)user;
-  return NULL;
-}
-static herr_t give_back(void *p, H5FD_file_image_op_t op, void *user) {
-  (void)p, (void)op, (void)user;
-  return 0;
-}
-static void *same_user(void *user) { return user; }
-static herr_t keep_user(void *user) {
-  (void)user;
-  return 0;
-}
-
-static hid_t open_image(hn_h5 *f) {
-  H5FD_file_image_callbacks_t calls = {lend, copy_lent, never_grow, give_back, same_user, keep_user, f};
-  hid_t how = H5Pcreate(H5P_FILE_ACCESS), file = -1;
-  if (how >= 0 && H5Pset_fapl_core(how, 1 << 16, false) >= 0 && H5Pset_file_image_callbacks(how, &calls) >= 0 &&
-      H5Pset_file_image(how, (void *)(uintptr_t)f->data, f->size) >= 0)
-    file = H5Fopen("image.h5", H5F_ACC_RDONLY, how);
-  if (how >= 0) H5Pclose(how);
-  return file;
+/* The superblock: at the beginning, or behind what another program put there, at 512 bytes or a power of two more. */
+static bool open_superblock(hn_h5 *f) {
+  static const unsigned char signature[8] = {0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n'};
+  size_t at = 0;
+  while (at + sizeof signature <= f->size && memcmp(f->data + at, signature, sizeof signature) != 0) at = at ? 2 * at : 512;
+  if (at + sizeof signature > f->size) return false;
+  h5_cursor c = {.p = f->data + at, .n = f->size - at, .at = sizeof signature};
+  unsigned version = (unsigned)h5_take(&c, 1);
+  if (version > 3) return false;
+  if (version < 2) h5_bytes(&c, 4);
+  f->offsets = (unsigned)h5_take(&c, 1);
+  f->lengths = (unsigned)h5_take(&c, 1);
+  h5_bytes(&c, version == 0 ? 9 : version == 1 ? 13 : 1);
+  if ((f->offsets != 4 && f->offsets != 8) || (f->lengths != 4 && f->lengths != 8)) return false;
+  f->base = h5_address(f, &c);
+  h5_address(f, &c);                   /* free space, or an extension */
+  uint64_t end = h5_address(f, &c);    /* of the file */
+  if (version < 2) {
+    h5_address(f, &c);                 /* a driver's block */
+    h5_address(f, &c);                 /* the root's name: none */
+  }
+  f->root = h5_address(f, &c);
+  return !c.bad && f->root != H5_NOWHERE && f->base <= f->size && end <= f->size;
 }
 
 hone_status hn_h5_open(hone_context *cx, const char *path, const void *data, size_t size, hn_h5 **out) {
-  HN_TRY(hn_library_need(cx, &h5_library));
   hn_h5 *f = hn_calloc(1, sizeof *f);
   if (!f) return hn_nomem(cx);
-  quiet q = hush();
   *f = (hn_h5){.cx = cx, .path = path, .data = data, .size = size};
-  f->file = open_image(f);
-  f->access = H5Pcreate(H5P_LINK_ACCESS);
-  if (f->access >= 0) H5Pset_elink_cb(f->access, refuse_link, NULL);
-  bool ok = f->file >= 0 && f->access >= 0;
-  unhush(q);
-  if (!ok) {
+  if (!open_superblock(f)) {
     hn_h5_close(&f);
     return hn_fail(cx, HONE_BAD_FORMAT, "%s: not a readable HDF5 file: it is truncated or damaged", path);
   }
@@ -91,68 +48,120 @@ hone_status hn_h5_open(hone_context *cx, const char *path, const void *data, siz
 }
 
 void hn_h5_close(hn_h5 **f) {
-  if (!*f) return;
-  quiet q = hush();
-  if ((*f)->access >= 0) H5Pclose((*f)->access);
-  if ((*f)->file >= 0) H5Fclose((*f)->file);
-  unhush(q);
   hn_free(*f);
   *f = NULL;
 }
 
-/* ---- texts */
+bool hn_h5_has(hn_h5 *f, const char *path) {
+  uint64_t header;
+  return !h5_find(f, path, &header) && header != H5_NOWHERE;
+}
 
-/* One text or a list of them, of fixed or variable length. */
-static hone_status read_texts(hn_h5 *f, hid_t attr, hn_h5_text_fn fn, void *user) {
-  hid_t type = H5Aget_type(attr), space = H5Aget_space(attr), memory = H5I_INVALID_HID;
-  hssize_t n = H5Sget_simple_extent_npoints(space);
-  size_t width = type >= 0 ? H5Tget_size(type) : 0;
-  bool variable = H5Tis_variable_str(type) > 0;
-  hone_status st = HONE_OK;
-  char *bytes = NULL;
-  if (type < 0 || space < 0 || H5Tget_class(type) != H5T_STRING || n < 0 || n > MAX_TEXTS || !width || width > MAX_TEXT / (size_t)(n + 1))
-    st = hn_fail(f->cx, HONE_BAD_FORMAT, "%s: an attribute that should be text is not", f->path);
-  if (!st && n && !(bytes = hn_calloc((size_t)n, width + 1))) st = hn_nomem(f->cx);
-  if (!st && n) {
-    memory = H5Tcopy(type);
-    if (memory < 0 || H5Aread(attr, memory, bytes) < 0) {
-      st = hn_fail(f->cx, HONE_BAD_FORMAT, "%s: a text attribute cannot be read: the file is damaged", f->path);
-      variable = false; /* there is nothing to give back */
-    }
+/* -------------------------------------------------------------------------------------------------- texts */
+
+typedef struct attribute {
+  hn_h5 *f;
+  const char *name;
+  h5_cursor type, space, data;
+  bool found, bad, dense, shared;
+} attribute;
+
+static uint64_t padded(uint64_t n, bool old) { return old ? (n + 7) & ~(uint64_t)7 : n; }
+
+static bool attribute_message(void *user, unsigned type, bool shared, h5_cursor b) {
+  attribute *a = user;
+  if (type == H5_ATTRIBUTES) {
+    h5_take(&b, 1);
+    if (h5_take(&b, 1) & 1) h5_bytes(&b, 2);
+    a->dense = h5_address(a->f, &b) != H5_NOWHERE;
   }
-  for (hssize_t i = 0; i < n && !st; i++) {
-    char *text, *copy = NULL;
-    if (variable) {
-      memcpy(&text, bytes + (size_t)i * width, sizeof text);
-    } else {
-      text = copy = hn_malloc(width + 1);
-      if (copy) memcpy(copy, bytes + (size_t)i * width, width), copy[width] = 0;
-      else st = hn_nomem(f->cx);
-    }
-    if (!st) st = fn(user, text ? text : "");
-    hn_free(copy);
+  if (type != H5_ATTRIBUTE || shared) return true;
+  unsigned version = (unsigned)h5_take(&b, 1), flags = (unsigned)h5_take(&b, 1);
+  uint64_t size[3]; /* of name, type and dimensions */
+  for (int i = 0; i < 3; i++) size[i] = h5_take(&b, 2);
+  if (version == 3) h5_take(&b, 1);
+  const unsigned char *part[3];
+  for (int i = 0; i < 3; i++) part[i] = h5_bytes(&b, padded(size[i], version == 1));
+  a->bad = b.bad || version < 1 || version > 3;
+  if (a->bad) return false;
+  if (size[0] != strlen(a->name) + 1 || memcmp(part[0], a->name, (size_t)size[0]) != 0) return true;
+  a->type = (h5_cursor){.p = part[1], .n = (size_t)size[1]};
+  a->space = (h5_cursor){.p = part[2], .n = (size_t)size[2]};
+  a->data = (h5_cursor){.p = b.p + b.at, .n = b.n - b.at};
+  a->shared = version > 1 && (flags & 3);
+  a->found = true;
+  return false;
+}
+
+/* An object of a collection in the global heap; false: it is not there. */
+static bool heap_object(hn_h5 *f, uint64_t collection, uint64_t index, const unsigned char **p, uint64_t *size) {
+  h5_cursor c = h5_rest(f, collection);
+  const unsigned char *head = h5_bytes(&c, 8);
+  uint64_t whole = h5_take(&c, f->lengths);
+  if (!head || memcmp(head, "GCOL", 4) != 0 || c.bad || whole > c.n) return false;
+  c.n = (size_t)whole;
+  while (c.at < c.n && h5_works(f)) {
+    uint64_t number = h5_take(&c, 2);
+    h5_bytes(&c, 6);
+    *size = h5_take(&c, f->lengths);
+    if (!number || c.bad || *size > c.n - c.at) return false;
+    *p = h5_bytes(&c, *size);
+    if (number == index) return true;
+    h5_bytes(&c, (8 - *size % 8) % 8);
   }
-  if (variable && bytes) H5Dvlen_reclaim(memory, space, H5P_DEFAULT, bytes);
-  hn_free(bytes);
-  if (memory >= 0) H5Tclose(memory);
-  if (type >= 0) H5Tclose(type);
-  if (space >= 0) H5Sclose(space);
+  return false;
+}
+
+static hone_status give_text(const unsigned char *p, uint64_t n, hn_h5_text_fn fn, void *user) {
+  char *copy = hn_malloc((size_t)n + 1);
+  if (!copy) return HONE_NOMEM;
+  if (n) memcpy(copy, p, (size_t)n);
+  copy[n] = 0;
+  hone_status st = fn(user, copy);
+  hn_free(copy);
   return st;
 }
 
-/* *found: the attribute is there. */
-static hone_status texts_of(hn_h5 *f, const char *where, const char *attr, hn_h5_text_fn fn, void *user, bool *found) {
-  hid_t object = H5Oopen(f->file, where, f->access), a = H5I_INVALID_HID;
-  *found = false;
-  if (object >= 0 && H5Aexists(object, attr) > 0) a = H5Aopen(object, attr, H5P_DEFAULT);
-  hone_status st = HONE_OK;
-  if (a >= 0) {
-    *found = true;
-    st = read_texts(f, a, fn, user);
-    H5Aclose(a);
+/* One text or a list of them, of fixed or variable length: then each is a length, a collection and a number in it. */
+static hone_status read_texts(attribute *a, hn_h5_text_fn fn, void *user) {
+  hn_h5 *f = a->f;
+  h5_type t;
+  int32_t rank;
+  int64_t dims[HN_MAX_RANK];
+  uint64_t n, total = 0;
+  bool ok = !a->shared && h5_read_type(a->type, &t) && h5_read_space(a->space, f, &rank, dims, &n) && n <= MAX_TEXTS;
+  if (!ok || (t.kind != H5_TEXT && !t.text)) return hn_fail(f->cx, HONE_BAD_FORMAT, "%s: the attribute '%s' is not text", f->path, a->name);
+  for (uint64_t i = 0; i < n; i++) {
+    uint64_t size = t.size;
+    const unsigned char *p;
+    if (t.text) {
+      uint64_t length = h5_take(&a->data, 4), at = h5_address(f, &a->data), index = h5_take(&a->data, 4);
+      p = (const unsigned char *)"";
+      if (a->data.bad || (length && (!heap_object(f, at, index, &p, &size) || length > size))) return h5_damaged(f, "a text attribute cannot be read");
+      size = length;
+    } else if (!(p = h5_bytes(&a->data, size))) {
+      return h5_damaged(f, "a text attribute cannot be read");
+    }
+    if ((total += size) > 64 * (uint64_t)f->size) return h5_damaged(f, "its texts are longer than the file can hold");
+    HN_TRY(give_text(p, size, fn, user));
   }
-  if (object >= 0) H5Oclose(object);
-  return st;
+  return HONE_OK;
+}
+
+/* *found: the attribute is there. */
+static hone_status texts_of(hn_h5 *f, const char *where, const char *name, hn_h5_text_fn fn, void *user, bool *found) {
+  uint64_t header;
+  attribute a = {.f = f, .name = name};
+  *found = false;
+  HN_TRY(h5_find(f, where, &header));
+  if (header == H5_NOWHERE) return HONE_OK;
+  HN_TRY(h5_messages(f, header, attribute_message, &a));
+  if (a.bad) return h5_damaged(f, "an attribute is not readable");
+  if (!a.found && a.dense)
+    return hn_fail(f->cx, HONE_UNSUPPORTED, "%s: attributes are kept in the form of HDF5 1.8 for many of them (a fractal heap), which is not read; "
+                   "save the model with h5py's defaults", f->path);
+  *found = a.found;
+  return a.found ? read_texts(&a, fn, user) : HONE_OK;
 }
 
 static hone_status keep_text(void *user, const char *text) {
@@ -167,17 +176,14 @@ static hone_status keep_text(void *user, const char *text) {
 
 hone_status hn_h5_text(hn_h5 *f, const char *where, const char *attr, char **text) {
   bool found;
-  quiet q = hush();
   *text = NULL;
   hone_status st = texts_of(f, where, attr, keep_text, text, &found);
-  unhush(q);
   if (st) hn_free(*text), *text = NULL;
   return st;
 }
 
 hone_status hn_h5_texts(hn_h5 *f, const char *where, const char *attr, hn_h5_text_fn fn, void *user) {
   bool found;
-  quiet q = hush();
   hone_status st = texts_of(f, where, attr, fn, user, &found);
   for (int i = 0; !st && !found && i < MAX_TEXTS; i++) {
     char part[64];
@@ -186,115 +192,5 @@ hone_status hn_h5_texts(hn_h5 *f, const char *where, const char *attr, hn_h5_tex
     st = texts_of(f, where, part, fn, user, &more);
     if (!more) break;
   }
-  unhush(q);
-  return st;
-}
-
-bool hn_h5_has(hn_h5 *f, const char *path) {
-  quiet q = hush();
-  hid_t object = H5Oopen(f->file, path, f->access);
-  if (object >= 0) H5Oclose(object);
-  unhush(q);
-  return object >= 0;
-}
-
-hone_status hn_h5_count(hn_h5 *f, const char *path, uint64_t *n) {
-  quiet q = hush();
-  hid_t group = H5Gopen2(f->file, path, H5P_DEFAULT);
-  H5G_info_t info = {.nlinks = 0};
-  bool ok = group >= 0 && H5Gget_info(group, &info) >= 0;
-  if (group >= 0) H5Gclose(group);
-  unhush(q);
-  *n = ok ? info.nlinks : 0;
-  return HONE_OK;
-}
-
-/* ---- arrays */
-
-static const struct {
-  H5T_class_t kind;
-  size_t size;
-  bool is_signed;
-  hn_dtype dtype;
-} types[] = {
-    {H5T_FLOAT, 2, true, HONE_DTYPE_F16},   {H5T_FLOAT, 4, true, HONE_DTYPE_F32},    {H5T_FLOAT, 8, true, HONE_DTYPE_F64},
-    {H5T_INTEGER, 1, true, HONE_DTYPE_I8},  {H5T_INTEGER, 2, true, HONE_DTYPE_I16},  {H5T_INTEGER, 4, true, HONE_DTYPE_I32},
-    {H5T_INTEGER, 8, true, HONE_DTYPE_I64}, {H5T_INTEGER, 1, false, HONE_DTYPE_U8},  {H5T_INTEGER, 2, false, HONE_DTYPE_U16},
-    {H5T_INTEGER, 4, false, HONE_DTYPE_U32}, {H5T_INTEGER, 8, false, HONE_DTYPE_U64}, {H5T_ENUM, 1, true, HONE_DTYPE_BOOL},
-};
-
-static hn_dtype dtype_of(hid_t type) {
-  H5T_class_t kind = H5Tget_class(type);
-  size_t size = H5Tget_size(type);
-  bool is_signed = kind != H5T_INTEGER || H5Tget_sign(type) != H5T_SGN_NONE;
-  for (size_t i = 0; i < sizeof types / sizeof *types; i++)
-    if (types[i].kind == kind && types[i].size == size && types[i].is_signed == is_signed) return types[i].dtype;
-  return HONE_DTYPE_UNDEFINED;
-}
-
-/* The same type in this machine's order of bytes. */
-static hid_t native(hid_t type) {
-  hid_t copy = H5Tcopy(type);
-  H5T_class_t kind = H5Tget_class(type);
-  if (copy >= 0 && (kind == H5T_FLOAT || kind == H5T_INTEGER)) H5Tset_order(copy, H5Tget_order(H5T_NATIVE_INT));
-  return copy;
-}
-
-static hone_status bad_dataset(const hn_h5 *f, const char *path, const char *what) {
-  return hn_fail(f->cx, HONE_BAD_FORMAT, "%s: dataset '%s' %s", f->path, path, what);
-}
-
-static hone_status check_storage(const hn_h5 *f, const char *path, hid_t set, size_t bytes) {
-  hid_t made = H5Dget_create_plist(set);
-  H5D_layout_t layout = made >= 0 ? H5Pget_layout(made) : H5D_LAYOUT_ERROR;
-  bool outside = made >= 0 && (layout == H5D_VIRTUAL || (layout == H5D_CONTIGUOUS && H5Pget_external_count(made) > 0));
-  if (made >= 0) H5Pclose(made);
-  if (made < 0 || layout == H5D_LAYOUT_ERROR) return bad_dataset(f, path, "is damaged");
-  if (outside) return bad_dataset(f, path, "keeps its content in another file; only the file itself is read");
-  if (layout == H5D_CONTIGUOUS && bytes && H5Dget_storage_size(set) < bytes) return bad_dataset(f, path, "has no content");
-  if (bytes / MOST_PACKED > f->size) return bad_dataset(f, path, "says it is larger than the file can hold");
-  return HONE_OK;
-}
-
-static hone_status read_dataset(hn_h5 *f, const char *path, hid_t set, hn_tensor **out) {
-  hid_t type = H5Dget_type(set), space = H5Dget_space(set), memory = H5I_INVALID_HID;
-  int rank = space >= 0 ? H5Sget_simple_extent_ndims(space) : -1;
-  hsize_t size[H5S_MAX_RANK];
-  int64_t dims[HN_MAX_RANK];
-  hn_dtype dtype = type >= 0 ? dtype_of(type) : HONE_DTYPE_UNDEFINED;
-  hone_status st = HONE_OK;
-  hn_tensor *t = NULL;
-  if (rank < 0 || type < 0) st = bad_dataset(f, path, "is damaged");
-  else if (rank > HN_MAX_RANK) st = bad_dataset(f, path, "has more than 8 dimensions");
-  else if (!dtype) st = bad_dataset(f, path, "is not of numbers");
-  if (!st && rank && H5Sget_simple_extent_dims(space, size, NULL) < 0) st = bad_dataset(f, path, "is damaged");
-  uint64_t count = 1;
-  size_t bytes = 0;
-  for (int i = 0; i < rank && !st; i++) {
-    dims[i] = (int64_t)size[i];
-    if (size[i] > INT64_MAX || __builtin_mul_overflow(count, (uint64_t)size[i], &count)) st = bad_dataset(f, path, "is impossibly large");
-  }
-  if (!st && !hn_dtype_bytes(dtype, count, &bytes)) st = bad_dataset(f, path, "is impossibly large");
-  if (!st) st = check_storage(f, path, set, bytes);
-  if (!st) st = hn_tensor_create(f->cx, dtype, rank, dims, &t);
-  if (!st && bytes) {
-    memory = native(type);
-    if (memory < 0 || H5Dread(set, memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, t->data) < 0) st = bad_dataset(f, path, "cannot be read: the file is truncated or damaged");
-  }
-  if (memory >= 0) H5Tclose(memory);
-  if (type >= 0) H5Tclose(type);
-  if (space >= 0) H5Sclose(space);
-  if (st) hn_tensor_unref(t);
-  else *out = t;
-  return st;
-}
-
-hone_status hn_h5_tensor(hn_h5 *f, const char *path, hn_tensor **out) {
-  quiet q = hush();
-  hid_t set = H5Oopen(f->file, path, f->access);
-  bool right = set >= 0 && H5Iget_type(set) == H5I_DATASET;
-  hone_status st = right ? read_dataset(f, path, set, out) : bad_dataset(f, path, "is not there");
-  if (set >= 0) H5Oclose(set);
-  unhush(q);
   return st;
 }

@@ -1,4 +1,4 @@
-/* h5_file.h - what Keras needs of HDF5, over libhdf5: texts, lists of texts, dense arrays of numbers. Nothing outside of
+/* h5_file.h - what Keras needs of HDF5: texts, lists of texts, dense arrays of numbers. Nothing outside of
    the file is followed: external links, external storage and virtual datasets are refused. */
 #ifndef HN_H5_FILE_H
 #define HN_H5_FILE_H

@@ -221,6 +221,11 @@ static bool make_conv(trial *t) {
     const hn_tensor *weights = hn_value_at(t->g, in[1])->data;
     for (int64_t i = 0; i < weights->count; i++) ((float *)weights->data)[i] /= 16;
   }
+  bool loose = !transposed && !t->quantized && !t->half && spatial < 3 && chance(8); /* weights that are known when it runs */
+  if (loose) {
+    hn_id by[2] = {in[1], input(t, spatial + 2, (int64_t[]){1, 1, 1, 1})};
+    in[1] = hn_node_at(t->g, hn_graph_add_node(t->g, HN_Mul, "", by, 2, 1))->out[0];
+  }
   bool bias = chance(2);
   if (bias) in[2] = constant(t, 1, transposed ? &(int64_t){co * group} : w);
   hn_id n = node(t, in, bias ? 3 : 2, 1);
@@ -422,10 +427,13 @@ static bool make_pad(trial *t) {
   for (int32_t i = 0; i < rank; i++) d[i] = between(3, 9), axes[i] = i;
   bool some = n < rank;
   for (int32_t i = 0; i < n && some; i++) axes[i] = chance(2) ? rank - 1 - i : -1 - i;
-  for (int32_t i = 0; i < 2 * n; i++) pads[i] = between(-1, 3);
+  bool fold = chance(2); /* by what the input has */
+  for (int32_t i = 0; i < 2 * n; i++) pads[i] = between(fold ? 0 : -1, 3);
   hn_id in[4] = {input(t, rank, d), ints(t, pads, 2 * (size_t)n), chance(2) ? constant(t, 0, NULL) : HN_NONE, HN_NONE};
   if (some) in[3] = ints(t, axes, (size_t)n);
-  return with_epilogue(t, node(t, in, some ? 4 : in[2] == HN_NONE ? 2 : 3, 1));
+  hn_id id = node(t, in, some ? 4 : in[2] == HN_NONE ? 2 : 3, 1);
+  if (fold) hn_set_s(t->g, id, "mode", chance(3) ? "reflect" : chance(2) ? "edge" : "wrap");
+  return with_epilogue(t, id);
 }
 
 static bool make_blocks(trial *t) {

@@ -1,5 +1,5 @@
 /* norm_vec.c - normalization of runs that lie next to one another: LayerNormalization and RMSNormalization with a
-   factor for each element of a run, InstanceNormalization with one for each run. */
+   factor for each element of a run, InstanceNormalization and GroupNormalization with one for each channel in it. */
 #include <math.h>
 
 #include "base/parallel.h"
@@ -9,21 +9,27 @@
 
 enum { GRAIN = 8192 };
 
-static bool per_run(const hn_task *t) { return t->node->op == HN_InstanceNormalization; }
+static bool per_channel(const hn_task *t) { return t->node->op == HN_InstanceNormalization || t->node->op == HN_GroupNormalization; }
+
+/* Channels that a run consists of; 0: they cannot be divided so. */
+static int64_t in_group(const hn_task *t) {
+  int64_t channels = t->in[0].dims[1], groups = t->node->op == HN_GroupNormalization ? hn_attr_i(t->node, "num_groups", 0) : channels;
+  return groups < 1 || channels % groups ? 0 : channels / groups;
+}
 
 /* Elements of a run; 0 if the node's axis is wrong. */
 static int64_t run_length(const hn_task *t) {
   const hn_arg *in = &t->in[0];
   int32_t axis = 2;
   int64_t n = 1;
-  if (!per_run(t) && !hn_axis(hn_attr_i(t->node, "axis", -1), in->rank, &axis)) return 0;
+  if (!per_channel(t) && !hn_axis(hn_attr_i(t->node, "axis", -1), in->rank, &axis)) return 0;
   for (int32_t i = axis; i < in->rank; i++) n *= in->dims[i];
-  return n;
+  return per_channel(t) ? n * in_group(t) : n;
 }
 
 bool norm_vec_supports(const hn_task *t) {
   const hn_arg *in = &t->in[0];
-  int64_t n = t->device && in->dtype == HONE_DTYPE_F32 && in->rank >= (per_run(t) ? 3 : 1) ? run_length(t) : 0;
+  int64_t n = t->device && in->dtype == HONE_DTYPE_F32 && in->rank >= (per_channel(t) ? 3 : 1) ? run_length(t) : 0;
   if (n < 1) return false;
   for (uint32_t i = 1; i < t->n_out; i++)
     if (t->out[i].present) return false;
@@ -31,7 +37,7 @@ bool norm_vec_supports(const hn_task *t) {
     int64_t count = 1;
     if (!t->in[i].present) continue;
     for (int32_t k = 0; k < t->in[i].rank; k++) count *= t->in[i].dims[k];
-    if (t->in[i].dtype != HONE_DTYPE_F32 || count != (per_run(t) ? in->dims[1] : n)) return false;
+    if (t->in[i].dtype != HONE_DTYPE_F32 || count != (per_channel(t) ? in->dims[1] : n)) return false;
   }
   return true;
 }
@@ -48,7 +54,8 @@ typedef struct rows {
   const float *in, *scale, *bias;
   float *out, epsilon;
   size_t n;
-  int64_t channels; /* of per-run factors; 0: a factor for each element */
+  int64_t channels; /* with a factor each; 0: a factor for each element */
+  int64_t per;      /* channels of a run */
   bool rms;
 } rows;
 
@@ -63,9 +70,12 @@ static void run_rows(void *arg, int64_t begin, int64_t end) {
       r->vec->normalize(d, x, r->n, mean, inv, r->scale, r->bias);
       continue;
     }
-    int64_t c = i % r->channels;
-    r->vec->normalize(d, x, r->n, mean, inv * r->scale[c], NULL, NULL);
-    r->vec->right[HN_Add](d, d, r->bias[c], r->n);
+    size_t each = r->n / (size_t)r->per;
+    for (int64_t k = 0; k < r->per; k++, x += each, d += each) {
+      int64_t c = (i * r->per + k) % r->channels;
+      r->vec->normalize(d, x, each, mean, inv * r->scale[c], NULL, NULL);
+      r->vec->right[HN_Add](d, d, r->bias[c], each);
+    }
   }
 }
 
@@ -74,7 +84,7 @@ hone_status norm_vec_run(hn_exec *x) {
   int64_t n = run_length(t);
   rows r = {.vec = t->device->vec, .in = x->in[0].data, .out = x->out[0].data, .n = (size_t)n,
             .scale = x->in[1].data, .epsilon = (float)hn_attr_f(t->node, "epsilon", 1e-5),
-            .rms = t->node->op == HN_RMSNormalization, .channels = per_run(t) ? t->in[0].dims[1] : 0};
+            .rms = t->node->op == HN_RMSNormalization, .channels = per_channel(t) ? t->in[0].dims[1] : 0, .per = per_channel(t) ? in_group(t) : 1};
   if (t->node->n_main > 2 && hn_xhas(x, 2)) r.bias = x->in[2].data;
   hn_parallel_for(x->threads, x->out[0].count / n, GRAIN / n + 1, run_rows, &r);
   return HONE_OK;

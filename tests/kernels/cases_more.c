@@ -69,9 +69,11 @@ static bool make_bits(trial *t) {
 }
 static bool make_compare(trial *t) {
   t->odd_values = chance(3);
+  if (t->op == HN_Equal && chance(4)) return make_typed(t, HONE_DTYPE_BOOL, 2);
   return make_typed(t, chance(2) ? any_int() : t->half ? t->half : HONE_DTYPE_F32, 2);
 }
 static bool make_arithmetic(trial *t) { return make_typed(t, chance(2) ? any_int() : t->half ? t->half : HONE_DTYPE_F32, 2); }
+bool make_integers(trial *t) { return make_typed(t, chance(4) ? any_int() : chance(2) ? HONE_DTYPE_I64 : HONE_DTYPE_I32, 2); }
 static bool make_mean(trial *t) {
   int32_t rank = (int32_t)between(1, 4), r;
   uint32_t n = (uint32_t)between(1, 3);

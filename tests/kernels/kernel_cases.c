@@ -728,6 +728,8 @@ bool generate(trial *t) {
     default: break;
   }
   if (generate_more(t, &made)) return made;
+  bool pairs = hn_op_is(t->op, HN_OP_BINARY) || t->op == HN_Max || t->op == HN_Min;
+  if (pairs && t->op != HN_PRelu && !t->quantized && !t->half && chance(4)) return make_integers(t);
   if (hn_op_is(t->op, HN_OP_REDUCE)) return make_reduce(t);
   if (hn_op_is(t->op, HN_OP_UNARY | HN_OP_BINARY | HN_OP_VARIADIC)) return make_elementwise(t);
   return false;

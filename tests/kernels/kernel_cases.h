@@ -43,6 +43,7 @@ bool with_epilogue(trial *t, hn_id n);                              /* the same 
 
 bool quantizable(hn_op op); /* computes with 8-bit integers in the place of reals */
 bool generate(trial *t);    /* false: there is no generator for its operator */
+bool make_integers(trial *t); /* two inputs of integers */
 bool generate_more(trial *t, bool *made); /* of operators that only devices have kernels for; false: it has none */
 
 void make_inputs(const trial *t, hn_view *in);

@@ -236,6 +236,38 @@ TEST(several_threads) {
   for (uint32_t i = 0; hn_kernel_at(i); i++) test_kernel(hn_kernel_at(i), hn_isa_best(), hn_bytes_best(hn_isa_best()), HN_LAYOUT_NHWC, 3);
 }
 
+/* Indices are looked at when they are used. */
+TEST(indices_out_of_range) {
+  static const hn_op ops[] = {HN_GatherND, HN_GatherElements, HN_ScatterND, HN_ScatterElements};
+  hone_context *cx;
+  hn_cpu *cpu;
+  REQUIRE(!hone_context_create(&cx));
+  REQUIRE(!hn_cpu_create(cx, hn_isa_best(), &cpu));
+  for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
+    int64_t dims[2] = {3, 1}, wrong[3] = {0, 2, 3};
+    hn_tensor *at;
+    hn_graph *g = hn_graph_create(cx, "out of range");
+    hn_shape s = hn_shape_of(2, dims);
+    REQUIRE(!hn_tensor_create(cx, HONE_DTYPE_I64, 2, dims, &at));
+    memcpy(at->data, wrong, sizeof wrong);
+    hn_id in[3] = {hn_graph_add_input(g, "x", HONE_DTYPE_F32, &s), hn_graph_add_constant(g, NULL, at), HN_NONE};
+    in[2] = in[0];
+    hn_id n = hn_graph_add_node(g, ops[i], "it", in, i < 2 ? 2 : 3, 1);
+    hn_graph_add_output(g, "y", hn_node_at(g, n)->out[0]);
+    float numbers[3] = {1, 2, 3};
+    hn_view x = {.data = numbers, .dtype = HONE_DTYPE_F32, .rank = 2, .dims = {3, 1}, .count = 3}, y;
+    hn_plan_options how = {.device = cpu, .threads = 2};
+    hn_program *p = NULL;
+    REQUIRE(!hn_infer_graph(g) && !hn_program_create(g, &x, &how, &p));
+    CHECK(strcmp(hn_program_plan(p)->steps.p[0].task.kernel->name, "index_move") == 0);
+    CHECK(hn_program_run(p, &x, &y) == HONE_BAD_GRAPH && strstr(hone_context_error(cx), "'it'") && strstr(hone_context_error(cx), "[-3, 3)"));
+    hn_program_destroy(p);
+    hn_graph_destroy(g);
+  }
+  hn_cpu_destroy(cpu);
+  hone_context_destroy(&cx);
+}
+
 TEST(every_operator_has_inference_and_a_reference) {
   for (int op = HN_OP_NONE + 1; op < HN_OP_COUNT; op++) {
     CHECK_MSG(hn_infer_knows((hn_op)op), "%s has no inference", hn_op_name((hn_op)op));

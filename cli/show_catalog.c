@@ -81,6 +81,17 @@ static uint32_t print_signature(const hone_catalog *k, uint32_t i, const char *i
   return i > first ? i : first;
 }
 
+/* "float32" for DT_FLOAT. */
+static void print_tf_type(const char *type) {
+  static const char *const other[][2] = {{"DT_FLOAT", "float32"}, {"DT_DOUBLE", "float64"}, {"DT_HALF", "float16"}};
+  for (size_t i = 0; i < sizeof other / sizeof *other; i++)
+    if (strcmp(type, other[i][0]) == 0) {
+      printf("%s", other[i][1]);
+      return;
+    }
+  for (const char *p = strncmp(type, "DT_", 3) == 0 ? type + 3 : type; *p; p++) putchar(*p >= 'A' && *p <= 'Z' ? *p - 'A' + 'a' : *p);
+}
+
 static uint32_t print_function(const hone_catalog *k, uint32_t i, const char *before, uint32_t *option) {
   hone_catalog_row f, r;
   hone_catalog_row_at(k, i++, &f);
@@ -96,7 +107,11 @@ static uint32_t print_function(const hone_catalog *k, uint32_t i, const char *be
     print_name(r.name);
     printf(": TensorSpec(shape=");
     print_shape(&r, "None");
-    printf(", dtype=%s)\n", hone_dtype_name(r.info.dtype));
+    printf(", dtype=tf.");
+    print_tf_type(r.type);
+    printf(", name='");
+    print_name(r.name);
+    printf("')\n");
   }
   for (uint32_t n = 0; hone_catalog_row_at(k, i, &r) && r.kind == HONE_CATALOG_CAPTURE; i++) {
     if (!n++) printf("      Captures:\n");

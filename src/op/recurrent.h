@@ -1,4 +1,6 @@
-/* recurrent.h - attributes that RNN, GRU and LSTM share. */
+/* recurrent.h - attributes that RNN, GRU and LSTM share. One of them is ours alone, `dynamic`: if it is not 0, every row of X and
+   of the states (of GRU's reset states too) is rounded to 8 bits before it is multiplied with W or R: by floats, x / s to the nearest whole
+   number, s being 1/127 of the row's largest absolute value. */
 #ifndef HN_RECURRENT_H
 #define HN_RECURRENT_H
 #include "ir/graph.h"

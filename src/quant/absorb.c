@@ -10,6 +10,7 @@ typedef enum manner {
   MANNER_NONE,
   MANNER_LINEAR,      /* products with constant weights: activations of one scale, weights of one a channel */
   MANNER_ELEMENTWISE, /* any scales; averages as well */
+  MANNER_RECURRENT,   /* weights of signed bytes, where the node rounds what they meet */
   MANNER_SAME         /* the integers themselves, where all of them have one scale */
 } manner;
 
@@ -18,6 +19,9 @@ static manner manner_of(hn_op op) {
     case HN_Conv:
     case HN_MatMul:
     case HN_Gemm: return MANNER_LINEAR;
+    case HN_RNN:
+    case HN_GRU:
+    case HN_LSTM: return MANNER_RECURRENT;
     case HN_AveragePool:
     case HN_GlobalAveragePool: return MANNER_ELEMENTWISE;
     case HN_MaxPool:
@@ -235,6 +239,33 @@ static void absorb_linear(hn_graph *g, hn_id id, hn_eval_node_fn eval) {
   take_result(g, id);
 }
 
+/* Gates' weights [direction][row][k] with one scale, one for each row in both directions, or one for each row (a block is a row). */
+static bool scaled_by_rows(const hn_node *dq, const hn_tensor *w, const hn_tensor *s, hn_quant *q) {
+  int64_t block = hn_attr_i(dq, "block_size", 0);
+  int32_t axis = hn_axis_of(dq, 1, 3);
+  *q = (hn_quant){.scale = (float)hn_tensor_f(s, 0), .scales = block || s->count > 1 ? s : NULL, .axis = axis, .block = block};
+  if (block) return axis == 2 && block >= w->dims[2] && s->count == w->dims[0] * w->dims[1];
+  return s->count == 1 || (axis == 1 && s->count == w->dims[1]);
+}
+
+/* W and R, both or none. */
+static void absorb_recurrent(hn_graph *g, hn_id id) {
+  hn_id small[2];
+  hn_quant q[2];
+  if (!hn_attr_i(hn_node_at(g, id), "dynamic", 0)) return;
+  for (uint32_t i = 0; i < 2; i++) {
+    hn_id from = hn_producer(g, hn_in(hn_node_at(g, id), 1 + i));
+    const hn_node *dq = from == HN_NONE ? NULL : hn_node_at(g, from);
+    if (!dq || dq->op != HN_DequantizeLinear || dq->n_post || hn_in(dq, 2) != HN_NONE) return;
+    const hn_tensor *w = hn_const(g, hn_in(dq, 0)), *s = hn_const(g, hn_in(dq, 1));
+    if (!w || w->dtype != HONE_DTYPE_I8 || w->rank != 3 || !s || s->dtype != HONE_DTYPE_F32 || s->count < 1 || hn_value_at(g, dq->in[0])->quant) return;
+    if (!scaled_by_rows(dq, w, s, &q[i])) return;
+    small[i] = dq->in[0];
+  }
+  if (small[0] == small[1]) return; /* of one value with two uses one scale is kept */
+  for (uint32_t i = 0; i < 2; i++) take_input(g, id, 1 + i, small[i], &q[i]);
+}
+
 static void absorb_elementwise(hn_graph *g, hn_id id) {
   hn_quant q;
   bool any = false;
@@ -309,6 +340,7 @@ hone_status hn_quant_absorb(hn_graph *g, hn_eval_node_fn eval) {
     switch (manner_of(node->op)) {
       case MANNER_LINEAR: absorb_linear(g, order[i], eval); break;
       case MANNER_ELEMENTWISE: absorb_elementwise(g, order[i]); break;
+      case MANNER_RECURRENT: absorb_recurrent(g, order[i]); break;
       case MANNER_SAME: absorb_same(g, order[i]); break;
       case MANNER_NONE: break;
     }

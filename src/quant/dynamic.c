@@ -85,18 +85,58 @@ static hone_status lower(hn_graph *g, hn_id id) {
   return open_sums(g, id, hn_node_at(g, product)->out[0], hn_node_at(g, scale)->out[0]);
 }
 
+/* W or R in 8 bits, with a scale for each row of a gate: of both directions, since there is one axis for scales. */
+static hone_status round_gates(hn_graph *g, hn_id id, uint32_t input) {
+  const hn_tensor *w = hn_const(g, hn_node_at(g, id)->in[input]);
+  int64_t directions = w->dims[0], rows = w->dims[1], n = w->dims[2];
+  hn_tensor *q = NULL, *s = NULL;
+  HN_TRY(hn_tensor_create(g->cx, HONE_DTYPE_F32, 1, &rows, &s));
+  hone_status st = hn_tensor_create(g->cx, HONE_DTYPE_I8, 3, w->dims, &q);
+  if (st) {
+    hn_tensor_unref(s);
+    return st;
+  }
+  const float *v = w->data;
+  float *scale = s->data;
+  for (int64_t i = 0; i < directions * rows * n; i++) scale[i / n % rows] = fmaxf(scale[i / n % rows], fabsf(v[i]));
+  for (int64_t i = 0; i < rows; i++) scale[i] = scale[i] / 127 >= 1e-30f ? scale[i] / 127 : 1;
+  for (int64_t i = 0; i < directions * rows * n; i++) ((int8_t *)q->data)[i] = (int8_t)fminf(127, fmaxf(-127, rintf(v[i] / scale[i / n % rows])));
+  const hn_id in[2] = {hn_graph_add_constant(g, NULL, q), hn_graph_add_constant(g, NULL, s)};
+  hn_id dq;
+  HN_TRY(add(g, HN_DequantizeLinear, in, 2, 1, &dq));
+  hn_set_i(g, dq, "axis", 1);
+  HN_TRY(hn_infer_node(g, dq));
+  hn_set_input(g, id, input, hn_node_at(g, dq)->out[0]);
+  return HONE_OK;
+}
+
+/* A recurrent layer whose weights are known; its gates' functions take what they took. */
+static bool is_recurrent(const hn_graph *g, const hn_node *n) {
+  if (n->op != HN_LSTM && n->op != HN_GRU && n->op != HN_RNN) return false;
+  const hn_tensor *w = hn_const(g, hn_in(n, 1)), *r = hn_const(g, hn_in(n, 2));
+  return w && r && w->dtype == HONE_DTYPE_F32 && r->dtype == HONE_DTYPE_F32 && w->rank == 3 && r->rank == 3 && w->count && r->count;
+}
+
+static hone_status lower_recurrent(hn_graph *g, hn_id id) {
+  HN_TRY(round_gates(g, id, 1));
+  HN_TRY(round_gates(g, id, 2));
+  hn_set_i(g, id, "dynamic", 1);
+  return HONE_OK;
+}
+
 hone_status hn_quantize_dynamic(hn_graph *g, const bool *keep, hone_quantize_result *result) {
   size_t n_nodes = g->nodes.n;
   *result = (hone_quantize_result){0};
   for (hn_id id = 0; id < n_nodes; id++) {
     const hn_node *n = hn_node_at(g, id);
-    if (n->dead || n->op == HN_Conv || !hn_is_product(g, n) || hn_rank_of(g, n->in[0]) < 2) continue;
+    bool recurrent = is_recurrent(g, n);
+    if (n->dead || (!recurrent && (n->op == HN_Conv || !hn_is_product(g, n) || hn_rank_of(g, n->in[0]) < 2))) continue;
     result->candidates++;
     if (keep && keep[id]) continue;
     result->layers++;
-    HN_TRY(lower(g, id));
+    HN_TRY(recurrent ? lower_recurrent(g, id) : lower(g, id));
   }
-  if (!result->layers) return hn_fail(g->cx, HONE_BAD_ARG, "nothing to quantize: no matrix product with constant weights is free to");
+  if (!result->layers) return hn_fail(g->cx, HONE_BAD_ARG, "nothing to quantize: no matrix product or recurrent layer with constant weights is free to");
   hn_remove_dead(g);
   return g->oom ? hn_nomem(g->cx) : HONE_OK;
 }

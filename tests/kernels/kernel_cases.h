@@ -25,7 +25,7 @@ typedef struct trial {
   bool scales;     /* QuantizeLinear and DequantizeLinear with scales of all kinds */
   bool exact;      /* and so must be the outputs */
   float step;      /* else: a step of the output */
-  float loose;     /* what else is allowed: of sums of half floats, whose bound is tested by itself */
+  float loose;     /* what else is allowed: sums of half floats, whose bound is tested by itself; roundings in each step */
   int64_t gap;     /* between runs, where kernels can do with that */
   int read_gaps, wrote_gaps, halves; /* halves: steps of the kernel that took half floats as they are */
 } trial;

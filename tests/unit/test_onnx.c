@@ -1,3 +1,5 @@
+#include <math.h>
+
 #include "harness.h"
 #include "hone.h"
 #include "onnx.pb-c.h"
@@ -134,6 +136,117 @@ TEST(onnx_model_reads_and_runs) {
   REQUIRE(!hone_model_set_input_shape(m, "x", 4, (int64_t[]){1, 1, 3, 3}) && !hone_model_get_stats(m, &stats));
   CHECK(stats.macs == 16);
   hone_model_destroy(&m);
+  hone_context_destroy(&cx);
+}
+
+/* y = LSTM(x) of both directions as ONNX Runtime writes it, with weights of bytes and a scale for each column, or as ONNX does with
+   the same weights in floats. */
+enum { STEPS = 3, SIZE = 5, HIDDEN = 4, ROWS = 4 * HIDDEN };
+static size_t write_lstm(bool bytes, int64_t zero, uint8_t *to) {
+  static const char *const names[] = {"x", "w", "r", "b", "", "", "", "", "ws", "wz", "rs", "rz"};
+  static uint8_t small[2][2 * SIZE * ROWS];
+  static float large[2][2 * SIZE * ROWS], bias[2 * 2 * ROWS], scale[2][2 * ROWS];
+  static uint8_t zeros[1];
+  sample s;
+  fill(&s);
+  Onnx__TensorProto t[7], *constants[7];
+  Onnx__AttributeProto a[2], *attributes[2] = {&a[0], &a[1]};
+  Onnx__OperatorSetIdProto own, *opsets[2] = {&s.opset, &own};
+  char *inputs[12], *outputs[1] = {"y"};
+  int64_t dims[2][3] = {{2, bytes ? SIZE : ROWS, bytes ? ROWS : SIZE}, {2, bytes ? HIDDEN : ROWS, bytes ? ROWS : HIDDEN}}, wide[2] = {2, 2 * ROWS}, each[2] = {2, ROWS};
+  for (int m = 0; m < 2; m++) {
+    int64_t k = m ? HIDDEN : SIZE;
+    for (int64_t i = 0; i < 2 * ROWS; i++) scale[m][i] = 1.0f / (float)(100 + 7 * (i % 13));
+    for (int64_t i = 0; i < 2 * ROWS; i++)
+      for (int64_t j = 0; j < k; j++) {
+        int64_t v = (i * 37 + j * 51 + m * 11) % 201 - 100;
+        small[m][(i / ROWS * k + j) * ROWS + i % ROWS] = (uint8_t)(v + zero);
+        large[m][i * k + j] = (float)v * scale[m][i];
+      }
+  }
+  for (int i = 0; i < 4 * ROWS; i++) bias[i] = (float)(i % 9 - 4) / 16;
+  zeros[0] = (uint8_t)zero;
+  const struct {
+    const char *name;
+    int type;
+    size_t n_dims;
+    int64_t *dims;
+    void *data;
+    size_t bytes;
+  } of[7] = {{"w", bytes ? 2 : 1, 3, dims[0], bytes ? (void *)small[0] : large[0], bytes ? 2 * SIZE * ROWS : sizeof *large},
+             {"r", bytes ? 2 : 1, 3, dims[1], bytes ? (void *)small[1] : large[1], (bytes ? 1 : sizeof(float)) * 2 * HIDDEN * ROWS},
+             {"b", 1, 2, wide, bias, sizeof bias}, {"ws", 1, 2, each, scale[0], sizeof scale[0]}, {"wz", 2, 0, NULL, zeros, 1},
+             {"rs", 1, 2, each, scale[1], sizeof scale[1]}, {"rz", 2, 0, NULL, zeros, 1}};
+  for (int i = 0; i < 7; i++) {
+    onnx__tensor_proto__init(&t[i]);
+    t[i].name = (char *)(uintptr_t)of[i].name, t[i].has_data_type = 1, t[i].data_type = of[i].type, t[i].n_dims = of[i].n_dims, t[i].dims = of[i].dims;
+    t[i].has_raw_data = 1, t[i].raw_data = (ProtobufCBinaryData){of[i].bytes, of[i].data};
+    constants[i] = &t[i];
+  }
+  for (int i = 0; i < 12; i++) inputs[i] = (char *)(uintptr_t)names[i];
+  for (int i = 0; i < 2; i++) onnx__attribute_proto__init(&a[i]);
+  a[0].name = "hidden_size", a[0].has_type = 1, a[0].type = 2, a[0].has_i = 1, a[0].i = HIDDEN;
+  a[1].name = "direction", a[1].has_type = 1, a[1].type = 3, a[1].has_s = 1, a[1].s = (ProtobufCBinaryData){13, (uint8_t *)(uintptr_t)"bidirectional"};
+  onnx__operator_set_id_proto__init(&own);
+  own.domain = "com.microsoft", own.has_version = 1, own.version = 1;
+  s.conv.op_type = bytes ? "DynamicQuantizeLSTM" : "LSTM", s.conv.domain = bytes ? "com.microsoft" : NULL;
+  s.conv.n_input = bytes ? 12 : 4, s.conv.input = inputs, s.conv.output = outputs, s.conv.n_attribute = 2, s.conv.attribute = attributes;
+  s.graph.n_node = 1, s.graph.initializer = constants, s.graph.n_initializer = bytes ? 7 : 3;
+  s.model.n_opset_import = 2, s.model.opset_import = opsets;
+  s.shape.n_dim = 3;
+  s.d[0].dim_param = NULL, s.d[0].has_dim_value = 1, s.d[0].dim_value = STEPS, s.d[1].dim_value = 1, s.d[2].dim_value = SIZE;
+  return onnx__model_proto__pack(&s.model, to);
+}
+
+static void run_lstm(const uint8_t *model, size_t size, bool reference, float y[STEPS * 2 * HIDDEN]) {
+  hone_context *cx;
+  hone_model *m;
+  hone_session *s;
+  hone_session_options o;
+  hone_tensor_info info;
+  const void *data;
+  size_t bytes;
+  float x[STEPS * SIZE];
+  for (int i = 0; i < STEPS * SIZE; i++) x[i] = (float)(i * 29 % 17 - 8) / 8;
+  REQUIRE(!hone_context_create(&cx));
+  hone_status st = hone_model_load_memory(cx, model, size, &m);
+  CHECK_MSG(!st, "%s", hone_context_error(cx));
+  REQUIRE(!st);
+  hone_session_options_init(&o);
+  o.threads = 1, o.reference = reference;
+  REQUIRE(!hone_session_create(m, &o, &s) && !hone_session_set_input(s, 0, x, sizeof x));
+  st = hone_session_run(s);
+  CHECK_MSG(!st, "%s", hone_context_error(cx));
+  REQUIRE(!st && !hone_session_output(s, 0, &info, &data, &bytes));
+  REQUIRE(bytes == sizeof(float) * STEPS * 2 * HIDDEN);
+  memcpy(y, data, bytes);
+  hone_session_destroy(&s);
+  hone_model_destroy(&m);
+  hone_context_destroy(&cx);
+}
+
+TEST(dynamically_quantized_lstm) {
+  static uint8_t model[16384];
+  float want[STEPS * 2 * HIDDEN], exact[STEPS * 2 * HIDDEN], got[STEPS * 2 * HIDDEN];
+  size_t size = write_lstm(false, 0, model);
+  run_lstm(model, size, true, want);
+  for (int zero = 128; zero >= 127; zero--) {
+    size = write_lstm(true, zero, model);
+    run_lstm(model, size, true, exact);
+    run_lstm(model, size, false, got);
+    float off = 0;
+    for (int i = 0; i < STEPS * 2 * HIDDEN; i++) {
+      CHECK(fabsf(exact[i] - want[i]) < 0.03f);
+      CHECK(fabsf(got[i] - exact[i]) < 0.005f);
+      off = fmaxf(off, fabsf(exact[i] - want[i]));
+    }
+    CHECK(off > 1e-5f); /* rounded it was */
+  }
+  hone_context *cx;
+  hone_model *m = NULL;
+  REQUIRE(!hone_context_create(&cx));
+  size = write_lstm(true, 250, model); /* -350..-150 */
+  CHECK(hone_model_load_memory(cx, model, size, &m) == HONE_UNSUPPORTED && strstr(hone_context_error(cx), "no signed byte"));
   hone_context_destroy(&cx);
 }
 

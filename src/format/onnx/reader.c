@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "format/onnx/contrib.h"
 #include "format/onnx/tensor_onnx.h"
 #include "format/onnx/upgrade.h"
 #include "format/wire/nesting.h"
@@ -420,18 +421,21 @@ static hone_status read_node(scope *s, const Onnx__NodeProto *p) {
   const Onnx__FunctionProto *function = function_of(r, p);
   if (function) return read_call(s, p, function);
   if (!*domain && strcmp(p->op_type, "Constant") == 0) return read_constant(s, p);
-  hn_op op = *domain ? HN_OP_NONE : hn_upgrade_op(p->op_type, opset_of(s, ""));
+  const bool standard = !*domain;
+  hn_op op = standard ? hn_upgrade_op(p->op_type, opset_of(s, "")) : hn_contrib_op(domain, p->op_type);
   if (op == HN_OP_NONE || !hn_infer_knows(op)) return note_missing(r, p);
   if (hn_op_is(op, HN_OP_CONTROL)) return read_control(s, p, op);
   hn_id *in, *outs;
   uint32_t n_in;
-  HN_TRY(read_inputs(s, p, 0, &in, &n_in));
+  HN_TRY(read_inputs(s, p, 1, &in, &n_in));
   if (r->missing.n) return HONE_OK; /* only what else is missing counts now */
+  if (!standard) HN_TRY(hn_contrib_inputs(s->g, p->op_type, node_name(s, p), in, &n_in));
   hn_id node = hn_graph_add_node(s->g, op, node_name(s, p), in, n_in, (uint32_t)p->n_output);
   if (node == HN_NONE || !(outs = hn_arena_alloc(s->g->arena, sizeof *outs * (p->n_output + 1)))) return hn_nomem(r->cx);
   for (size_t i = 0; i < p->n_output; i++) outs[i] = hn_node_at(s->g, node)->out[i];
   for (size_t i = 0; i < p->n_attribute; i++) HN_TRY(read_attr(s, node, p->attribute[i]));
-  hone_status st = hn_upgrade_node(s->g, node, p->op_type, opset_of(s, ""), outs);
+  if (!standard) hn_contrib_attributes(s->g, p->op_type, node);
+  hone_status st = standard ? hn_upgrade_node(s->g, node, p->op_type, opset_of(s, ""), outs) : HONE_OK;
   if (!st) st = hn_infer_node(s->g, node);
   return st ? st : name_outputs(s, p, outs);
 }

@@ -55,11 +55,11 @@ static char *text(writer *w, const char *s) {
   return t;
 }
 
-/* Is the attribute left out? Only where leaving it out says the same. */
+/* Is the attribute left out? Only where leaving it out says the same, or nothing else can be said. */
 static bool omitted(const hn_node *n, const hn_attr *a, int *opset) {
   for (size_t i = 0; i < sizeof since_attr / sizeof *since_attr; i++) {
     if (since_attr[i].op != n->op || strcmp(since_attr[i].attr, a->name) != 0) continue;
-    if (a->type == HN_ATTR_INT && a->v.i == since_attr[i].otherwise) return true;
+    if (!since_attr[i].opset || (a->type == HN_ATTR_INT && a->v.i == since_attr[i].otherwise)) return true;
     if (a->type == HN_ATTR_INTS) {
       bool ones = true;
       for (uint32_t k = 0; k < a->n; k++) ones = ones && a->v.ints[k] == 1;

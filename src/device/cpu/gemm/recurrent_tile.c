@@ -7,6 +7,7 @@
 #include "base/parallel.h"
 #include "device/cpu/cpu.h"
 #include "device/cpu/gemm/tile.h"
+#include "device/cpu/quant/row_product.h"
 #include "device/cpu/vec/float_runs.h"
 #include "op/recurrent.h"
 
@@ -19,6 +20,9 @@ typedef struct recurrent {
   int directions;
   int64_t steps, batch, input, hidden, gates, joint; /* joint: gates whose recurrent products go together */
   bool batch_first, reverse, linear_before_reset, input_forget, lengths;
+  bool dynamic;                          /* small weights, and rows rounded to bytes before they meet them */
+  hn_row_product bytes[3];               /* dynamic: through W, joint gates through R, GRU's candidate through R */
+  const char *small[3];                  /* the weights of these, direction by direction */
   float clip; /* 0: none */
   hn_gate function[2][HN_GATE_FUNCTIONS];
   const float *w, *r, *bias;             /* packed, each for all directions */
@@ -29,8 +33,17 @@ typedef struct recurrent {
 static int64_t padded(const recurrent *s, int64_t n) { return (n + s->tile->cols - 1) / s->tile->cols * s->tile->cols; }
 static bool given(const hn_task *t, uint32_t i) { return i < t->node->n_main && t->in[i].present; }
 
-static bool has_dims(const hn_arg *a, int32_t rank, const int64_t *dims) {
-  return a->dtype == HONE_DTYPE_F32 && a->rank == rank && memcmp(a->dims, dims, sizeof *dims * (size_t)rank) == 0;
+static bool same_dims(const hn_arg *a, int32_t rank, const int64_t *dims) {
+  return a->rank == rank && memcmp(a->dims, dims, sizeof *dims * (size_t)rank) == 0;
+}
+static bool has_dims(const hn_arg *a, int32_t rank, const int64_t *dims) { return a->dtype == HONE_DTYPE_F32 && same_dims(a, rank, dims); }
+
+/* Signed bytes with a scale for all, for each row of a gate in both directions, or in each (a block is a row). */
+static bool small_weights(const hn_arg *a) {
+  const hn_quant *q = a->quant;
+  if (!a->constant || !q || q->zero) return false;
+  if (q->block) return q->axis == 2 && q->block >= a->dims[2] && q->scales && q->scales->count == a->dims[0] * a->dims[1];
+  return !q->scales || (q->axis == 1 && q->scales->count == a->dims[1]);
 }
 
 static bool describe(const hn_task *t, recurrent *s) {
@@ -38,8 +51,10 @@ static bool describe(const hn_task *t, recurrent *s) {
   const char *bad;
   int length;
   *s = (recurrent){.op = n->op, .directions = hn_recurrent_directions(n), .gates = hn_recurrent_gates(n->op)};
+  s->dynamic = hn_attr_i(n, "dynamic", 0) != 0;
   for (uint32_t i = 0; i < 3; i++)
-    if (!given(t, i) || t->in[i].dtype != HONE_DTYPE_F32 || t->in[i].rank != 3) return false;
+    if (!given(t, i) || t->in[i].dtype != (i && s->dynamic ? HONE_DTYPE_I8 : HONE_DTYPE_F32) || t->in[i].rank != 3) return false;
+  if (s->dynamic && (!small_weights(&t->in[W]) || !small_weights(&t->in[R]))) return false;
   s->batch_first = hn_attr_i(n, "layout", 0) != 0;
   s->reverse = hn_streq(hn_attr_s(n, "direction", "forward"), "reverse");
   s->linear_before_reset = hn_attr_i(n, "linear_before_reset", 0) != 0;
@@ -53,7 +68,7 @@ static bool describe(const hn_task *t, recurrent *s) {
   s->joint = n->op == HN_GRU ? 2 : s->gates;
   int64_t d = s->directions, gh = s->gates * s->hidden, state = d * s->batch * s->hidden;
   if (s->steps < 1 || s->batch < 1 || s->input < 1 || s->hidden < 1 || !t->in[W].constant || !t->in[R].constant) return false;
-  if (!has_dims(&t->in[W], 3, (int64_t[]){d, gh, s->input}) || !has_dims(&t->in[R], 3, (int64_t[]){d, gh, s->hidden})) return false;
+  if (!same_dims(&t->in[W], 3, (int64_t[]){d, gh, s->input}) || !same_dims(&t->in[R], 3, (int64_t[]){d, gh, s->hidden})) return false;
   if (given(t, BIAS) && (!t->in[BIAS].constant || !has_dims(&t->in[BIAS], 2, (int64_t[]){d, 2 * gh}))) return false;
   if (s->lengths && (t->in[LENGTHS].dtype != HONE_DTYPE_I32 || t->in[LENGTHS].rank != 1 || t->in[LENGTHS].dims[0] != s->batch)) return false;
   for (uint32_t i = INITIAL_H; i <= INITIAL_C; i++) {
@@ -71,26 +86,53 @@ bool recurrent_tile_supports(const hn_task *t) {
   return t->device && describe(t, &s);
 }
 
+/* Rows from..from + n of a gate, of all directions. */
+static hone_status pack_small(hn_task *t, recurrent *s, uint32_t input, int product, int64_t from, int64_t n) {
+  const hn_tensor *w = t->in[input].constant;
+  hn_row_product *p = &s->bytes[product];
+  int64_t rows = w->dims[1], k = w->dims[2], apart = t->in[input].quant->block ? rows : 0; /* scales of a direction */
+  void *to;
+  bool fill;
+  HN_TRY(hn_row_product_open(t->cx, t->device, k, n, p));
+  HN_TRY(hn_task_pack(t, hn_row_product_bytes(p) * (size_t)s->directions, (uint64_t)product, &to, &fill));
+  for (int64_t d = 0; fill && d < s->directions; d++)
+    hn_row_product_pack(p, (const int8_t *)w->data + (d * rows + from) * k, t->in[input].quant, d * apart + from, (char *)to + (size_t)d * hn_row_product_bytes(p));
+  s->small[product] = to;
+  t->in[input].unused = true;
+  return HONE_OK;
+}
+
+static hone_status pack_all_small(hn_task *t, recurrent *s) {
+  int64_t gh = s->gates * s->hidden, joint = s->joint * s->hidden;
+  HN_TRY(pack_small(t, s, W, 0, 0, gh));
+  HN_TRY(pack_small(t, s, R, 1, 0, joint));
+  return gh > joint ? pack_small(t, s, R, 2, joint, gh - joint) : HONE_OK;
+}
+
 static hone_status pack(hn_task *t, recurrent *s) {
   int64_t gh = s->gates * s->hidden, h = s->hidden, joint = s->joint * h;
-  bool fill_w, fill_r, fill_b;
-  float *w, *r, *b;
+  bool fill_w = false, fill_r = false, fill_b;
+  float *w = NULL, *r = NULL, *b;
+  if (s->dynamic) HN_TRY(pack_all_small(t, s));
   s->w_each = hn_tile_packed(s->tile, s->input, gh);
   s->joint_packed = hn_tile_packed(s->tile, h, joint);
   s->r_each = s->joint_packed + hn_tile_packed(s->tile, h, gh - joint);
   s->bias_each = (size_t)(padded(s, gh) + padded(s, h)); /* of the inputs; of GRU's candidate before it is reset */
   size_t d = (size_t)s->directions;
-  HN_TRY(hn_task_pack(t, sizeof *w * s->w_each * d, 0, (void **)&w, &fill_w));
-  HN_TRY(hn_task_pack(t, sizeof *r * s->r_each * d, 0, (void **)&r, &fill_r));
+  if (!s->dynamic) {
+    HN_TRY(hn_task_pack(t, sizeof *w * s->w_each * d, 0, (void **)&w, &fill_w));
+    HN_TRY(hn_task_pack(t, sizeof *r * s->r_each * d, 0, (void **)&r, &fill_r));
+  }
   HN_TRY(hn_task_pack(t, sizeof *b * s->bias_each * d, 0, (void **)&b, &fill_b));
   const float *from_w = t->in[W].constant->data, *from_r = t->in[R].constant->data;
   const float *from_b = given(t, BIAS) ? t->in[BIAS].constant->data : NULL;
   bool apart = s->op == HN_GRU && s->linear_before_reset;
   for (size_t k = 0; k < d; k++) {
-    const float *wk = from_w + k * (size_t)(gh * s->input), *rk = from_r + k * (size_t)(gh * h);
-    float *rp = r + k * s->r_each, *bp = b + k * s->bias_each;
-    if (fill_w) hn_tile_pack(s->tile, s->input, 0, s->input, gh, wk, 1, s->input, w + k * s->w_each);
+    float *bp = b + k * s->bias_each;
+    if (fill_w) hn_tile_pack(s->tile, s->input, 0, s->input, gh, from_w + k * (size_t)(gh * s->input), 1, s->input, w + k * s->w_each);
     if (fill_r) {
+      const float *rk = from_r + k * (size_t)(gh * h);
+      float *rp = r + k * s->r_each;
       hn_tile_pack(s->tile, h, 0, h, joint, rk, 1, h, rp);
       hn_tile_pack(s->tile, h, 0, h, gh - joint, rk + joint * h, 1, h, rp + s->joint_packed);
     }
@@ -122,10 +164,16 @@ hone_status recurrent_tile_plan(hn_task *t) {
   HN_TRY(pack(t, s));
   int64_t gh = s->gates * s->hidden, rows = s->batch;
   t->scratch = sizeof(float) * (size_t)((s->steps + 1) * rows * gh + (3 * rows + 1) * s->hidden);
+  if (s->dynamic) { /* rows as bytes and their scales */
+    int64_t inputs = s->steps * rows, bytes = hn_larger(inputs * hn_row_product_pitch(&s->bytes[0]), rows * hn_row_product_pitch(&s->bytes[1]));
+    t->scratch += sizeof(float) * (size_t)inputs + (size_t)bytes;
+  }
   return HONE_OK;
 }
 
 void recurrent_tile_destroy(hn_task *t) {
+  recurrent *s = t->state;
+  for (int i = 0; s && i < 3; i++) hn_row_product_close(&s->bytes[i]);
   hn_free(t->state);
   t->state = NULL;
 }
@@ -167,7 +215,22 @@ typedef struct walk {
   float *in;      /* steps x batch (or the other way round) x gates, from the inputs */
   float *gates;   /* of a step */
   float *h, *c, *next, *temp; /* rows of states; temp: one row */
+  float *scales;  /* dynamic: of the rows at hand, and these as bytes */
+  uint8_t *bytes;
 } walk;
+
+/* The product by W (which 0), by R for joint gates (1), or for GRU's candidate (2); dynamic or not. */
+static void through(const walk *k, int which, product *p) {
+  const recurrent *s = k->s;
+  if (!s->dynamic) {
+    multiply(p, k->threads);
+    return;
+  }
+  hn_row_product b = s->bytes[which];
+  hn_row_product_use(&b, s->small[which] + hn_row_product_bytes(&b) * (size_t)k->d);
+  hn_row_product_round(&b, p->a, p->lda, p->rows, k->bytes, k->scales);
+  hn_row_product_run(&b, k->bytes, k->scales, p->rows, p->start, p->ld_start, p->bias, p->c, p->ldc, k->threads);
+}
 
 static void activate(const walk *k, int function, float *v, int64_t n) {
   const hn_gate *f = &k->s->function[k->d][function];
@@ -237,7 +300,7 @@ static void gru_candidates(const walk *k, int64_t row, int64_t rows, const float
                .lda = n, .ldc = gh};
   if (s->linear_before_reset) p.bias = s->bias + (size_t)k->d * s->bias_each + padded(s, gh);
   else p.start = start + 2 * n, p.ld_start = ld_start;
-  multiply(&p, k->threads);
+  through(k, 2, &p);
   for (int64_t i = 0; i < rows && s->linear_before_reset; i++) {
     float *c = g + i * gh + 2 * n;
     k->vec->binary[HN_Mul](c, c, g + i * gh + n, (size_t)n);
@@ -255,7 +318,7 @@ static void run_step(const walk *k, int64_t t, int64_t row, int64_t rows) {
   float *gates = k->gates + row * gh, *h = k->h + row * n;
   product p = {.tile = s->tile, .a = h, .b = s->r + (size_t)k->d * s->r_each, .start = start, .c = gates, .rows = rows, .cols = s->joint * n,
                .k = n, .lda = n, .ldc = gh, .ld_start = ld_start};
-  multiply(&p, k->threads);
+  through(k, 1, &p);
   if (s->op == HN_GRU) gru_candidates(k, row, rows, start, ld_start);
   for (int64_t i = 0; i < rows; i++) {
     float *hi = h + i * n, *gi = gates + i * gh;
@@ -288,7 +351,7 @@ static void run_direction(walk *k) {
   size_t row = sizeof(float) * (size_t)n;
   product p = {.tile = s->tile, .a = x->in[X].data, .b = s->w + (size_t)k->d * s->w_each, .bias = s->bias + (size_t)k->d * s->bias_each,
                .c = k->in, .rows = s->steps * s->batch, .cols = gh, .k = s->input, .lda = s->input, .ldc = gh};
-  multiply(&p, k->threads);
+  through(k, 0, &p);
   for (int64_t b = 0; b < s->batch; b++) {
     if (hn_xhas(x, INITIAL_H)) memcpy(k->h + b * n, state_at(k, &x->in[INITIAL_H], b), row);
     else memset(k->h + b * n, 0, row);
@@ -320,6 +383,8 @@ hone_status recurrent_tile_run(hn_exec *x) {
     k.c = k.h + s->batch * n;
     k.next = k.c + s->batch * n;
     k.temp = k.next + s->batch * n;
+    k.scales = k.temp + n;
+    k.bytes = (uint8_t *)(k.scales + s->steps * s->batch);
     run_direction(&k);
   }
   return HONE_OK;

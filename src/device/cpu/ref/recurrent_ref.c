@@ -13,7 +13,7 @@ typedef struct recurrence {
   hn_exec *x;
   hn_op op;
   int64_t steps, batch, input, hidden, gates, directions;
-  bool batch_first, linear_before_reset, input_forget;
+  bool batch_first, linear_before_reset, input_forget, dynamic;
   double clip; /* 0: none */
   hn_gate act[2][HN_GATE_FUNCTIONS];
 } recurrence;
@@ -40,6 +40,7 @@ static hone_status open_recurrence(hn_exec *x, recurrence *r) {
   r->batch_first = hn_attr_i(n, "layout", 0) != 0;
   r->linear_before_reset = hn_attr_i(n, "linear_before_reset", 0) != 0;
   r->input_forget = hn_attr_i(n, "input_forget", 0) != 0;
+  r->dynamic = hn_attr_i(n, "dynamic", 0) != 0;
   r->clip = hn_attr_f(n, "clip", 0);
   r->directions = hn_recurrent_directions(n);
   if (in->rank != 3 || w->rank != 3 || rec->rank != 3) return hn_xfail(x, HONE_BAD_GRAPH, "X, W and R must have 3 dimensions");
@@ -63,14 +64,26 @@ static hone_status open_recurrence(hn_exec *x, recurrence *r) {
 
 /* ---- one step */
 
+/* A row as the weights meet it: rounded to 8 bits where the node says so. */
+static void round_row(const recurrence *r, double *v, int64_t n) {
+  float most = 0;
+  for (int64_t k = 0; k < n; k++) most = fmaxf(most, fabsf((float)v[k]));
+  float step = most > 0 ? most / 127.0f : 1;
+  for (int64_t k = 0; k < n && r->dynamic; k++) v[k] = (double)rintf((float)v[k] / step) * (double)step;
+}
+
 /* pre[g * hidden + j] = x_t W + b_W (and h R + b_R where not kept apart in rec). */
-static void gates_of(const recurrence *r, int64_t d, int64_t b, int64_t t, const double *h, double *pre, double *rec) {
+static void gates_of(const recurrence *r, int64_t d, int64_t b, int64_t t, const double *state, double *pre, double *rec, double *row) {
   const hn_view *in = &r->x->in[0], *w = &r->x->in[1], *rw = &r->x->in[2];
   int64_t gh = r->gates * r->hidden;
-  int64_t row = r->batch_first ? b * r->steps + t : t * r->batch + b;
+  double *h = row + r->input;
+  for (int64_t k = 0; k < r->input; k++) row[k] = get(in, (r->batch_first ? b * r->steps + t : t * r->batch + b) * r->input + k);
+  memcpy(h, state, sizeof *h * (size_t)r->hidden);
+  round_row(r, row, r->input);
+  round_row(r, h, r->hidden);
   for (int64_t g = 0; g < gh; g++) {
     double sum = 0, again = 0;
-    for (int64_t k = 0; k < r->input; k++) sum += get(in, row * r->input + k) * get(w, (d * gh + g) * r->input + k);
+    for (int64_t k = 0; k < r->input; k++) sum += row[k] * get(w, (d * gh + g) * r->input + k);
     for (int64_t k = 0; k < r->hidden; k++) again += h[k] * get(rw, (d * gh + g) * r->hidden + k);
     if (given(r, 3)) {
       sum += get(&r->x->in[3], d * 2 * gh + g);
@@ -99,20 +112,22 @@ static void lstm_step(const recurrence *r, int64_t d, const double *pre, const d
 }
 
 /* The candidate's recurrent part: of r * h by R, or r times (h by R) with linear_before_reset. */
-static double gru_candidate(const recurrence *r, int64_t d, const double *reset, const double *rec, const double *h, int64_t j) {
+static double gru_candidate(const recurrence *r, int64_t d, const double *reset, const double *rec, const double *reset_h, int64_t j) {
   int64_t n = r->hidden, gh = 3 * n;
   if (r->linear_before_reset) return reset[j] * rec[2 * n + j];
   double sum = given(r, 3) ? get(&r->x->in[3], d * 2 * gh + gh + 2 * n + j) : 0;
-  for (int64_t k = 0; k < n; k++) sum += reset[k] * h[k] * get(&r->x->in[2], (d * gh + 2 * n + j) * n + k);
+  for (int64_t k = 0; k < n; k++) sum += reset_h[k] * get(&r->x->in[2], (d * gh + 2 * n + j) * n + k);
   return sum;
 }
 
-static void gru_step(const recurrence *r, int64_t d, double *pre, const double *rec, double *h, double *next) {
+static void gru_step(const recurrence *r, int64_t d, double *pre, const double *rec, double *h, double *next, double *reset_h) {
   int64_t n = r->hidden;
   int k = (int)d;
   for (int64_t j = 0; j < 2 * n; j++) pre[j] = activate(r, k, 0, pre[j] + rec[j]);
+  for (int64_t j = 0; j < n; j++) reset_h[j] = pre[n + j] * h[j];
+  round_row(r, reset_h, n);
   for (int64_t j = 0; j < n; j++) {
-    double candidate = activate(r, k, 1, pre[2 * n + j] + gru_candidate(r, d, pre + n, rec, h, j));
+    double candidate = activate(r, k, 1, pre[2 * n + j] + gru_candidate(r, d, pre + n, rec, reset_h, j));
     next[j] = (1 - pre[j]) * candidate + pre[j] * h[j];
   }
   memcpy(h, next, sizeof *h * (size_t)n);
@@ -129,7 +144,7 @@ static int64_t state_at(const recurrence *r, int64_t d, int64_t b) {
 
 static void run_sequence(const recurrence *r, int64_t d, int64_t b, double *work) {
   int64_t n = r->hidden, length = r->steps;
-  double *h = work, *c = work + n, *pre = work + 2 * n, *rec = pre + MAX_GATES * n, *next = rec + MAX_GATES * n;
+  double *h = work, *c = work + n, *pre = work + 2 * n, *rec = pre + MAX_GATES * n, *next = rec + MAX_GATES * n, *row = next + n;
   bool reverse = d == 1 || hn_streq(hn_attr_s(hn_xnode(r->x), "direction", "forward"), "reverse");
   if (given(r, 4)) length = hn_load_i64(r->x->in[4].dtype, r->x->in[4].data, (size_t)b);
   for (int64_t j = 0; j < n; j++) {
@@ -138,9 +153,9 @@ static void run_sequence(const recurrence *r, int64_t d, int64_t b, double *work
   }
   for (int64_t s = 0; s < length; s++) {
     int64_t t = reverse ? length - 1 - s : s;
-    gates_of(r, d, b, t, h, pre, rec);
+    gates_of(r, d, b, t, h, pre, rec, row);
     if (r->op == HN_LSTM) lstm_step(r, d, pre, rec, h, c);
-    else if (r->op == HN_GRU) gru_step(r, d, pre, rec, h, next);
+    else if (r->op == HN_GRU) gru_step(r, d, pre, rec, h, next, row);
     else
       for (int64_t j = 0; j < n; j++) h[j] = activate(r, (int)d, 0, pre[j] + rec[j]);
     put(r, 0, r->batch_first ? (b * r->steps + t) * r->directions + d : (t * r->directions + d) * r->batch + b, h);
@@ -164,7 +179,7 @@ hone_status hk_recurrent_ref(hn_exec *x) {
     HN_TRY(hn_xout(x, o, t, o ? 3 : 4, o ? last[r.batch_first] : y[r.batch_first]));
     memset(x->out[o].data, 0, (size_t)x->out[o].count * hone_dtype_size(t)); /* past a sequence's end */
   }
-  double *work = hn_calloc((size_t)h * (3 + 2 * MAX_GATES) + 1, sizeof *work);
+  double *work = hn_calloc((size_t)h * (4 + 2 * MAX_GATES) + (size_t)r.input + 1, sizeof *work);
   if (!work) return hn_nomem(x->cx);
   for (int64_t k = 0; k < d; k++)
     for (int64_t i = 0; i < b; i++) run_sequence(&r, k, i, work);

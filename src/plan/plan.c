@@ -138,7 +138,10 @@ bool hn_plan_takes(const hn_plan_options *o, const hn_graph *g, hn_id node) {
   hn_task t = {.cx = g->cx, .g = g, .node = n, .n_in = n->n_in, .n_out = n->n_out, .threads = o->threads, .device = o->device, .inplace = -1};
   hn_arg *args = hn_calloc(n->n_in + n->n_out, sizeof *args);
   bool any = false, named = false, by_name = false;
-  if (!args) return false;
+  if (!args || o->widen) {
+    hn_free(args);
+    return false;
+  }
   t.in = args, t.out = args + n->n_in;
   for (uint32_t i = 0; i < n->n_in + n->n_out; i++) {
     hn_id v = i < n->n_in ? n->in[i] : n->out[i - n->n_in];

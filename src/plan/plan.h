@@ -100,6 +100,7 @@ typedef struct hn_plan_options {
   const struct hn_place *place;  /* how nodes are placed (place.h); NULL: all on the CPU */
   const hn_placement *placement; /* set by the program, from `place` */
   bool untuned;   /* the nodes' tactics are not looked at */
+  bool widen;     /* and nodes of 16-bit floats that could be run as they are compute in F32 */
   hn_strips_use strips; /* which chains of layers are run strip by strip */
   hn_forks_use forks;    /* which branches run side by side */
   bool copy_joins; /* no Concat is made in place */

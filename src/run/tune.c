@@ -75,10 +75,34 @@ const char *hn_tuner_plan_text(tuner *t, const hn_program *p) {
   return hn_arena_printf(t->texts, "plan of %zu steps %016llx", plan->steps.n, (unsigned long long)h);
 }
 
-/* The layer that step i belongs to; a reorder belongs to the one it is made for. HN_NONE: to none that is timed. */
-static uint32_t layer_of(const tuner *t, const hn_plan *plan, size_t i) {
+/* The step that does a node, or the number of steps. */
+static size_t step_of(const hn_plan *plan, hn_id node) {
+  size_t i = 0;
+  for (; i < plan->steps.n; i++) {
+    const hn_planned *s = &plan->steps.p[i];
+    bool in_chain = false;
+    for (uint32_t k = 0; s->task.chain && k < s->task.n_chain; k++) in_chain = in_chain || s->task.chain[k] == node;
+    if (in_chain || s->node == node) break;
+  }
+  return i;
+}
+
+/* Of a conversion that was put around a node computing in F32 among 16-bit floats: that node. HN_NONE: it is no such. */
+static hn_id widened_by(const tuner *t, const hn_plan *plan, const hn_planned *s) {
+  const hn_graph *g = plan->g;
+  const hn_node *n = s->task.node;
+  if (!n || s->node < t->g->nodes.n || n->op != HN_Cast || s->task.chain) return HN_NONE;
+  const hn_value *out = hn_value_at(g, n->out[0]);
+  if (out->dtype == HONE_DTYPE_F32) return out->n_users ? out->users[0] : HN_NONE;
+  return hn_producer(g, n->in[0]);
+}
+
+/* The step that step i's time is charged to: of a change of layout the one it is made for, of a conversion the one it is put
+   around. The number of steps: to none. */
+static size_t charged(const tuner *t, const hn_plan *plan, size_t i) {
   i = hn_step_served(plan, i);
-  return i < plan->steps.n ? hn_tuner_layer(t, &plan->steps.p[i]) : HN_NONE;
+  hn_id around = i < plan->steps.n ? widened_by(t, plan, &plan->steps.p[i]) : HN_NONE;
+  return around == HN_NONE ? i : step_of(plan, around);
 }
 
 static hone_status name_layers(tuner *t, const hn_program *p) {
@@ -120,9 +144,9 @@ static hone_status remember(tuner *t, const hn_plan *plan, const double *seconds
   HN_VEC(shared) all = {0};
   hone_status st = HONE_OK;
   for (size_t i = 0; i < plan->steps.n && !st; i++) {
-    uint32_t id = layer_of(t, plan, i);
+    size_t of = charged(t, plan, i);
+    uint32_t id = of < plan->steps.n ? hn_tuner_layer(t, &plan->steps.p[of]) : HN_NONE;
     if (id == HN_NONE) continue;
-    size_t of = hn_step_served(plan, i); /* the step the time is charged to */
     const char *tactic = hn_planned_tactic(&plan->steps.p[of]);
     size_t at = 0;
     while (at < all.n && (strcmp(all.p[at].tactic, tactic) != 0 || strcmp(all.p[at].text, t->layers[id].text) != 0)) at++;
@@ -257,6 +281,7 @@ hone_status hn_tuner_try(tuner *t, const hn_plan_options *how, uint32_t *alterna
   hn_program *p;
   o.round = how->round;
   o.untuned = how->untuned;
+  o.widen = how->widen;
   o.strips = how->strips;
   o.copy_joins = how->copy_joins;
   HN_TRY(hn_program_create(t->g, t->inputs, &o, &p));
@@ -442,20 +467,37 @@ static hone_status do_without(tuner *t, double *total) {
   return st;
 }
 
-static hone_status search(tuner *t) {
+static bool has_short_floats(const hn_graph *g) {
+  bool has = false;
+  for (hn_id v = 0; v < g->values.n; v++) {
+    hn_dtype type = hn_value_at(g, v)->dtype;
+    has = has || type == HONE_DTYPE_F16 || type == HONE_DTYPE_BF16;
+  }
+  return has;
+}
+
+/* The graph as often as a node has kernels, each time one further down. */
+static hone_status search_uniform(tuner *t, bool widen, double *least) {
   uint32_t rounds = 1, alternatives = 1;
-  double total, least = 0, mixed;
+  double total;
   for (uint32_t r = 0; r < rounds; r++) {
-    HN_TRY(hn_tuner_try(t, &(hn_plan_options){.round = r, .untuned = true, .strips = HN_STRIPS_NONE}, &alternatives, &total));
+    HN_TRY(hn_tuner_try(t, &(hn_plan_options){.round = r, .untuned = true, .widen = widen, .strips = HN_STRIPS_NONE}, &alternatives, &total));
     if (!r) {
-      t->result.before_ms = total * 1e3;
       rounds = alternatives ? alternatives : 1;
-      t->expected = rounds + (t->plan.threads > 1 ? 7 : 6);
+      t->expected = t->done + rounds + (t->plan.threads > 1 ? 6 : 5);
     }
-    if (r && total >= least) continue;
-    least = total;
+    if (!r && !widen) t->result.before_ms = total * 1e3;
+    if (*least > 0 && total >= *least) continue;
+    *least = total;
     for (hn_id id = 0; id < t->g->nodes.n; id++) t->layers[id].uniform = t->layers[id].last;
   }
+  return HONE_OK;
+}
+
+static hone_status search(tuner *t) {
+  double least = 0, mixed;
+  HN_TRY(search_uniform(t, false, &least));
+  if (has_short_floats(t->g)) HN_TRY(search_uniform(t, true, &least)); /* a layer may be faster in F32, conversions and all */
   for (hn_id id = 0; id < t->g->nodes.n; id++) {
     const timing *best = best_of(&t->layers[id]);
     hn_node *n = hn_node_at(t->g, id);

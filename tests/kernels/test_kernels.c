@@ -178,7 +178,7 @@ TEST(sums_of_half_floats) {
     float scale = at % 3 ? 1 : 1.0f / 256; /* products below the smallest normal number too */
     for (int i = 0; i < HN_HALF_ROWS * LDA; i++) a[i] = hn_f32_to_f16(scale * ((float)(between(0, 4000)) / 1000.0f - 2));
     for (int i = 0; i < MOST * 2 * HN_HALF_COLS; i++) b[i] = hn_f32_to_f16(scale * ((float)(between(0, 4000)) / 1000.0f - 2));
-    tile->mul(pairs, a, LDA, b, sums, rows);
+    tile->mul(pairs, a, LDA, b, sums, rows, at % 2 ? (const char *)b : NULL, 64);
     for (int r = 0; r < rows; r++)
       for (int c = 0; c < HN_HALF_COLS; c++) {
         double sum = 0, size = 0;

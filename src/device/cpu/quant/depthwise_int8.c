@@ -135,14 +135,23 @@ static void run_line(const depthwise *s, const uint8_t *image, int64_t y, uint8_
   const hn_conv *c = &s->c;
   const uint8_t *line[MAX_ROWS], *pixel[MAX_ROWS * MAX_COLS];
   hn_int8_depthwise j = job_of(s, pixel);
-  int64_t rows = 4 * s->quads, most = s->tile->pixels;
+  int64_t rows = 4 * s->quads, most = s->tile->pixels, last_x = -1;
+  bool inside = true;
   find_lines(s, image, y, line);
+  for (int64_t k = 0; k < c->kernel_h; k++) inside = inside && line[k];
   for (int64_t first = 0; first < c->out_w; first += c->out_w < most ? 1 : most) { /* the last tile repeats a few pixels */
     int64_t n = c->out_w < most ? 1 : most, x = n == 1 ? first : hn_smaller(first, c->out_w - most);
     int64_t cols = (n - 1) * c->stride_w + c->kernel_w, from = x * c->stride_w - c->pad_left;
-    for (int64_t k = 0; k < rows; k++)
-      for (int64_t at = 0; at < cols; at++)
-        pixel[k * cols + at] = line[k] && from + at >= 0 && from + at < c->in_w ? line[k] + (from + at) * c->in_c : s->outside;
+    bool whole = inside && from >= 0 && from + cols <= c->in_w;
+    if (whole && last_x >= 0) { /* the tile before, further on */
+      int64_t further = (x - last_x) * c->stride_w * c->in_c;
+      for (int64_t k = 0; k < c->kernel_h * cols; k++) pixel[k] += further;
+    } else {
+      for (int64_t k = 0; k < rows; k++)
+        for (int64_t at = 0; at < cols; at++)
+          pixel[k * cols + at] = line[k] && from + at >= 0 && from + at < c->in_w ? line[k] + (from + at) * c->in_c : s->outside;
+    }
+    last_x = whole ? x : -1;
     j.out = out + x * c->out_c;
     s->tile->depthwise(&j, (int)n);
   }

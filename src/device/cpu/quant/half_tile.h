@@ -24,8 +24,9 @@ typedef struct hn_half_ending {
 
 typedef struct hn_half_tile {
   /* sums (rows of HN_HALF_COLS) = A B. A: rows of 2 `pairs` numbers, lda apart. B: for each pair of rows of it the pairs of
-     its even columns, then those of its odd ones. */
-  void (*mul)(int64_t pairs, const uint16_t *a, int64_t lda, const uint16_t *b, float *sums, int rows);
+     its even columns, then those of its odd ones. next: what is to be brought near meanwhile, next_step bytes (a multiple of 64)
+     for each four pairs; may be NULL. */
+  void (*mul)(int64_t pairs, const uint16_t *a, int64_t lda, const uint16_t *b, float *sums, int rows, const char *next, int64_t next_step);
   void (*finish)(const hn_half_ending *e, float *sums, int rows, int cols);
 } hn_half_tile;
 

@@ -27,14 +27,16 @@ ALWAYS __m512i joined(__m512i even, __m512i odd) {
   return _mm512_castph_si512(_mm512_add_ph(_mm512_castsi512_ph(first), _mm512_castsi512_ph(second)));
 }
 
-ALWAYS void product(const int rows, int64_t pairs, const uint16_t *a, int64_t lda, const uint16_t *b, float *sums) {
+ALWAYS void product(const int rows, int64_t pairs, const uint16_t *a, int64_t lda, const uint16_t *b, float *sums, const char *next,
+                    int64_t next_step) {
   const uint16_t *row[(ROWS + 2) / 3];
   UNROLL for (int r = 0; r < rows; r += 3) row[r / 3] = a + r * lda;
   for (int64_t from = 0; from < pairs; from += HN_HALF_CHAIN) {
     int64_t i = 0, n = pairs - from < HN_HALF_CHAIN ? pairs - from : HN_HALF_CHAIN;
     __m512i sum[ROWS][2];
     UNROLL for (int r = 0; r < rows; r++) sum[r][0] = sum[r][1] = _mm512_setzero_si512();
-    for (; i + 4 <= n; i += 4, b += 4 * STEP) {
+    for (; i + 4 <= n; i += 4, b += 4 * STEP, next += next_step) {
+      for (int64_t o = 0; o < next_step; o += 64) _mm_prefetch(next + o, _MM_HINT_T1);
       UNROLL for (int u = 0; u < 4; u++) step(rows, sum, row, lda, b, u);
       UNROLL for (int r = 0; r < rows; r += 3) row[r / 3] += 8;
     }
@@ -54,15 +56,16 @@ ALWAYS void product(const int rows, int64_t pairs, const uint16_t *a, int64_t ld
 }
 
 #define SIZE(R)                                                                                                     \
-  static void tile_##R(int64_t pairs, const uint16_t *a, int64_t lda, const uint16_t *b, float *sums) {              \
-    product(R, pairs, a, lda, b, sums);                                                                              \
+  static void tile_##R(int64_t pairs, const uint16_t *a, int64_t lda, const uint16_t *b, float *sums, const char *next, \
+                       int64_t next_step) {                                                                            \
+    product(R, pairs, a, lda, b, sums, next, next_step);                                                               \
   }
 SIZE(1) SIZE(2) SIZE(3) SIZE(4) SIZE(5) SIZE(6) SIZE(7) SIZE(8) SIZE(9) SIZE(10) SIZE(11) SIZE(12) SIZE(13) SIZE(14)
 
-static void mul(int64_t pairs, const uint16_t *a, int64_t lda, const uint16_t *b, float *sums, int rows) {
-  static void (*const of[])(int64_t, const uint16_t *, int64_t, const uint16_t *, float *) = {
+static void mul(int64_t pairs, const uint16_t *a, int64_t lda, const uint16_t *b, float *sums, int rows, const char *next, int64_t next_step) {
+  static void (*const of[])(int64_t, const uint16_t *, int64_t, const uint16_t *, float *, const char *, int64_t) = {
       NULL, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7, tile_8, tile_9, tile_10, tile_11, tile_12, tile_13, tile_14};
-  of[rows](pairs, a, lda, b, sums);
+  of[rows](pairs, a, lda, b, sums, next, next ? next_step : 0);
 }
 
 static void finish(const hn_half_ending *e, float *sums, int rows, int cols) {

@@ -10,7 +10,8 @@
 enum {
   BLOCK_BYTES = 384 << 10, /* of rows that are multiplied with a panel before the next: a part of the second-level cache */
   GAP = 32,                /* behind lined up rows, so that they do not fall on the same cache sets */
-  CONFLICT = 512           /* rows so many numbers apart, or a multiple, do */
+  CONFLICT = 512,          /* rows so many numbers apart, or a multiple, do */
+  MOST_TILES_AHEAD = 16, PANEL_STEP = 512 /* bytes of four pairs of a panel */
 };
 
 typedef struct product_half {
@@ -187,11 +188,14 @@ static void run_block(const product_half *s, hn_exec *x, int64_t row, int64_t en
   for (int64_t n = col; n < col_end; n += HN_HALF_COLS) {
     const uint16_t *b = s->weights + n * s->pairs * 2;
     int cols = (int)hn_smaller(HN_HALF_COLS, col_end - n);
+    const char *next = tiles <= MOST_TILES_AHEAD && n + HN_HALF_COLS < col_end ? (const char *)(b + s->pairs * 2 * HN_HALF_COLS) : NULL;
+    int64_t step = hn_round_up(hn_ceil_div(PANEL_STEP, tiles), 64);
     hn_half_ending e = {.bias = s->bias ? s->bias + n : NULL, .ld_residual = s->e.residual_pitch, .lo = s->e.lo, .hi = s->e.hi, .ld_out = s->out_pitch};
     for (int64_t i = 0; i < tiles; i++) {
       int64_t from = (end - row) * i / tiles, at = row + from;
       int rows = (int)((end - row) * (i + 1) / tiles - from);
-      s->tile->mul(s->pairs, a + from * s->lda, s->lda, b, sums, rows);
+      /* the weights behind come nearer while these are in use: they are many where there are few rows */
+      s->tile->mul(s->pairs, a + from * s->lda, s->lda, b, sums, rows, next ? next + i * (s->pairs / 4) * step : NULL, step);
       e.residual = residual ? residual + at * s->e.residual_pitch + n : NULL;
       e.out = out + at * s->out_pitch + n;
       s->tile->finish(&e, sums, rows, cols);

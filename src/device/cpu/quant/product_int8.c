@@ -280,29 +280,70 @@ static const uint8_t *pixel(const product_run *r, int64_t row, int64_t ky, int64
   return (const uint8_t *)r->x->in[0].data + ((n * p->in_h + y) * p->in_w + x) * p->in_c;
 }
 
-static void gather(const product_run *r, int64_t row, int64_t g, uint8_t *to) {
-  const product *p = r->p;
-  uint8_t *end = to + 4 * quads_of(p);
-  if (!p->image) {
-    copy_bytes(p, to, (const uint8_t *)r->x->in[0].data + row * p->k, p->k);
-    to += p->k;
+/* A few bytes, where a call takes longer than they do: up to 64, by overlapping pieces. */
+static inline void copy_few(uint8_t *to, const uint8_t *from, int64_t n) {
+  if (n >= 16) {
+    for (int64_t i = 0; i + 16 <= n; i += 16) memcpy(to + i, from + i, 16);
+    memcpy(to + n - 16, from + n - 16, 16);
+  } else if (n >= 8) {
+    memcpy(to, from, 8);
+    memcpy(to + n - 8, from + n - 8, 8);
   } else {
-    int64_t per = p->in_c / p->group;
-    bool together = p->dilation[1] == 1 && p->group == 1; /* a row of the window lies in one */
-    for (int64_t ky = 0; ky < p->kernel[0]; ky++) {
-      if (together && pixel(r, row, ky, 0) && pixel(r, row, ky, p->kernel[1] - 1)) {
-        copy_bytes(p, to, pixel(r, row, ky, 0), per * p->kernel[1]);
-        to += per * p->kernel[1];
-        continue;
-      }
-      for (int64_t kx = 0; kx < p->kernel[1]; kx++, to += per) {
-        const uint8_t *from = pixel(r, row, ky, kx);
-        if (from) copy_bytes(p, to, from + g * per, per);
-        else memset(to, p->zero, (size_t)per);
+    for (int64_t i = 0; i < n; i++) to[i] = from[i];
+  }
+}
+
+/* A row of the window's pixels that lie one behind the other: those outside the image are zero points. */
+static void gather_line(const product *p, const uint8_t *line, int64_t x, uint8_t *to) {
+  int64_t n = p->in_c, from = hn_smaller(x < 0 ? -x : 0, p->kernel[1]), end = p->in_w - x < p->kernel[1] ? hn_larger(from, p->in_w - x) : p->kernel[1];
+  int64_t bytes = (end - from) * n;
+  if (from) memset(to, p->zero, (size_t)(from * n));
+  if (p->flip) copy_flipped(to + from * n, line + (x + from) * n, bytes, p->flip);
+  else if (bytes <= 64) copy_few(to + from * n, line + (x + from) * n, bytes);
+  else memcpy(to + from * n, line + (x + from) * n, (size_t)bytes);
+  if (end < p->kernel[1]) memset(to + end * n, p->zero, (size_t)((p->kernel[1] - end) * n));
+}
+
+/* Windows of `rows` pixels from `row` on, of group g. */
+static void gather_windows(const product_run *r, int64_t row, int rows, int64_t g, uint8_t *to) {
+  const product *p = r->p;
+  int64_t per = p->in_c / p->group, depth = 4 * quads_of(p), x = row % p->out_w, y = row / p->out_w % p->out_h, image = row / p->out_w / p->out_h;
+  bool together = p->dilation[1] == 1 && p->group == 1;
+  for (int k = 0; k < rows; k++, to += depth) {
+    int64_t top = y * p->stride[0] - p->pad[0], left = x * p->stride[1] - p->pad[1];
+    uint8_t *at = to;
+    for (int64_t ky = 0; ky < p->kernel[0]; ky++, top += p->dilation[0]) {
+      const uint8_t *line = (const uint8_t *)r->x->in[0].data + (image * p->in_h + top) * p->in_w * p->in_c;
+      if (top < 0 || top >= p->in_h) {
+        memset(at, p->zero, (size_t)(per * p->kernel[1]));
+        at += per * p->kernel[1];
+      } else if (together) {
+        gather_line(p, line, left, at);
+        at += per * p->kernel[1];
+      } else {
+        for (int64_t kx = 0, from = left; kx < p->kernel[1]; kx++, from += p->dilation[1], at += per)
+          if (from < 0 || from >= p->in_w) memset(at, p->zero, (size_t)per);
+          else copy_bytes(p, at, line + from * p->in_c + g * per, per);
       }
     }
+    if (at < to + depth) memset(at, 0, (size_t)(to + depth - at));
+    if (++x < p->out_w) continue;
+    x = 0;
+    if (++y == p->out_h) y = 0, image++;
   }
-  memset(to, 0, (size_t)(end - to));
+}
+
+static void gather(const product_run *r, int64_t row, int rows, int64_t g, uint8_t *to) {
+  const product *p = r->p;
+  int64_t depth = 4 * quads_of(p);
+  if (p->image) {
+    gather_windows(r, row, rows, g, to);
+    return;
+  }
+  for (int k = 0; k < rows; k++, to += depth) {
+    copy_bytes(p, to, (const uint8_t *)r->x->in[0].data + (row + k) * p->k, p->k);
+    memset(to + p->k, 0, (size_t)(depth - p->k));
+  }
 }
 
 /* The panels of a group that lie in from..to of all, for a block of rows. */
@@ -319,7 +360,7 @@ static void run_panels(const product_run *r, int64_t row, int rows, int64_t from
   if (direct) m.a = (const uint8_t *)r->x->in[0].data + row * p->k, m.lda = p->k;
   for (int64_t i = from; i < to; i++) {
     int64_t g = i / panels_of(p), first = i % panels_of(p) * cols, n = hn_smaller(p->columns - first, cols), at = row * channels + g * p->columns + first;
-    for (int k = 0; k < rows && !direct && gathered != g; k++) gather(r, row + k, g, a + k * depth);
+    if (!direct && gathered != g) gather(r, row, rows, g, a);
     gathered = g;
     m.w = p->weights + p->panels[i].start * cols * 4;
     m.at = p->at ? p->at + p->panels[i].start : NULL;

@@ -324,6 +324,10 @@ static void print_report(bench *b) {
       printf("memory of %s: activations %s (at least %s are alive at once), packed weights %s, process at its peak %s\n",
              b->sides[k].path, human_bytes(arena).s, human_bytes(bound).s, human_bytes(weights).s,
              human_bytes(cli_peak_memory()).s);
+  const char *device;
+  for (int k = 0; k < b->n_sides; k++)
+    for (uint32_t d = 0; hone_session_device_memory(b->sides[k].s, d, &device, &arena) == HONE_OK; d++)
+      printf("memory of %s on %s: %s for activations, weights and working memory\n", b->sides[k].path, device, human_bytes(arena).s);
   for (int k = 0; k < b->n_sides && b->o->limit; k++) print_limit(&b->sides[k]);
   if (b->n_sides < 2) return;
   summary u = samples_summary(&b->ratio);
@@ -342,6 +346,10 @@ static json_t *side_json(const bench *b, const side *s, const double *steps) {
                         json_count(bound), "peak_resident_bytes", json_count(cli_peak_memory()), "model", json_text(s->path), "runs", json_count(s->ms.n),
                         "latency_ms", json_summary(&u), "items_per_second", json_number(1e3 * (double)b->f.batch / u.mean),
                         "averages_of_50_ms", groups, "arena_bytes", json_count(arena), "packed_bytes", json_count(weights));
+  json_t *devices = json_object();
+  const char *device;
+  for (uint32_t d = 0; hone_session_device_memory(s->s, d, &device, &arena) == HONE_OK; d++) json_object_set_new(devices, device, json_count(arena));
+  json_object_set_new(j, "device_bytes", devices);
   if (b->o->limit) json_object_set_new(j, "limit", limit_json(s));
   if (steps) json_object_set_new(j, "steps", steps_json(s, steps));
   return j;

@@ -39,12 +39,26 @@ static char *kernels_of(const char *name) {
   return all;
 }
 
+/* Of the CUDA device. */
+static char *cuda_kernels_of(const char *name) {
+  const char *device, *op, *kernel;
+  char *all = cli_copy("");
+  for (uint32_t i = 0; hone_device_kernel_at(i, &device, &op, &kernel); i++) {
+    if (strcmp(op, name) != 0 || strcmp(device, "cuda") != 0) continue;
+    char *more = cli_format("%s%s%s", all, *all ? ", " : "", kernel);
+    free(all);
+    all = more;
+  }
+  return all;
+}
+
 static bool operator_row(uint32_t i, char *cell[COLUMNS]) {
   const char *name, *doc;
   if (!hone_operator_at(i, &name, &doc)) return false;
   cell[0] = cli_copy(name);
   cell[1] = cli_copy(doc);
   cell[2] = kernels_of(name);
+  cell[3] = cuda_kernels_of(name);
   return true;
 }
 
@@ -76,7 +90,7 @@ static bool device_row(uint32_t i, char *cell[COLUMNS]) {
 
 static const listing devices = {{"DEVICE", "AVAILABLE", "WHAT IT IS", "MEMORY", "FEATURES"},
                                 {"name", "available", "description", "memory", "features"}, device_row};
-static const listing operators = {{"OPERATOR", "WHAT IT DOES", "KERNELS"}, {"name", "doc", "kernels"}, operator_row};
+static const listing operators = {{"OPERATOR", "WHAT IT DOES", "KERNELS", "CUDA"}, {"name", "doc", "kernels", "cuda"}, operator_row};
 static const listing kernels = {{"OPERATOR", "KERNEL", NULL}, {"operator", "kernel", NULL}, kernel_row};
 static const listing passes = {{"PASS", "FROM", "WHAT IT DOES"}, {"name", "level", "doc"}, pass_row};
 

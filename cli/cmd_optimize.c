@@ -405,6 +405,7 @@ static int run_optimize(cli *c) {
   outcome r = {0};
   bool placed = places_automatically(o);
   if (placed && o->trt.segment > 0) o->session.min_segment = o->trt.segment;
+  if (o->trt.workspace > 0) o->session.workspace = o->trt.workspace;
   int code = o->output ? trt_apply(&o->trt, is_engine(o), placed || saved_to_saved(c, o), &o->quant) : CLI_OK;
   bool done = false;
   if (!code) code = check_call(o);

@@ -14,7 +14,7 @@ typedef struct session_options {
   bool reference;
   const char *sources;
   arg_list devices, place;
-  int64_t min_segment;
+  int64_t min_segment, workspace; /* workspace: of steps on devices; 0: not said */
   double winograd_error;
 } session_options;
 #define SESSION_OPTIONS_DEFAULT {.winograd_error = 1e-4}

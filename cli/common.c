@@ -55,6 +55,7 @@ int session_open(cli *c, const hone_model *m, const session_options *o, hone_ses
   so.place = o->place.p;
   so.place_count = (uint32_t)o->place.n;
   so.min_segment = (uint32_t)o->min_segment;
+  so.workspace = (uint64_t)o->workspace;
   hone_status st = hone_session_create(m, &so, s);
   free(devices);
   return st ? cli_fail_hone(c->cx, st) : CLI_OK;

@@ -124,14 +124,28 @@ void profile_print(const profile_report *r, size_t top) {
   if (m->dropped) printf("\n%llu slices found no room and are not in the trace\n", (unsigned long long)m->dropped);
 }
 
+/* What is not counted: one line for each reason. */
+static void print_missing(const hone_profile *p) {
+  const char *name, *reason, *other, *because;
+  for (uint32_t i = 0; hone_profile_counter_at(p, i, &name, &reason); i++) {
+    bool told = !*reason;
+    for (uint32_t k = 0; k < i && !told && hone_profile_counter_at(p, k, &other, &because); k++)
+      told = *because && strcmp(strchr(because, ':'), strchr(reason, ':')) == 0;
+    if (told) continue;
+    printf("\nnot counted: %s", name);
+    for (uint32_t k = i + 1; hone_profile_counter_at(p, k, &other, &because); k++)
+      if (*because && strcmp(strchr(because, ':'), strchr(reason, ':')) == 0) printf(", %s", other);
+    printf("%s\n", strchr(reason, ':'));
+  }
+}
+
 void profile_print_counters(const profile_report *r, const hone_profile *p, size_t top) {
   char columns[HONE_PROFILE_COUNTERS + 3] = "l";
-  const char *name, *reason, *shown = "";
+  const char *name, *reason;
   uint32_t have[HONE_PROFILE_COUNTERS], n = 0;
-  for (uint32_t i = 0; hone_profile_counter_at(p, i, &name, &reason); i++) {
+  print_missing(p);
+  for (uint32_t i = 0; hone_profile_counter_at(p, i, &name, &reason); i++)
     if (!*reason) have[n++] = i;
-    else if (strcmp(strchr(reason, ':'), shown) != 0) printf("\nnot counted: %s\n", reason), shown = strchr(reason, ':');
-  }
   if (!r->totals.counted || !n) return;
   table *t = table_make(memset(columns + 1, 'r', n) ? columns : columns);
   table_cell(t, "LAYER");

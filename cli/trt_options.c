@@ -9,7 +9,7 @@ const arg_option trt_option_rows[] = {
     {"use-calibration", 0, ARG_FLAG, offsetof(trt_options, calibration), "", "INT8: find ranges on the examples of --calibrate (default).", 0, 0},
     {"no-use-calibration", 0, ARG_CLEAR, offsetof(trt_options, calibration), "", "INT8: by the ranges that the model itself has (QuantizeLinear).", 0, 0},
     {"max-workspace-size", 0, ARG_INT, offsetof(trt_options, workspace), "BYTES",
-     "Write no engine whose run needs more working memory than this.", 0, 9007199254740992.0},
+     "Write no engine whose run needs more working memory than this; on a device take no algorithm that does.", 0, 9007199254740992.0},
     {"dynamic", 0, ARG_FLAG, offsetof(trt_options, dynamic), "", "Keep dimensions open that the model leaves open (default).", 0, 0},
     {"no-dynamic", 0, ARG_CLEAR, offsetof(trt_options, dynamic), "", "Fix them: the first to --batch (default 1), others by --shape.", 0, 0},
     {"minimum-segment-size", 0, ARG_INT, offsetof(trt_options, segment), "N", 

@@ -363,6 +363,10 @@ HONE_API bool hone_operator_at(uint32_t index, const char **name, const char **d
 /** The `index`-th kernel of this build and the operator it runs: first the fast ones, then the references. */
 HONE_API bool hone_kernel_at(uint32_t index, const char **op, const char **kernel);
 
+/** The `index`-th kernel of a device with kernels of its own ("cuda"), and the operator it runs, whether or not there is such a
+    device; false past the end. */
+HONE_API bool hone_device_kernel_at(uint32_t index, const char **device, const char **op, const char **kernel);
+
 /* -------------------------------------------------------------------------------------------- devices */
 
 /** A device that layers may run on. */
@@ -407,6 +411,8 @@ typedef struct hone_session_options {
                                  "auto": the placement with the least time over steps and copies, measured or as modelled */
   uint32_t place_count;
   uint32_t min_segment; /**< with "auto": fewer layers next to each other are not worth a device; 0: any number is */
+  uint64_t workspace;   /**< bytes of working memory that a step on a device may take at most: library algorithms that want more are
+                             passed over; 0: as the device's own setting says, which is not exceeded either */
 } hone_session_options;
 HONE_API void hone_session_options_init(hone_session_options *options);
 
@@ -444,6 +450,10 @@ HONE_API hone_status hone_session_output(const hone_session *session, uint32_t o
 
 /** Bytes of the planned activation arena and of packed weights. Any pointer may be NULL. */
 HONE_API hone_status hone_session_memory(const hone_session *session, size_t *arena, size_t *weights);
+
+/** Of the `index`-th device but the CPU: its name, borrowed while the session lives, and the bytes of its memory that activations,
+    weights and working memory of the prepared plan take. Errors: BAD_ARG (not prepared yet, or past the last). */
+HONE_API hone_status hone_session_device_memory(const hone_session *session, uint32_t index, const char **device, size_t *bytes);
 
 /** What the arena cannot be smaller than: the largest sum of tensors that are alive at once in the prepared plan. */
 HONE_API hone_status hone_session_memory_bound(const hone_session *session, size_t *bytes);

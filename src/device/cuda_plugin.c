@@ -62,3 +62,19 @@ static hone_status cuda_open(hone_context *cx, uint32_t index, const hn_setting 
 
 const hn_device_kind hn_cuda_kind = {.name = "cuda", .doc = "an NVIDIA GPU", .settings = HN_CUDA_SETTINGS,
                                      .describe = cuda_describe, .open = cuda_open};
+
+bool hn_cuda_row(uint32_t i, hn_op *op, const char **kernel) {
+  static const struct {
+    hn_op op;
+    const char *kernel;
+  } rows[] = {
+#define CUDA_KERNEL(o, name, priority) {HN_##o, #name},
+#define CUDA_VARIANTS(o, name, priority, variants) {HN_##o, #name},
+#define CUDA_COUNTS(o, name, priority) {HN_##o, #name},
+#include "device/cuda/kernels.def"
+  };
+  if (i >= sizeof rows / sizeof *rows) return false;
+  *op = rows[i].op;
+  *kernel = rows[i].kernel;
+  return true;
+}

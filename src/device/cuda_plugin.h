@@ -11,4 +11,6 @@
 #define HN_CUDA_SETTINGS "workspace=256,tf32=0,graphs=1,check=0"
 /* NULL where the shared object is of another build (hn_kernels_id) than the core. */
 typedef const hn_device_kind *hn_cuda_entry(const char *build);
+/* The rows of its table of kernels, which are known without it; false past the last. */
+bool hn_cuda_row(uint32_t i, hn_op *op, const char **kernel);
 #endif

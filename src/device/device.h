@@ -59,6 +59,7 @@ typedef struct hn_device_kind {
   hone_status (*keep)(hn_device *d, void **recording);
   hone_status (*replay)(hn_device *d, void *recording);
   void (*forget)(hn_device *d, void *recording); /* accepts NULL */
+  void (*limit)(hn_device *d, uint64_t workspace); /* no kernel planned from now on takes more scratch. NULL: they take none */
   bool (*shrink)(hn_device *d); /* kernels planned from now on take less memory; false: they cannot. NULL: never */
   /* the times of a modelled device, and the guess that placement starts from on others */
   double (*step_seconds)(const hn_device *d, const hn_task *t, double flops, double bytes);

@@ -68,6 +68,7 @@ typedef struct hn_kernel {
   void (*lines)(const hn_task *t, const struct hn_strip *p, void *scratch);
   uint32_t variants;    /* ways to do a node, as a library's algorithms, best first by what it knows; 0: one. plan() is asked
                            for t->variant and says UNSUPPORTED if there are fewer */
+  bool counts;          /* shapes of outputs may be unknown when it is planned: it asks for them in run() */
 } hn_kernel;
 
 struct hn_task {

@@ -22,9 +22,13 @@ typedef struct tactic {
 
 /* -------------------------------------------------------------------------------- choosing a kernel */
 
-static bool all_fixed(const hn_task *t) {
+static bool inputs_fixed(const hn_task *t) {
   for (uint32_t i = 0; i < t->n_in; i++)
     if (t->in[i].present && t->in[i].dynamic) return false;
+  return true;
+}
+
+static bool outputs_fixed(const hn_task *t) {
   for (uint32_t i = 0; i < t->n_out; i++)
     if (t->out[i].present && t->out[i].dynamic) return false;
   return true;
@@ -103,6 +107,7 @@ static bool is_named(tactic way, const char *name) {
 
 static bool may_do(const hn_plan_options *o, const hn_kernel *k, const hn_task *t) {
   if (k->op != t->node->op || (o->only && o->only->op == k->op && o->only != k)) return false;
+  if (!inputs_fixed(t) || (!k->counts && !outputs_fixed(t))) return false;
   return (!o->sources || o->sources & 1U << hn_kernel_origin(k)) && k->supports(t);
 }
 
@@ -111,7 +116,7 @@ static bool may_do(const hn_plan_options *o, const hn_kernel *k, const hn_task *
 static uint32_t candidates(const hn_builder *b, const hn_task *t, tactic *list) {
   tactic by_priority[MAX_TACTICS];
   uint32_t n = 0, first = 0, filled = 0;
-  if (b->o->reference || !all_fixed(t)) return 0;
+  if (b->o->reference) return 0;
   const hn_kernel *(*table)(uint32_t) = t->on && t->on->kind->kernel_at ? t->on->kind->kernel_at : hn_kernel_at;
   for (uint32_t i = 0; table(i) && n < MAX_TACTICS; i++) {
     const hn_kernel *k = table(i);
@@ -147,7 +152,7 @@ bool hn_plan_takes(const hn_plan_options *o, const hn_graph *g, hn_id node) {
     hn_id v = i < n->n_in ? n->in[i] : n->out[i - n->n_in];
     if (v != HN_NONE) args[i] = as_plain(g, v);
   }
-  for (uint32_t i = 0; all_fixed(&t) && hn_kernel_at(i); i++) {
+  for (uint32_t i = 0; hn_kernel_at(i); i++) {
     const hn_kernel *k = hn_kernel_at(i);
     bool can = may_do(o, k, &t), chosen = k->op == n->op && !o->untuned && is_named((tactic){k, 0}, n->tactic);
     any = any || can;

@@ -1,7 +1,7 @@
 /* optimize.c - the public face of the passes, and the tables a program may list. */
 #include <string.h>
 
-#include "device/kernel.h"
+#include "device/cuda_plugin.h"
 #include "run/eval.h"
 #include "run/model.h"
 #include "run/options.h"
@@ -60,5 +60,13 @@ bool hone_kernel_at(uint32_t index, const char **op, const char **kernel) {
   if (!k) return false;
   *op = hn_op_name(k->op);
   *kernel = k->name;
+  return true;
+}
+
+bool hone_device_kernel_at(uint32_t index, const char **device, const char **op, const char **kernel) {
+  hn_op o;
+  if (!hn_cuda_row(index, &o, kernel)) return false;
+  *device = "cuda";
+  *op = hn_op_name(o);
   return true;
 }

@@ -72,6 +72,15 @@ const hn_graph *hn_program_graph(const hn_program *p) { return p->g; }
 double hn_program_step_seconds(const hn_program *p, uint32_t step) { return p->steps[step].seconds; }
 void hn_program_profile(hn_program *p, bool on) { p->profile = on; }
 
+bool hn_program_device(const hn_program *p, uint32_t d, const char **name, size_t *bytes) {
+  if (d == HN_HOST || d >= p->placement.n) return false;
+  *name = p->placement.devices[d]->name;
+  *bytes = p->plan->device_bytes[d];
+  for (size_t i = 0; i < p->plan->steps.n; i++)
+    if (p->plan->steps.p[i].device == d) *bytes += p->plan->steps.p[i].task.packed;
+  return true;
+}
+
 double hn_program_modelled(const hn_program *p, uint32_t *lane) {
   *lane = hn_timeline_modelled(p->timeline) ? p->first_lane : HN_LANE_HOST;
   return p->modelled;

@@ -30,6 +30,8 @@ double hn_program_step_seconds(const hn_program *p, uint32_t step); /* of the la
    memory of its own. */
 bool hn_program_value(const hn_program *p, hn_id value, hn_view *out);
 hn_view hn_program_slot(const hn_program *p, uint32_t slot); /* of the plan, as it lies */
+/* The d-th device, above 0, and what the plan takes of its memory; false past the last. */
+bool hn_program_device(const hn_program *p, uint32_t d, const char **name, size_t *bytes);
 const hn_plan *hn_program_plan(const hn_program *p);
 /* The time of the last run where a device models it, else 0, and the recorder's lane for the slice of the run. */
 double hn_program_modelled(const hn_program *p, uint32_t *lane);

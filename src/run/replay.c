@@ -83,6 +83,12 @@ static hone_status record(const hn_replay *r, segment *s, hn_timeline *t, hn_rep
   return st;
 }
 
+static hone_status name_steps(const hn_replay *r, const segment *s, hone_status st) {
+  const hn_node *first = r->plan->steps.p[s->first].task.node, *last = r->plan->steps.p[s->first + s->n - 1].task.node;
+  return hn_fail_within(r->plan->g->cx, st, "%u recorded steps from layer '%s' to '%s'", s->n, first ? first->name : "a change of layout",
+                        last ? last->name : "a change of layout");
+}
+
 hone_status hn_replay_from(hn_replay *r, hn_timeline *t, uint32_t step, hn_replay_run run, void *program, uint32_t *n) {
   size_t i = 0;
   *n = 0;
@@ -93,7 +99,8 @@ hone_status hn_replay_from(hn_replay *r, hn_timeline *t, uint32_t step, hn_repla
   if (s->refused) return HONE_OK; /* they were not done: the caller does them, and meets what is wrong with them */
   uint32_t end = s->first + s->n;
   for (uint32_t k = s->first; k < end; k++) HN_TRY(hn_timeline_waits(t, k, 0, s->first, HN_LANE_COMPUTE));
-  HN_TRY(s->device->kind->replay(s->device, s->recording));
+  hone_status st = s->device->kind->replay(s->device, s->recording);
+  if (st) return name_steps(r, s, st);
   for (uint32_t k = s->first; k < end; k++)
     if (!r->plan->steps.p[k].once) HN_TRY(hn_timeline_mark(t, k, HN_LANE_COMPUTE));
   *n = s->n;

@@ -82,6 +82,13 @@ static bool shape_known(const hn_graph *g, uint32_t i, hn_view *v) {
   return true;
 }
 
+static void limit_devices(const hn_place *place, uint64_t workspace) {
+  hn_device *devices[HN_MAX_DEVICES];
+  uint32_t n = hn_place_devices(place, devices);
+  for (uint32_t d = 1; d < n && workspace; d++)
+    if (devices[d]->kind->limit) devices[d]->kind->limit(devices[d], workspace);
+}
+
 static hone_status create(hone_context *cx, const hone_model *model, const hone_session_options *o, hone_session *s) {
   uint32_t sources;
   HN_TRY(read_sources(cx, o->sources, &sources));
@@ -107,6 +114,7 @@ static hone_status create(hone_context *cx, const hone_model *model, const hone_
   if (o->devices || o->place_count) {
     HN_TRY(hn_place_create(cx, o->devices, o->place, o->place_count, &s->place));
     s->options.place = s->place;
+    limit_devices(s->place, o->workspace);
     HN_TRY(hn_place_check(s->place, s->g));
   }
   for (uint32_t i = 0; i < s->g->inputs.n; i++) shape_known(s->g, i, &s->inputs[i]);
@@ -324,6 +332,12 @@ hone_status hone_session_memory(const hone_session *s, size_t *arena, size_t *we
   if (arena) *arena = p->arena_bytes;
   if (weights) *weights = p->packed_bytes;
   return HONE_OK;
+}
+
+hone_status hone_session_device_memory(const hone_session *s, uint32_t index, const char **device, size_t *bytes) {
+  if (!s->program) return hn_fail(s->cx, HONE_BAD_ARG, "the session is not prepared yet");
+  if (hn_program_device(s->program, index + 1, device, bytes)) return HONE_OK;
+  return hn_fail(s->cx, HONE_BAD_ARG, "the session has no device %u but the CPU", index);
 }
 
 hone_status hone_session_memory_bound(const hone_session *s, size_t *bytes) {

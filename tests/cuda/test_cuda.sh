@@ -57,6 +57,18 @@ if cmp -s "$work/t.hone" "$work/again.hone"; then ok; else bad "the same times, 
 check "what was tuned is right there" "$hone" compare "$work/t.hone" --reference --device=cuda --runs=3 --tolerance=1e-5
 check "and on the CPU" "$hone" compare "$work/t.hone" --reference --runs=2
 
+# No algorithm that wants more than it may: a plan of the emulated cuDNN takes 64 MiB.
+limited() { "$hone" optimize "$source/models/digits.onnx" --shape=image=1,1,28,28 --device=cuda --timing-cache="$work/$1.times" -o "$work/$1.hone" --max-workspace-size="$2"; }
+check "a limit on the workspace" limited small 4000000
+check "and one that is larger" limited large 90000000
+if [ "$(grep -c 'conv_cudnn#3' "$work/small.times")" -eq 0 ] && [ "$(grep -c 'conv_cudnn#3' "$work/large.times")" -gt 0 ]; then ok; else bad "the limit is not kept"; fi
+says "memory of the device" "on cuda:0: " "$hone" bench "$work/d.hone" --device=cuda --runs=2
+if "$hone" bench "$work/d.hone" --device=cuda --runs=2 --json | grep -q '"cuda:0": [1-9]'; then ok; else bad "memory of the device as JSON"; fi
+
+# Integers: what is quantized stays so, by the libraries, or by our own kernels without them.
+check "8 bits" "$hone" optimize "$source/models/digits.onnx" --precision=int8 --calibrate=random -o "$work/q.hone"
+check "8 bits on the device" "$hone" compare "$work/q.hone" --reference --device=cuda --runs=3 --tolerance=0.5
+
 # Libraries that are not there.
 mkdir "$work/bare"
 ln -s "$emulated"/libcuda.so.1 "$emulated"/libhone-cuda.so "$emulated"/libhone-emulated.so "$work/bare"

@@ -138,6 +138,18 @@ TEST(steps_that_cannot_be_started) {
   hone_context_destroy(&cx);
 }
 
+/* A recording that the device does not take is an error that names its steps; a session opened after it works. */
+TEST(a_replay_that_is_refused) {
+  bool reached;
+  REQUIRE(!hone_context_create(&cx));
+  REQUIRE(is_emulated());
+  hone_status st = try_with("replays", 0, 1, &reached);
+  CHECK_MSG(reached && st == HONE_DEVICE, "a refused replay: %d", (int)st);
+  CHECK_MSG(strstr(hone_context_error(cx), "replaying steps") && strstr(hone_context_error(cx), "recorded steps from layer '"), "%s", hone_context_error(cx));
+  CHECK(!try_with("replays", 1000, 1, &reached));
+  hone_context_destroy(&cx);
+}
+
 /* Last: the device is lost for the rest of the process. */
 TEST(a_lost_device_stays_lost) {
   float image[PIXELS], logits[CLASSES];

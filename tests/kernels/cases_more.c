@@ -464,10 +464,58 @@ static bool make_quantization(trial *t) {
   return finish_any(t, n);
 }
 
+/* ---- what is found to be chosen */
+
+static bool make_suppression(trial *t) {
+  int64_t images = between(1, 2), classes = between(1, 3), n = chance(4) ? between(1, 3) : between(20, 300), b[3] = {images, n, 4}, s[3] = {images, classes, n};
+  hn_id in[5] = {input(t, 3, b), input(t, 3, s), scalar(t, HONE_DTYPE_I64, (double)between(0, 40)), scalar(t, HONE_DTYPE_F32, 0.1 * (double)between(0, 9)),
+                 scalar(t, HONE_DTYPE_F32, 0.25 * (double)between(-8, 4))};
+  if (chance(3)) { /* equal scores */
+    hn_id r = hn_graph_add_node(t->g, HN_Round, "", &in[1], 1, 1);
+    in[1] = hn_node_at(t->g, r)->out[0];
+  }
+  hn_id id = node(t, in, (uint32_t)between(3, 5), 1);
+  if (chance(2)) hn_set_i(t->g, id, "center_point_box", 1);
+  t->exact = true;
+  return finish_any(t, id);
+}
+
+static hn_id some_zeros(trial *t, hn_dtype type, int32_t rank, const int64_t *d) {
+  hn_id x = input(t, rank, d), r = hn_graph_add_node(t->g, HN_Round, "", &x, 1, 1);
+  x = hn_node_at(t->g, r)->out[0];
+  return type == HONE_DTYPE_F32 ? x : cast(t, x, type);
+}
+
+static bool make_nonzero(trial *t) {
+  int32_t rank = (int32_t)between(1, 4);
+  int64_t d[4];
+  some_dims(rank, d);
+  if (chance(4)) d[0] = between(500, 3000) / (rank > 1 ? 100 : 1);
+  hn_id x = some_zeros(t, chance(2) ? HONE_DTYPE_F32 : chance(2) ? HONE_DTYPE_BOOL : any_int(), rank, d);
+  t->exact = true;
+  return finish_any(t, node(t, &x, 1, 1));
+}
+
+static bool make_compress(trial *t) {
+  int32_t rank = (int32_t)between(1, 4);
+  int64_t d[4], axis = between(0, rank - 1), n = 1;
+  bool whole = chance(3);
+  some_dims(rank, d);
+  for (int32_t i = 0; i < rank; i++) n *= d[i];
+  if (!whole) n = d[axis];
+  n -= chance(4) && n > 1;
+  hn_id in[2] = {chance(2) ? input(t, rank, d) : input_as(t, any_int(), rank, d), some_zeros(t, HONE_DTYPE_BOOL, 1, &n)};
+  hn_id id = node(t, in, 2, 1);
+  if (!whole) hn_set_i(t->g, id, "axis", axis);
+  t->exact = true;
+  return finish_any(t, id);
+}
+
 static const struct {
   hn_op op;
   bool (*make)(trial *t);
 } makers[] = {
+    {HN_NonMaxSuppression, make_suppression}, {HN_NonZero, make_nonzero}, {HN_Compress, make_compress},
     {HN_And, make_logical}, {HN_Or, make_logical}, {HN_Xor, make_logical}, {HN_Not, make_logical},
     {HN_BitwiseAnd, make_bits}, {HN_BitwiseOr, make_bits}, {HN_BitwiseXor, make_bits}, {HN_BitwiseNot, make_bits}, {HN_BitShift, make_bits},
     {HN_Equal, make_compare}, {HN_Greater, make_compare}, {HN_GreaterOrEqual, make_compare}, {HN_Less, make_compare}, {HN_LessOrEqual, make_compare},

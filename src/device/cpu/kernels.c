@@ -30,8 +30,8 @@ static const hn_kernel references[HN_OP_COUNT] = {
 
 static const hn_kernel kernels[] = {
 #define REF(op, fn)
-#define KERNEL(o, n, p) {#n, HN_##o, p, n##_supports, n##_plan, n##_run, n##_destroy, NULL, 0},
-#define KERNEL_LINES(o, n, p) {#n, HN_##o, p, n##_supports, n##_plan, n##_run, n##_destroy, n##_lines, 0},
+#define KERNEL(o, n, p) {#n, HN_##o, p, n##_supports, n##_plan, n##_run, n##_destroy, NULL, 0, false},
+#define KERNEL_LINES(o, n, p) {#n, HN_##o, p, n##_supports, n##_plan, n##_run, n##_destroy, n##_lines, 0, false},
 #include "device/cpu/kernels.def"
 #undef REF
 #undef KERNEL

@@ -164,17 +164,7 @@ static bool rotary_of(const hn_task *t, hn_gpu_rotary *r) {
   return true;
 }
 
-bool rotary_cuda_supports(const hn_task *t) {
-  hn_gpu_rotary r;
-  return hn_cuda_floats(t, 3) && rotary_of(t, &r);
-}
-
-hone_status rotary_cuda_plan(hn_task *t) {
-  hn_gpu_rotary *r;
-  hn_cuda_plain(t);
-  HN_TRY(hn_cuda_state(t, sizeof *r, &r));
-  return rotary_of(t, r) ? HONE_OK : HONE_UNSUPPORTED;
-}
+HN_CUDA_PLAIN(rotary_cuda, hn_gpu_rotary, 3, rotary_of)
 
 hone_status rotary_cuda_run(hn_exec *x) {
   hn_gpu_rotary r = *(const hn_gpu_rotary *)x->task->state;
@@ -187,4 +177,3 @@ hone_status rotary_cuda_run(hn_exec *x) {
   hn_gpu_rotary_run(hn_cuda_stream(x), &r);
   return hn_cuda_launched(x);
 }
-HN_CUDA_DESTROY(rotary_cuda)

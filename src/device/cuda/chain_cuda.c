@@ -158,7 +158,8 @@ static bool outline_clip(const hn_task *t, outline *o) {
   for (uint32_t i = 1; i < 3; i++) {
     if (!hn_cuda_given(t, i)) continue;
     const hn_tensor *c = t->in[i].constant;
-    if (t->in[i].dtype != t->in[0].dtype || hn_cuda_count(&t->in[i]) != 1) return false;
+    bool type = t->in[0].quant ? hn_cuda_float(&t->in[i]) : t->in[i].dtype == t->in[0].dtype;
+    if (!type || hn_cuda_count(&t->in[i]) != 1) return false;
     numbers = numbers && c;
     if (numbers) *(i == 1 ? &clip.alpha : &clip.beta) = (float)hn_tensor_f(c, 0);
   }

@@ -137,6 +137,7 @@ static void cuda_close(hn_device *head) {
     if (d->events[i]) cudaEventDestroy(d->events[i]);
   if (d->zero) cudaEventDestroy(d->zero);
   cudaFreeHost((void *)d->fault);
+  cudaFreeHost(d->count);
   if (d->fork) cudaEventDestroy(d->fork);
   if (d->join) cudaEventDestroy(d->join);
   for (int l = 0; l < HN_LANE_KINDS; l++)
@@ -150,6 +151,7 @@ static hone_status open_streams(hn_cuda_device *d) {
   for (int l = 0; l < HN_LANE_KINDS && !e; l++) e = cudaStreamCreateWithFlags(&d->stream[l], cudaStreamNonBlocking);
   if (!e) e = cudaHostAlloc((void **)&d->fault, sizeof *d->fault, cudaHostAllocMapped);
   if (!e) *d->fault = NULL;
+  if (!e) e = cudaHostAlloc((void **)&d->count, sizeof *d->count, cudaHostAllocMapped);
   if (!e) e = cudaEventCreateWithFlags(&d->fork, cudaEventDisableTiming);
   if (!e) e = cudaEventCreateWithFlags(&d->join, cudaEventDisableTiming);
   if (!e) e = cudaEventCreate(&d->zero);
@@ -291,6 +293,11 @@ static void cuda_forget(hn_device *head, void *recording) {
   if (recording && cudaGraphExecDestroy(recording)) cudaGetLastError();
 }
 
+static void cuda_limit(hn_device *head, uint64_t workspace) {
+  hn_cuda_device *d = (hn_cuda_device *)head;
+  if (workspace < d->workspace) d->workspace = (size_t)workspace;
+}
+
 /* The workspace is halved, until it is not worth it. */
 static bool cuda_shrink(hn_device *head) {
   hn_cuda_device *d = (hn_cuda_device *)head;
@@ -318,7 +325,7 @@ static const hn_device_kind kind = {
     .kernel_at = hn_cuda_kernel_at, .reorder = &hn_cuda_reorder_kernel, .takes_epilogue = hn_cuda_takes_epilogue,
     .epilogue = hn_cuda_epilogue, .supports = cuda_supports, .mark = cuda_mark, .wait = cuda_wait, .await = cuda_await,
     .timestamp = cuda_timestamp, .side = true, .wanted = cuda_wanted, .record = cuda_record, .keep = cuda_keep,
-    .replay = cuda_replay, .forget = cuda_forget, .shrink = cuda_shrink, .copy_seconds = cuda_copy_seconds};
+    .replay = cuda_replay, .forget = cuda_forget, .limit = cuda_limit, .shrink = cuda_shrink, .copy_seconds = cuda_copy_seconds};
 
 __attribute__((visibility("default"))) hn_cuda_entry hone_cuda_device;
 const hn_device_kind *hone_cuda_device(const char *build) { return strcmp(build, hn_kernels_id) == 0 ? &kind : NULL; }

@@ -27,6 +27,7 @@ typedef struct hn_cuda_device {
   struct hn_dnn *dnn;         /* cuDNN and cuBLASLt; NULL where the library is not there, with the reason */
   struct hn_blas *blas;
   char no_dnn[128], no_blas[128];
+  uint32_t *count;         /* memory of the host that kernels write to: how many they have found */
   const hn_node **fault;   /* memory of the host that kernels write to: the node that met an index out of range */
   char lost[192];          /* why it can no longer be used; "": it can */
 } hn_cuda_device;

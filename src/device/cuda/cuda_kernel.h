@@ -25,6 +25,21 @@ void hn_cuda_free_state(hn_task *t);
 #define HN_CUDA_DESTROY(name) \
   void name##_destroy(hn_task *t) { hn_cuda_free_state(t); }
 
+/* All but run() of a kernel on row-major tensors, the first `inputs` of them and the outputs floats of one type, whose state is one
+   `type` that of(task, &state) fills; false: it does not take the task. */
+#define HN_CUDA_PLAIN(name, type, inputs, of)                                \
+  bool name##_supports(const hn_task *t) {                                   \
+    type state;                                                              \
+    return hn_cuda_floats(t, inputs) && of(t, &state);                       \
+  }                                                                          \
+  hone_status name##_plan(hn_task *t) {                                      \
+    type *state;                                                             \
+    hn_cuda_plain(t);                                                        \
+    HN_TRY(hn_cuda_state(t, sizeof *state, &state));                         \
+    return of(t, state) ? HONE_OK : HONE_UNSUPPORTED;                        \
+  }                                                                          \
+  HN_CUDA_DESTROY(name)
+
 /* Strides in elements of a tensor's logical dimensions, row-major or channels last. */
 void hn_cuda_strides(const hn_arg *a, int64_t *stride);
 /* A strided copy, made as cheap as it can be: dimensions in the order in which `to` lies, merged, units wide. Offsets and

@@ -235,6 +235,7 @@ typedef struct hn_gpu_pool {
   int32_t kind, dtype; /* the operator */
   bool count_pad, columns, vector;
   float p;
+  float scale, zero; /* of bytes that stand for reals; averages of such are floats */
 } hn_gpu_pool;
 void hn_gpu_pool_run(cudaStream_t s, const hn_gpu_pool *p);
 
@@ -356,6 +357,39 @@ typedef struct hn_gpu_top {
   bool largest;
 } hn_gpu_top;
 void hn_gpu_top_run(cudaStream_t s, const hn_gpu_top *t);
+
+/* ---- what is found to be chosen while it runs; *total, memory of the host, becomes how many */
+enum { HN_GPU_PIECE = 2048 }; /* elements whose flags a block looks at */
+void hn_gpu_begins_run(cudaStream_t s, uint32_t *counts, uint32_t n, uint32_t *total); /* n counts become their n + 1 bounds */
+typedef struct hn_gpu_select { /* the places of elements that are not zero, in order */
+  const void *in;
+  int32_t *places;
+  uint32_t *begins; /* pieces + 1 */
+  uint32_t n, pieces;
+  int32_t dtype;
+  bool floats;
+} hn_gpu_select;
+void hn_gpu_select_run(cudaStream_t s, const hn_gpu_select *c, uint32_t *total);
+typedef struct hn_gpu_coordinates { /* of n places, one row a dimension */
+  const int32_t *places;
+  int64_t *out;
+  uint32_t n;
+  int32_t rank;
+  hn_gpu_div dim[HN_GPU_RANK];
+} hn_gpu_coordinates;
+void hn_gpu_coordinates_run(cudaStream_t s, const hn_gpu_coordinates *c);
+typedef struct hn_gpu_suppress {
+  const void *boxes, *scores;
+  uint8_t *gone;             /* groups * n */
+  uint32_t *picked, *begins; /* groups * limit; groups + 1 */
+  int64_t *out;              /* (image, class, box) of each pick */
+  uint32_t n, classes, groups, limit; /* boxes of an image; groups: classes of all images; limit: picks of one */
+  int32_t dtype;
+  double threshold, least;
+  bool has_least, centered;
+} hn_gpu_suppress;
+void hn_gpu_suppress_run(cudaStream_t s, const hn_gpu_suppress *p, uint32_t *total);
+void hn_gpu_picks_run(cudaStream_t s, const hn_gpu_suppress *p); /* then: writes them */
 
 /* ---- QuantizeLinear, DequantizeLinear */
 typedef struct hn_gpu_quantize {

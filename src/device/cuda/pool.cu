@@ -1,4 +1,4 @@
-/* pool.cu - MaxPool, AveragePool and LpPool: a thread makes an output, or eight channels of one where they lie innermost. */
+/* pool.cu - MaxPool, AveragePool, that of whole images of bytes, and LpPool: a thread makes an output, or eight channels of one where they lie innermost. */
 #include "device/cuda/scalar.cuh"
 
 
@@ -51,8 +51,10 @@ template <typename T, int N> static __global__ void __launch_bounds__(HN_GPU_BLO
     HN_UNROLL for (int e = 0; e < N; e++) {
       if (norm) value[e] = p.p == 2 ? sqrtf(sum[e]) : powf(sum[e], 1 / p.p);
       else if (!largest) value[e] = divisor ? sum[e] / static_cast<float>(divisor) : 0;
+      if (sizeof(T) == 1 && !largest)
+        static_cast<float *>(p.out)[u + e] = divisor ? (sum[e] - p.zero * static_cast<float>(met)) * p.scale / static_cast<float>(divisor) : 0;
     }
-    give<T, N>(static_cast<T *>(p.out) + u * N, value);
+    if (sizeof(T) > 1 || largest) give<T, N>(static_cast<T *>(p.out) + u * N, value);
     if (N == 1 && p.where) {
       int size = w.in.dim[0] * w.in.dim[1] * w.in.dim[2], flat = where;
       if (p.columns && where >= 0) flat = where / (w.in.dim[1] * w.in.dim[2]) + w.in.dim[0] * (where / w.in.dim[2] % w.in.dim[1] + w.in.dim[1] * (where % w.in.dim[2]));

@@ -139,17 +139,7 @@ static bool grid_of(const hn_task *t, hn_gpu_grid *g) {
   return g->taps && g->border >= 0;
 }
 
-bool grid_cuda_supports(const hn_task *t) {
-  hn_gpu_grid g;
-  return hn_cuda_floats(t, 2) && grid_of(t, &g);
-}
-
-hone_status grid_cuda_plan(hn_task *t) {
-  hn_gpu_grid *g;
-  hn_cuda_plain(t);
-  HN_TRY(hn_cuda_state(t, sizeof *g, &g));
-  return grid_of(t, g) ? HONE_OK : HONE_UNSUPPORTED;
-}
+HN_CUDA_PLAIN(grid_cuda, hn_gpu_grid, 2, grid_of)
 
 hone_status grid_cuda_run(hn_exec *x) {
   hn_gpu_grid g = *(const hn_gpu_grid *)x->task->state;
@@ -159,7 +149,6 @@ hone_status grid_cuda_run(hn_exec *x) {
   hn_gpu_grid_run(hn_cuda_stream(x), &g);
   return hn_cuda_launched(x);
 }
-HN_CUDA_DESTROY(grid_cuda)
 
 /* ---- RoiAlign, MaxRoiPool */
 
@@ -179,17 +168,7 @@ static bool regions_of(const hn_task *t, hn_gpu_regions *r) {
   return true;
 }
 
-bool regions_cuda_supports(const hn_task *t) {
-  hn_gpu_regions r;
-  return hn_cuda_floats(t, 2) && regions_of(t, &r);
-}
-
-hone_status regions_cuda_plan(hn_task *t) {
-  hn_gpu_regions *r;
-  hn_cuda_plain(t);
-  HN_TRY(hn_cuda_state(t, sizeof *r, &r));
-  return regions_of(t, r) ? HONE_OK : HONE_UNSUPPORTED;
-}
+HN_CUDA_PLAIN(regions_cuda, hn_gpu_regions, 2, regions_of)
 
 hone_status regions_cuda_run(hn_exec *x) {
   hn_gpu_regions r = *(const hn_gpu_regions *)x->task->state;
@@ -201,4 +180,3 @@ hone_status regions_cuda_run(hn_exec *x) {
   hn_gpu_regions_run(hn_cuda_stream(x), &r);
   return hn_cuda_launched(x);
 }
-HN_CUDA_DESTROY(regions_cuda)

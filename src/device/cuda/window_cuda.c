@@ -46,37 +46,55 @@ static bool window_of(const hn_task *t, const int64_t *kernel, bool transposed, 
 
 static bool pool_of(const hn_task *t, hn_gpu_pool *p) {
   const hn_node *n = t->node;
-  *p = (hn_gpu_pool){.kind = (int32_t)n->op, .dtype = (int32_t)t->in[0].dtype, .n = (uint32_t)hn_cuda_count(&t->out[0]),
+  bool whole = n->op == HN_GlobalAveragePool;
+  const hn_quant *from = t->in[0].quant;
+  *p = (hn_gpu_pool){.kind = (int32_t)(whole ? HN_AveragePool : n->op), .dtype = (int32_t)t->in[0].dtype, .n = (uint32_t)hn_cuda_count(&t->out[0]),
                      .count_pad = hn_attr_i(n, "count_include_pad", 0) != 0, .columns = hn_attr_i(n, "storage_order", 0) != 0, .p = (float)hn_attr_i(n, "p", 2)};
-  return window_of(t, NULL, false, &p->w);
+  if (from) p->scale = from->scale, p->zero = (float)from->zero;
+  return window_of(t, whole ? t->in[0].dims + 2 : NULL, false, &p->w);
+}
+
+/* Averages of integers that stand for reals: as floats, which become what the output is behind them. */
+static bool averages_bytes(const hn_task *t) {
+  const hn_arg *in = &t->in[0];
+  return (t->node->op == HN_AveragePool || t->node->op == HN_GlobalAveragePool) && in->quant && hn_cuda_real(in) && hn_cuda_floats_end(t);
 }
 
 bool pool_cuda_supports(const hn_task *t) {
   hn_gpu_pool p;
   const hn_arg *in = &t->in[0];
   bool bytes = t->node->op == HN_MaxPool && (in->dtype == HONE_DTYPE_I8 || in->dtype == HONE_DTYPE_U8) && !(t->node->n_post && t->out[0].quant);
-  return hn_cuda_fits(t) && (hn_cuda_float(in) || bytes) && t->out[0].dtype == in->dtype && pool_of(t, &p);
+  bool floats = hn_cuda_float(in) && t->node->op != HN_GlobalAveragePool; /* reduce_cuda does that */
+  return hn_cuda_fits(t) && (averages_bytes(t) || ((floats || bytes) && t->out[0].dtype == in->dtype)) && pool_of(t, &p);
 }
 
+typedef struct pooling {
+  hn_gpu_pool p;
+  hn_cuda_chain ending;
+} pooling;
+
 hone_status pool_cuda_plan(hn_task *t) {
-  hn_gpu_pool *p;
+  pooling *s;
   bool places = hn_cuda_wants(t, 1);
   t->in[0].layout = t->out[0].layout = places ? HN_LAYOUT_PLAIN : hn_cuda_keep_layout(&t->in[0]);
   if (places) t->out[1].layout = HN_LAYOUT_PLAIN;
-  HN_TRY(hn_cuda_state(t, sizeof *p, &p));
-  if (!pool_of(t, p)) return HONE_UNSUPPORTED;
-  p->vector = p->w.last && t->out[0].dims[1] % HN_GPU_VECTOR == 0;
-  return HONE_OK;
+  HN_TRY(hn_cuda_state(t, sizeof *s, &s));
+  if (!pool_of(t, &s->p)) return HONE_UNSUPPORTED;
+  s->p.vector = s->p.w.last && t->out[0].dims[1] % HN_GPU_VECTOR == 0;
+  return averages_bytes(t) ? hn_cuda_floats_plan(t, &s->ending) : HONE_OK;
 }
 
 hone_status pool_cuda_run(hn_exec *x) {
-  hn_gpu_pool p = *(const hn_gpu_pool *)x->task->state;
+  const pooling *s = x->task->state;
+  hn_gpu_pool p = s->p;
+  bool ends = averages_bytes(x->task);
   p.in = x->in[0].data;
-  p.out = x->out[0].data;
+  p.out = ends ? x->scratch : x->out[0].data;
   p.where = hn_cuda_wants(x->task, 1) ? x->out[1].data : NULL;
   p.vector = p.vector && ((uintptr_t)p.in | (uintptr_t)p.out) % 16 == 0;
   hn_gpu_pool_run(hn_cuda_stream(x), &p);
-  return hn_cuda_launched(x);
+  HN_TRY(hn_cuda_launched(x));
+  return ends ? hn_cuda_floats_run(x, &s->ending) : HONE_OK;
 }
 HN_CUDA_DESTROY(pool_cuda)
 

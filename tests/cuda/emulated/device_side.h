@@ -133,6 +133,8 @@ static inline float __uint_as_float(unsigned v) { return hn_emulated_value<float
 #define __logf(v) logf(v)
 static inline float __fdividef(float a, float b) { return a / b; }
 static inline float __fdiv_rn(float a, float b) { return a / b; }
+static inline double __dmul_rn(double a, double b) { return a * b; }
+static inline double __dadd_rn(double a, double b) { return a + b; }
 static inline float __frcp_rn(float a) { return 1.0f / a; }
 static inline float __fsqrt_rn(float a) { return sqrtf(a); }
 static inline float rsqrtf(float v) { return 1.0f / sqrtf(v); }

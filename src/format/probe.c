@@ -5,11 +5,13 @@
 /* What an unread file looks like, so that the error says more than "unknown". */
 static const struct {
   const char *magic;
-  size_t at, n;
+  int at; /* below 0: at the end */
+  size_t n;
   const char *what;
 } looks[] = {
     {"PK\x03\x04", 0, 4, "a zip archive (Keras 3, PyTorch or NumPy)"},
     {"\x89HDF\r\n\x1a\n", 0, 8, "HDF5 (Keras)"},
+    {"\x57\xfb\x80\x8b\x24\x75\x47\xdb", -1, 8, "values of a TensorFlow checkpoint: give its folder, or the .meta beside it"},
     {"TFL3", 4, 4, "TensorFlow Lite"},
     {"\x93NUMPY", 0, 6, "a NumPy array"},
     {"\x80\x02", 0, 2, "a Python pickle (PyTorch)"},
@@ -17,8 +19,10 @@ static const struct {
 };
 
 static const char *looks_like(const unsigned char *p, size_t size) {
-  for (size_t i = 0; i < sizeof looks / sizeof *looks; i++)
-    if (size >= looks[i].at + looks[i].n && memcmp(p + looks[i].at, looks[i].magic, looks[i].n) == 0) return looks[i].what;
+  for (size_t i = 0; i < sizeof looks / sizeof *looks; i++) {
+    size_t n = looks[i].n, at = looks[i].at < 0 ? size - n : (size_t)looks[i].at;
+    if (size >= n && at <= size - n && memcmp(p + at, looks[i].magic, n) == 0) return looks[i].what;
+  }
   return size ? "unknown" : "empty";
 }
 

@@ -102,6 +102,10 @@ TEST(one_file_of_the_first_format_with_compressed_blocks) {
   computes(CHECKPOINTS "/single/model.ckpt.meta", x, 1, (const int64_t[]){20}, want, 20);
 }
 
+TEST(values_without_their_graph) {
+  refused(CHECKPOINTS "/single/model.ckpt", NULL, HONE_BAD_FORMAT, "a TensorFlow checkpoint: give its folder, or the .meta beside it");
+}
+
 TEST(damage_to_the_first_format_is_named) {
   char path[512];
   fresh();

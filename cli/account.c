@@ -16,8 +16,8 @@ const arg_option account_option_rows[] = {
      "else of the outputs (root mean square).", 0, 0},
     {"no-mixed", 0, ARG_FLAG, offsetof(account_options, uniform), "",
      "Quantize every layer. Without this and --max-drop, the layers that cost most for the time they save stay in floats if the outputs "
-     "on the examples have a cosine below 0.994 to those of floats (0.998 for a classifier), 0.99 in any one run, or their best class is "
-     "another for more than 1%.", 0, 0},
+     "on any of the examples have a cosine below 0.994 to those of floats (for a classifier on all together below 0.998), or their best "
+     "class is another for more than 1%.", 0, 0},
     {0}};
 
 int account_limit(const account_options *o, double *percent) {
@@ -54,11 +54,11 @@ typedef struct judge {
   account *a;
 } judge;
 
-double account_good_cosine(const account *a) { return a->classifier && !a->steps ? GOOD_SCORES : GOOD_COSINE; }
+static double good_cosine(const account *a) { return a->classifier && !a->steps ? GOOD_SCORES : GOOD_COSINE; }
 
 static bool good_enough(const judge *j, const quality *q) {
   if (j->a->aim == AIM_DROP) return quality_drop(j->a, q) <= j->a->limit;
-  return q->cosine >= account_good_cosine(j->a) && q->least >= GOOD_LEAST && (double)q->top1 >= GOOD_AGREEMENT * (double)q->items;
+  return q->cosine >= good_cosine(j->a) && q->least >= GOOD_COSINE && (double)q->top1 >= GOOD_AGREEMENT * (double)q->items;
 }
 
 static int copy_output(judge *j, hone_session *s, uint32_t i, tensor *t) {
@@ -142,10 +142,20 @@ static double noise_of(const difference *d) { return fmax(d->norm_a + d->norm_b 
 
 static double relative_error(const difference *d) { return d->norm_b > 0 ? sqrt(noise_of(d) / d->norm_b) : 0; }
 
+/* Each item of a batch, or all as one. */
+static void compare_items(const judge *j, const tensor *got, const tensor *want, size_t items, difference *d) {
+  if (want->rank < 1 || want->dims[0] < (int64_t)items) items = 1;
+  size_t n = items > 1 ? want->count / (size_t)want->dims[0] : want->count, size = hone_dtype_size(want->dtype);
+  for (size_t k = 0; k < items; k++)
+    difference_add(&d[k * j->outputs], got->dtype, (const char *)got->data + k * n * size, (const char *)want->data + k * n * size, n);
+}
+
 /* Runs a model on so many rounds. */
 static int judge_model(judge *j, const hone_model *m, size_t rounds, quality *q) {
   hone_session *s = NULL;
-  difference *d = cli_alloc(j->outputs, sizeof *d), *single = cli_alloc(rounds * j->outputs, sizeof *single);
+  size_t items = 0, first = 0;
+  for (size_t r = 0; r < rounds; r++) items += feed_items(&j->f, r);
+  difference *d = cli_alloc(j->outputs, sizeof *d), *single = cli_alloc(items * j->outputs, sizeof *single);
   *q = (quality){.cosine = 1, .least = 1};
   int code = session_open(j->c, m, j->s, &s);
   for (size_t r = 0; !code && r < rounds; r++) {
@@ -156,19 +166,20 @@ static int judge_model(judge *j, const hone_model *m, size_t rounds, quality *q)
       code = copy_output(j, s, i, &got);
       if (!code && got.count == want->count) {
         difference_add(&d[i], got.dtype, got.data, want->data, got.count);
-        difference_add(&single[r * j->outputs + i], got.dtype, got.data, want->data, got.count);
+        compare_items(j, &got, want, feed_items(&j->f, r), &single[first * j->outputs + i]);
       }
       if (!code && i == 0 && j->a->classifier) judge_classes(j, want, &got, r, q);
       tensor_free(&got);
     }
+    first += feed_items(&j->f, r);
   }
   for (uint32_t i = 0; !code && i < j->outputs; i++) {
     q->error = fmax(q->error, relative_error(&d[i]));
     q->cosine = fmin(q->cosine, difference_cosine(&d[i]));
     if (d[i].max_abs >= q->d.max_abs) q->d = d[i];
-    for (size_t r = 0; r < rounds; r++) {
-      const difference *x = &single[r * j->outputs + i];
-      double scale = fmax(x->norm_b, d[i].norm_b / (double)rounds);
+    for (size_t k = 0; k < items; k++) {
+      const difference *x = &single[k * j->outputs + i];
+      double scale = fmax(x->norm_b, d[i].norm_b / (double)items);
       if (scale > 0) q->least = fmin(q->least, 1 - noise_of(x) / scale / 2);
     }
   }

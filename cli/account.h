@@ -10,7 +10,7 @@ typedef struct quality {
   difference d;             /* of all outputs */
   double error;             /* root mean square of the differences by that of the values, the worst output's */
   double cosine;            /* the worst output's */
-  double least;             /* of any one run; where it gives less than they do on the average, the difference counts against that */
+  double least;             /* of any one example; where it gives less than they do on the average, the difference counts against that */
   size_t items, top1, top5; /* of items with scores: the same best class; that one among the best five */
   size_t labelled, right_before, right;
 } quality;
@@ -33,10 +33,10 @@ typedef enum account_aim {
   AIM_DROP  /* --max-drop */
 } account_aim;
 
-#define GOOD_COSINE 0.994
-#define GOOD_SCORES 0.998 /* the cosine of a classifier's, whose best class hangs on small differences */
+/* What AIM_AUTO asks of the outputs: the least cosine, and how many items keep their best class. */
+#define GOOD_COSINE 0.994 /* on any one example */
+#define GOOD_SCORES 0.998 /* on all together, of a classifier's, whose best class hangs on small differences */
 #define GOOD_AGREEMENT 0.99
-#define GOOD_LEAST 0.99   /* of any one run */
 typedef struct account {
   account_row *rows; /* worst first */
   uint32_t n, layers;
@@ -51,8 +51,6 @@ typedef struct account {
   double ms_floats, ms_quantized; /* a run, with kernels not tuned */
   size_t rounds, examples;
 } account;
-
-double account_good_cosine(const account *a); /* what AIM_AUTO asks of the outputs */
 
 typedef struct account_options {
   const char *evaluate, *labels;

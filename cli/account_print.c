@@ -26,8 +26,9 @@ static void print_reasons(const account *a) {
   if (a->kept > settled) printf(" %u cost more accuracy than their time is worth, %u are no faster in 8 bits", a->kept - settled - slow, slow);
   if (a->kept) printf("\n");
   if (a->aim == AIM_AUTO)
-    printf("aim: a cosine of at least %.4g, in any one run %.4g,%s on %zu examples (--max-drop=P%% sets a limit instead, --no-mixed none)\n", account_good_cosine(a), GOOD_LEAST,
-           a->classifier ? " the same best class in 99%," : "", a->examples);
+    printf("aim: a cosine of at least %.4g on each of %zu examples%s (--max-drop=P%% sets a limit instead, --no-mixed none)\n", GOOD_COSINE, a->examples,
+           a->steps        ? ", the same best class in 99% of the steps"
+           : a->classifier ? ", 0.998 on all, the same best class in 99%" : "");
   else if (a->aim == AIM_DROP)
     printf("aim: to lose no more than %g%% %s, on %zu examples\n", a->limit, a->all.labelled ? "of accuracy" : a->classifier ? "of the best classes" : "(root mean square)",
            a->examples);
@@ -54,8 +55,8 @@ void account_print(const account *a) {
   table_print(t, 0);
   table_free(t);
   const quality *q = &a->all;
-  if (a->kept) printf("\nall layers quantized: outputs differ by %.3g%% (root mean square), cosine %.6f, the least of a run %.4f", 100 * a->every.error, a->every.cosine, a->every.least);
-  printf("\n%u of %u layers quantized: outputs differ by %.3g%% (root mean square), cosine %.6f, the least of a run %.4f\n", a->n - a->kept, a->n, 100 * q->error, q->cosine, q->least);
+  if (a->kept) printf("\nall layers quantized: outputs differ by %.3g%% (root mean square), cosine %.6f, the least of an example %.4f", 100 * a->every.error, a->every.cosine, a->every.least);
+  printf("\n%u of %u layers quantized: outputs differ by %.3g%% (root mean square), cosine %.6f, the least of an example %.4f\n", a->n - a->kept, a->n, 100 * q->error, q->cosine, q->least);
   print_reasons(a);
   if (a->classifier && q->items)
     printf("%zu %s: the same best class in %.2f%%, among the best five in %.2f%%\n", q->items, a->steps ? "steps" : "items", share(q->top1, q->items), share(q->top5, q->items));

@@ -30,8 +30,7 @@ static bool one_output(const hn_node *n) { return n->n_out == 1 && !n->n_post; }
 
 static bool may_sink(hn_match *m) {
   double s, z;
-  return one_output(root(m)) && is_8bit(hn_dtype_of(m->g, m->value[1])) && !hn_const(m->g, m->value[1]) &&
-         one_scale(m, m->value[3], m->value[4], &s, &z);
+  return one_output(root(m)) && is_8bit(hn_dtype_of(m->g, m->value[1])) && one_scale(m, m->value[3], m->value[4], &s, &z);
 }
 
 /* The layer over the integers, and then the dequantization. */
@@ -41,6 +40,23 @@ static hn_id sink(hn_match *m) {
   hn_set_input(m->g, copy, 0, m->value[1]);
   hn_id in[3] = {hn_first(m, copy), m->value[3], m->value[4]};
   return hn_first(m, hn_emit(m, HN_DequantizeLinear, in, m->value[4] == HN_NONE ? 2 : 3));
+}
+
+/* Weights with a scale for each channel: their axis moves with the dimensions. */
+static bool are_weights(hn_match *m) {
+  const hn_tensor *w = hn_const(m->g, m->value[1]), *s = hn_const(m->g, m->value[3]);
+  return one_output(root(m)) && w && s && is_8bit(w->dtype) && s->rank == 1 && s->count > 1 && !hn_attr_i(hn_node_at(m->g, m->node[2]), "block_size", 0);
+}
+
+static hn_id turn(hn_match *m) {
+  int64_t perm[HN_MAX_RANK];
+  int32_t rank = hn_const(m->g, m->value[1])->rank, axis = hn_axis_of(hn_node_at(m->g, m->node[2]), 1, rank), to = 0;
+  hn_transpose_perm(root(m), rank, perm);
+  while (perm[to] != axis) to++;
+  hn_id in[3] = {hn_emit_transpose(m, m->value[1], perm, (size_t)rank), m->value[3], m->value[4]};
+  hn_id n = in[0] == HN_NONE ? HN_NONE : hn_emit(m, HN_DequantizeLinear, in, m->value[4] == HN_NONE ? 2 : 3);
+  if (n != HN_NONE) hn_set_i(m->g, n, "axis", to);
+  return hn_first(m, n);
 }
 
 static bool may_rise(hn_match *m) {
@@ -117,6 +133,8 @@ const hn_rule hn_rules_move_quantize[] = {
      P_OP(0, QuantizeLinear, DEQUANTIZE, P_SCALAR(5), P_CONST_MAYBE(6)), undo_each_other, integers},
     {"sink", "a layer that moves or picks, before dequantization", true, P_SET(0, 0, alone, DEQUANTIZE), may_sink, sink},
     {"sink-shape", "the same with a shape or axes", true, P_SET(0, 0, with_shape, DEQUANTIZE, P_ANY(7)), may_sink, sink},
+    {"turn-weights", "a transpose of weights with a scale for each channel, before dequantization", true,
+     P_OP(0, Transpose, P_SHARED(2, DequantizeLinear, P_CONST(1), P_CONST(3), P_CONST_MAYBE(4))), are_weights, turn},
     {"rise", "quantization before a layer that moves or picks", true,
      P_OP(0, QuantizeLinear, P_SET(0, 2, alone, P_ANY(1)), P_SCALAR(3), P_CONST_MAYBE(4)), may_rise, rise},
     {"rise-shape", "the same with a shape or axes", true,

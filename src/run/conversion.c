@@ -79,10 +79,11 @@ hone_model *hone_conversion_segment(hone_conversion *c, uint32_t index, hone_seg
 bool hone_conversion_left_at(const hone_conversion *c, uint32_t index, hone_left_node *row) { return hn_tf_saved_left(c->saved, index, row); }
 
 hone_status hone_conversion_save(hone_conversion *c, const char *path) {
-  const hn_graph **graphs = hn_calloc(c->models.n + 1, sizeof *graphs);
-  if (!graphs) return hn_nomem(c->cx);
-  for (size_t i = 0; i < c->models.n; i++) graphs[i] = c->models.p[i]->g;
-  hone_status st = hn_tf_saved_write(c->saved, graphs, path);
+  hn_graph **graphs = hn_calloc(c->models.n + 1, sizeof *graphs);
+  hone_status st = graphs ? HONE_OK : hn_nomem(c->cx);
+  for (size_t i = 0; i < c->models.n && !st; i++) st = hn_open_weights(c->models.p[i]->g, &graphs[i]);
+  if (!st) st = hn_tf_saved_write(c->saved, (const hn_graph **)graphs, path);
+  for (size_t i = 0; i < c->models.n && graphs; i++) hn_graph_destroy(graphs[i]);
   hn_free(graphs);
   return st;
 }

@@ -13,6 +13,8 @@
 #include "format/tensorflow/tf_reader.h"
 #include "format/tensorflow/tf_writer.h"
 #include "op/infer.h"
+#include "quant/absorb.h"
+#include "run/eval.h"
 
 hone_status hn_model_wrap(hone_context *cx, hn_graph *g, hone_model **out) {
   hone_model *m = hn_calloc(1, sizeof *m);
@@ -41,6 +43,43 @@ static hone_status engine_read(hone_context *cx, const hn_source *s, hn_graph **
   return hn_engine_read(cx, s->path, s->data, s->size, s->m, out);
 }
 
+hone_status hn_open_weights(const hn_graph *g, hn_graph **out) {
+  enum { ROUNDS = 2 }; /* what was opened may be turned before it is a weight */
+  hone_optimize_options o;
+  hone_optimize_options_init(&o);
+  o.passes = "fold-constants";
+  o.fold_limit = UINT64_MAX;
+  hn_graph *copy = hn_graph_clone(g);
+  hone_status st = copy ? HONE_OK : hn_nomem(g->cx);
+  for (int round = 0; round < ROUNDS && !st; round++) {
+    hn_report r = {0};
+    st = hn_passes_run(copy, &o, hn_eval_constant, &r);
+    hn_report_free(&r);
+    if (!st) st = hn_quant_open_constants(copy, hn_eval_constant);
+  }
+  if (st) hn_graph_destroy(copy);
+  else *out = copy;
+  return st;
+}
+
+static bool has_small_weights(const hn_graph *g) {
+  for (size_t i = 0; i < g->nodes.n; i++)
+    if (!g->nodes.p[i].dead && g->nodes.p[i].op == HN_DequantizeLinear) return true;
+  return false;
+}
+
+static hone_status write_opened(const hn_graph *g, const char *path, hone_status (*write)(const hn_graph *, const char *)) {
+  hn_graph *opened = NULL;
+  if (!has_small_weights(g)) return write(g, path);
+  HN_TRY(hn_open_weights(g, &opened));
+  hone_status st = write(opened, path);
+  hn_graph_destroy(opened);
+  return st;
+}
+
+static hone_status write_saved_model(const hn_graph *g, const char *path) { return write_opened(g, path, hn_tf_write_saved_model); }
+static hone_status write_graph_def(const hn_graph *g, const char *path) { return write_opened(g, path, hn_tf_write_graph_def); }
+
 /* Every format this build reads, most particular first. */
 static const hn_format formats[] = {
     {"hone engines", engine_probe, engine_read, NULL, ".hone", hn_engine_write, "hone"},
@@ -49,8 +88,8 @@ static const hn_format formats[] = {
     {"TensorFlow.js layers models", hn_tfjs_probe, hn_tfjs_read, NULL, NULL, NULL, NULL},
     {"TensorFlow models", hn_tf_probe, hn_tf_read, hn_tf_catalog, NULL, NULL, NULL},
     {"ONNX", hn_onnx_probe, hn_onnx_read, NULL, ".onnx", hn_onnx_write, "onnx"},
-    {"TensorFlow SavedModels", NULL, NULL, NULL, "/", hn_tf_write_saved_model, "savedmodel"},
-    {"TensorFlow GraphDefs", NULL, NULL, NULL, ".pb", hn_tf_write_graph_def, "graphdef"},
+    {"TensorFlow SavedModels", NULL, NULL, NULL, "/", write_saved_model, "savedmodel"},
+    {"TensorFlow GraphDefs", NULL, NULL, NULL, ".pb", write_graph_def, "graphdef"},
     {.name = NULL},
 };
 

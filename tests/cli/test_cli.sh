@@ -148,6 +148,10 @@ fails "int8: damaged channels" 1 "line 2: 'channels'" "$hone" optimize "$model" 
 fails "report: labels of other images" 1 'has no label' "$hone" quantize-report "$model" --calibrate="$work/one.png" --labels="$images/labels.txt"
 fails "report: a limit that is none" 2 'percent' "$hone" quantize-report "$model" --calibrate="$images/00*.png" --max-drop=much
 fails "int8: labels without a limit" 2 'quantize-report' "$hone" optimize "$model" -o "$work/x.hone" $eight --calibrate="$images" --labels="$images/labels.txt"
+check "quantization aware training: optimizes" "$hone" optimize "$source/tests/tensorflow/graphs/aware.pb" -o "$work/aware.hone" --tune=off --threads=1
+for k in 'Conv2D/.*int8' 'Depthwise.*int8' 'MatMul.*int8'; do
+  prints "quantization aware training: integer kernels, $k" "$k" "$hone" bench "$work/aware.hone" --runs=1 --layers --threads=1
+done
 for p in bf16 f16; do
   prints "$p: lowers" '12 of 12' "$hone" optimize "$model" -o "$work/$p.hone" --precision=$p --threads=1 --tune=off
   prints "$p: accuracy" 'top-1 99\.' "$hone" eval "$work/$p.hone" --images="$images" --labels="$images/labels.txt"

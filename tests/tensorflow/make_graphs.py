@@ -276,6 +276,49 @@ def quantized():
     c.save()
 
 
+def aware():
+    """As quantization aware training leaves a network: a convolution with a scale for each channel of its weights, a depthwise one and a
+    product with one; activations between."""
+    c, r = Case('aware'), np.random.default_rng(5)
+    g = c.graph
+
+    def x(*shape):
+        return r.normal(size=shape).astype(np.float32)
+
+    v = x(1, 9, 9, 3)
+
+    def fake(t, value, low, high, narrow=False):
+        op = 'FakeQuantWithMinMaxVarsPerChannel' if np.ndim(low) else 'FakeQuantWithMinMaxVars'
+        a, b = np.asarray(low, np.float32), np.asarray(high, np.float32)
+        if np.ndim(low):
+            value = np.stack([R.fake_quant(value[..., i], a[i], b[i], 8, narrow) for i in range(len(a))], -1)
+        else:
+            value = R.fake_quant(value, a, b, 8, narrow)
+        return g.add(op, [t, g.f32(a), g.f32(b)], num_bits=8, narrow_range=narrow), value
+
+    t, v = fake(c.feed('image', v, (1, 9, 9, 3)), v, -3, 3)
+    w = x(3, 3, 3, 16) * .3
+    top = np.abs(w).max((0, 1, 2))
+    k, w = fake(g.f32(w), w, -top, top, True)
+    b = x(16) * .1
+    t = g.add('Conv2D', [t, k], T=F32, strides=[1, 1, 1, 1], padding='SAME', data_format='NHWC')
+    t = g.add('Relu6', [g.add('BiasAdd', [t, g.f32(b)], T=F32)], T=F32)
+    t, v = fake(t, np.clip(R.conv(v, w) + b, 0, 6), 0, 6)
+    w = x(3, 3, 16, 1) * .3
+    top = np.abs(w).max()
+    k, w = fake(g.f32(w), w, -top, top, True)
+    t = g.add('DepthwiseConv2dNative', [t, k], T=F32, strides=[1, 2, 2, 1], padding='SAME', data_format='NHWC')
+    t, v = fake(g.add('Relu6', [t], T=F32), np.clip(R.conv(v, w, 2, 'SAME', True), 0, 6), 0, 6)
+    t = g.add('Mean', [t, g.i32([1, 2])], T=F32, Tidx=I32, keep_dims=False)
+    t, v = fake(t, v.mean((1, 2)), 0, 6)
+    w = x(16, 10) * .3
+    top = np.abs(w).max()
+    k, w = fake(g.f32(w), w, -top, top, True)
+    t, v = fake(g.add('MatMul', [t, k], T=F32), v.astype(np.float64) @ w, -4, 4)
+    c.want(t, v)
+    c.save()
+
+
 def indices():
     c = Case('indices')
     g = c.graph
@@ -368,7 +411,7 @@ def rounding():
     c.save()
 
 
-CASES = [resizing, patches, crops, suppression, soft, soft_fed, combined, cells, cudnn, quantized, indices, rounding]
+CASES = [resizing, patches, crops, suppression, soft, soft_fed, combined, cells, cudnn, quantized, aware, indices, rounding]
 
 if __name__ == '__main__':
     os.makedirs('graphs', exist_ok=True)

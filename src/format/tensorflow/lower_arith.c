@@ -156,8 +156,25 @@ static hn_tensor *floats(tf_lower *x, const double *v, int64_t n, int32_t rank) 
   return t;
 }
 
+/* Quantization aware training says with it what is to be computed in 8 bits: conversions to integers and back. With a narrow range
+   signed ones, as weights are, the lowest of which is left out. */
+static hn_id through_bytes(tf_lower *x, hn_id v, hn_id low, hn_tensor *scale, const double *zero, int64_t n, bool narrow) {
+  hn_tensor *z = NULL;
+  int32_t rank = n > 1;
+  if (!x->m.st) x->m.st = hn_tensor_create(x->s->im->cx, narrow ? HONE_DTYPE_I8 : HONE_DTYPE_U8, rank, &n, &z);
+  for (int64_t i = 0; i < n && !x->m.st; i++) hn_store_i64(z->dtype, z->data, (size_t)i, (int64_t)zero[i] - (narrow ? 128 : 0));
+  hn_id in[3] = {narrow ? op2(x, HN_Max, v, low) : v, hn_make_constant(&x->m, scale), hn_make_constant(&x->m, z)};
+  for (int back = 0; back < 2; back++) {
+    hn_id node = hn_make_node(&x->m, back ? HN_DequantizeLinear : HN_QuantizeLinear, in, 3, 1);
+    if (x->m.st) return HN_NONE;
+    if (rank) hn_set_i(x->m.g, node, "axis", -1);
+    in[0] = hn_make_done(&x->m, node);
+  }
+  return in[0];
+}
+
 void hn_tf_lower_fake_quant(tf_lower *x) {
-  enum { LOW, HIGH, SCALE };
+  enum { LOW, HIGH, SCALE, ZERO };
   int64_t bits = hn_tf_attr_i(x, "num_bits", 8), n = 1;
   bool narrow = hn_tf_attr_b(x, "narrow_range", false), args = strstr(x->n->op, "Args") != NULL;
   const hn_tensor *low = NULL, *high = NULL;
@@ -170,17 +187,22 @@ void hn_tf_lower_fake_quant(tf_lower *x) {
     else n = low->count;
   }
   if (bits < 2 || bits > 16) hn_tf_fail(x, HONE_UNSUPPORTED, "it quantizes to %lld bits", (long long)bits);
-  double *p[3];
-  for (int k = 0; k < 3; k++)
+  double *p[4];
+  for (int k = 0; k < 4; k++)
     if (!(p[k] = hn_arena_alloc(x->s->im->arena, sizeof **p * ((size_t)n + 1))) && !x->m.st) x->m.st = hn_nomem(x->s->im->cx);
   if (x->m.st) return;
   for (int64_t i = 0; i < n; i++) {
-    double zero, a = args ? hn_tf_attr_f(x, "min", -6) : hn_tensor_f(low, (size_t)i), b = args ? hn_tf_attr_f(x, "max", 6) : hn_tensor_f(high, (size_t)i);
-    quantize_range(a, b, (int)bits, narrow, &p[SCALE][i], &zero);
-    p[LOW][i] = ((narrow ? 1 : 0) - zero) * p[SCALE][i];
-    p[HIGH][i] = ((double)((1 << bits) - 1) - zero) * p[SCALE][i];
+    double a = args ? hn_tf_attr_f(x, "min", -6) : hn_tensor_f(low, (size_t)i), b = args ? hn_tf_attr_f(x, "max", 6) : hn_tensor_f(high, (size_t)i);
+    quantize_range(a, b, (int)bits, narrow, &p[SCALE][i], &p[ZERO][i]);
+    p[LOW][i] = ((narrow ? 1 : 0) - p[ZERO][i]) * p[SCALE][i];
+    p[HIGH][i] = ((double)((1 << bits) - 1) - p[ZERO][i]) * p[SCALE][i];
   }
   int32_t rank = n > 1;
+  if (bits == 8 && hn_make_type(&x->m, v) == HONE_DTYPE_F32) {
+    hn_id least = narrow ? hn_make_constant(&x->m, floats(x, p[LOW], n, rank)) : HN_NONE;
+    hn_tf_out(x, 0, through_bytes(x, v, least, floats(x, p[SCALE], n, rank), p[ZERO], n, narrow));
+    return;
+  }
   hn_id c[3];
   for (int k = 0; k < 3; k++) c[k] = hn_make_constant(&x->m, floats(x, p[k], n, rank));
   hn_id kept = op2(x, HN_Max, op2(x, HN_Min, v, c[HIGH]), c[LOW]);

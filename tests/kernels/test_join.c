@@ -6,6 +6,7 @@
 #include "device/cpu/cpu.h"
 #include "harness.h"
 #include "op/infer.h"
+#include "plan/place.h"
 #include "run/program.h"
 
 enum { CASES = 200, VALUES = 40 };
@@ -266,6 +267,30 @@ TEST(joins_may_be_copied) {
     hn_graph_destroy(m.g);
   }
   CHECK(t.copied > 0 && t.gaps == 0);
+  hn_cpu_destroy(cpu);
+  hone_context_destroy(&cx);
+}
+
+/* Parts, and who reads and writes them, on the CPU and a device by turns: a part lies in place only where all is on the CPU. */
+TEST(joined_beside_devices) {
+  static const char *const rules[] = {"Conv=cpu", "Concat=cpu", "Conv|Concat|MaxPool|AveragePool=cpu", "Concat|Split|Slice|Conv=cpu", "Conv=null", "Relu|Mul|Concat=cpu"};
+  enum { RULES = sizeof rules / sizeof *rules };
+  hone_context *cx;
+  hn_cpu *cpu;
+  tally t = {0};
+  CHECK(!hone_context_create(&cx));
+  CHECK(!hn_cpu_create(cx, hn_isa_best(), &cpu));
+  seed = 23;
+  for (int i = 0; i < 6 * RULES; i++) {
+    made m;
+    hn_place *place = NULL;
+    REQUIRE(!hn_place_create(cx, "null", &rules[i % RULES], 1, &place));
+    hn_plan_options how = {.device = cpu, .threads = 1 + i % 2, .place = place};
+    if (make(cx, &m)) run_case(&m, &how, rules[i % RULES], &t);
+    hn_graph_destroy(m.g);
+    hn_place_destroy(place);
+  }
+  CHECK_MSG(t.gaps > 0 && t.copied > 0, "%d tensors with gaps, %d copied", t.gaps, t.copied);
   hn_cpu_destroy(cpu);
   hone_context_destroy(&cx);
 }

@@ -30,6 +30,9 @@ typedef struct hn_vec {
   void (*affine)(float *d, const float *x, const float *scale, const float *shift, float lo, float hi, size_t n);
                                                                        /* x * scale + shift within lo and hi; NaN passes */
   void (*accumulate)(float *d, const float *x, size_t n);              /* d += x */
+  /* Of three runs, of which none is d: their sums times `by`, and the largest as Max says. */
+  void (*sum3)(float *d, const float *a, const float *b, const float *c, float by, size_t n);
+  void (*max3)(float *d, const float *a, const float *b, const float *c, size_t n);
   void (*add_scaled)(float *d, const float *x, float w, size_t n);     /* d += x * w */
   void (*scale_rows)(float *d, const float *x, const float *by, size_t n, size_t rows); /* rows of n numbers, each times by[] */
   void (*sum_rows)(float *d, const float *x, size_t n, size_t rows, size_t step);       /* d = the sum of rows `step` apart */

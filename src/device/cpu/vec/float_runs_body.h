@@ -307,6 +307,17 @@ static void vec_accumulate(float *d, const float *x, size_t n) {
   LOOP d[i] += x[i];
 }
 
+static void vec_sum3(float *restrict d, const float *a, const float *b, const float *c, float by, size_t n) {
+  LOOP d[i] = (a[i] + b[i] + c[i]) * by;
+}
+
+static void vec_max3(float *restrict d, const float *a, const float *b, const float *c, size_t n) {
+  LOOP {
+    float m = a[i] >= b[i] || a[i] != a[i] ? a[i] : b[i];
+    d[i] = m >= c[i] || m != m ? m : c[i];
+  }
+}
+
 static void vec_add_scaled(float *d, const float *x, float w, size_t n) {
   LOOP d[i] += x[i] * w;
 }
@@ -378,6 +389,8 @@ const hn_vec VEC = {
     .normalize = vec_normalize,
     .affine = vec_affine,
     .accumulate = vec_accumulate,
+    .sum3 = vec_sum3,
+    .max3 = vec_max3,
     .add_scaled = vec_add_scaled,
     .scale_rows = vec_scale_rows,
     .sum_rows = vec_sum_rows,

@@ -115,12 +115,24 @@ static void scale(const pool *p, void *d, float by, size_t n) {
   else p->scale(d, d, by, n);
 }
 
+/* Three runs of floats in one pass over memory, a sum times `by`. */
+static void join3(const pool *p, void *d, const void *a, const void *b, const void *c, float by, size_t n) {
+  if (p->average) p->vec->sum3(d, a, b, c, by, n);
+  else p->vec->max3(d, a, b, c, n);
+}
+
 /* The rows of a window as one, whose pixels lie *pitch apart: where they are one anyway, that. */
 static const char *join_rows(const pool *p, const char *plane, int64_t y, char *scratch, int64_t *pitch) {
   int64_t at = y * p->stride_h - p->pad_top, first, last, size = (int64_t)p->size, in_row = p->in_w * p->in_pitch * size;
   taps_within(at, p->kernel_h, p->dilation_h, 0, p->in_h, &first, &last);
   const char *row = plane + (at + first * p->dilation_h) * in_row;
   *pitch = p->in_pitch;
+  if (last - first == 3 && !p->half && p->in_pitch == p->run) {
+    int64_t next = p->dilation_h * in_row;
+    join3(p, scratch, row, row + next, row + 2 * next, 1, (size_t)(p->in_w * p->in_pitch));
+    *pitch = p->run;
+    return scratch;
+  }
   for (int64_t k = first + 1; k < last; k++, *pitch = p->run, row = scratch) {
     const char *next = plane + (at + k * p->dilation_h) * in_row;
     if (p->in_pitch == p->run) join(p, scratch, row, next, (size_t)(p->in_w * p->in_pitch));
@@ -147,14 +159,19 @@ static void pool_row(const pool *p, const char *plane, int64_t y, char *d, char 
     int64_t at = x * p->stride_w - p->pad_left, first, last;
     taps_within(at, p->kernel_w, p->dilation_w, 0, p->in_w, &first, &last);
     const char *from = row + (at + first * p->dilation_w) * pitch * size;
+    int64_t cols = p->average ? counted(at, p->kernel_w, p->dilation_w, -p->pad_left * around, p->in_w + p->pad_right * around) : 1;
+    float by = 1.0f / (float)(rows * cols);
+    if (last - first == 3 && !p->half) {
+      int64_t next = p->dilation_w * pitch * size;
+      join3(p, d, from, from + next, from + 2 * next, by, run);
+      continue;
+    }
     if (last - first == 1) memcpy(d, from, p->size * run);
     for (int64_t k = first + 1; k < last; k++) {
       join(p, d, from, row + (at + k * p->dilation_w) * pitch * size, run);
       from = d;
     }
-    if (!p->average) continue;
-    int64_t cols = counted(at, p->kernel_w, p->dilation_w, -p->pad_left * around, p->in_w + p->pad_right * around);
-    scale(p, d, 1.0f / (float)(rows * cols), run);
+    if (p->average) scale(p, d, by, run);
   }
 }
 

@@ -216,6 +216,12 @@ static bool make_conv(trial *t) {
     for (int32_t i = 2; i < 4; i++) x[i] = between(5, 23);
     w[2] = w[3] = chance(2) ? 3 : 5;
   }
+  bool few = !transposed && !winograd && !square && chance(3); /* channels, as an image has */
+  if (few) {
+    spatial = 2, group = 1;
+    x[1] = w[1] = between(1, 4), w[0] = channels();
+    for (int32_t i = 2; i < 4; i++) x[i] = between(7, 23), w[i] = between(2, 4);
+  }
   hn_id in[3] = {input(t, spatial + 2, x), weights(t, spatial + 2, w, 0), HN_NONE};
   if (winograd && !t->quantized && !t->half) { /* sums of about one, as in a trained network: its rounding error grows with the terms, not the sum */
     const hn_tensor *weights = hn_value_at(t->g, in[1])->data;
@@ -232,6 +238,7 @@ static bool make_conv(trial *t) {
   hn_set_i(t->g, n, "group", group);
   if (winograd) hn_set_ints(t->g, n, "pads", (int64_t[]){between(0, 2), between(0, 2), between(0, 2), between(0, 2)}, 4);
   else window_attributes(t, n, spatial, w + 2, true);
+  if (few) hn_attr_remove(t->g, n, "dilations");
   if (square) {
     int64_t stride = between(1, 2);
     hn_attr_remove(t->g, n, "dilations");

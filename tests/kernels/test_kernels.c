@@ -101,7 +101,7 @@ static int run_trial(trial *t, const hn_kernel *k, hn_cpu *cpu, hn_layout layout
 static const struct {
   const char *kernel;
   bool reads, writes;
-} with_gaps[] = {{"conv_gemm", true, true},      {"conv_winograd2", true, true}, {"conv_winograd4", true, true},
+} with_gaps[] = {{"conv_gemm", true, true}, {"conv_planes", false, true},     {"conv_winograd2", true, true}, {"conv_winograd4", true, true},
                  {"conv_winograd6", true, true}, {"conv_depthwise", true, true}, {"pool_vec", true, true},
                  {"eltwise_vec", true, true},    {"concat_move", true, true},    {"split_move", true, true},
                  {"slice_move", true, true},     {"transpose_move", true, false}, {"pick_move", true, true},

@@ -5,8 +5,8 @@
 #define HN_STRIP_H
 #include "device/cpu/cpu.h"
 
-/* Lines begin..end of one image of a result, channels last. Lines come from and go to a whole tensor, or a ring that holds
-   the last few lines of one. */
+/* Lines begin..end of one image of a result, channels last (a chain's input may lie in planes). Lines come from and go to a whole
+   tensor, or a ring that holds the last few lines of one. */
 typedef struct hn_strip {
   const float *in;
   int64_t in_ring;   /* lines in the ring; 0: the tensor of all images */

@@ -75,7 +75,10 @@ static hone_status open_member(hn_task *t, const strips *s, uint32_t i) {
     memcpy(a->dims, v->shape.d, sizeof a->dims);
   }
   uint32_t image;
-  if (i == 0 && hn_strips_begin(t->g, n, &image)) take_gaps(&m->task.in[image], &t->in[0]);
+  if (i == 0 && hn_strips_begin(t->g, n, &image)) {
+    m->task.in[image].layout = t->in[0].layout;
+    take_gaps(&m->task.in[image], &t->in[0]);
+  }
   if (i + 1 < s->n) return HONE_OK;
   take_gaps(m->task.out, &t->out[0]);
   for (uint32_t k = n->n_main; k < n->n_in; k++)
@@ -104,7 +107,8 @@ static hone_status plan_member(hn_task *t, strips *s, uint32_t i) {
   m->kernel = best;
   HN_TRY(best->plan(m));
   uint32_t image, *operand = m->node->op == HN_Mul ? &s->gate : &s->residual;
-  if (m->fused != m->node->n_post || m->in[0].layout != HN_LAYOUT_NHWC || !hn_strips_begin(t->g, m->node, &image)) return HONE_UNSUPPORTED;
+  bool channels_last = m->in[0].layout == HN_LAYOUT_NHWC || i == 0; /* the first one reads a tensor as it lies */
+  if (m->fused != m->node->n_post || !channels_last || !hn_strips_begin(t->g, m->node, &image)) return HONE_UNSUPPORTED;
   for (uint32_t k = 0; k < m->n_in; k++) {
     if (k == image || !m->in[k].present || m->in[k].unused) continue;
     for (uint32_t j = 1; j < t->n_in; j++) /* only a gate and the last layer have operands that are not constant: the task's inputs */
@@ -170,8 +174,8 @@ static hone_status strips_plan(hn_task *t) {
   t->scratch = sizeof(float) * s->scratch * (size_t)t->threads;
   t->fused = t->node->n_post;
   for (uint32_t i = 0; i < t->n_in; i++) {
-    t->in[i].layout = HN_LAYOUT_NHWC;
-    if (i != s->gate) hn_take_pitch(&t->in[i]);
+    t->in[i].layout = i ? HN_LAYOUT_NHWC : s->m[0].task.in[0].layout;
+    if (i != s->gate && t->in[i].layout == HN_LAYOUT_NHWC) hn_take_pitch(&t->in[i]);
   }
   t->out[0].layout = HN_LAYOUT_NHWC;
   hn_take_pitch(&t->out[0]);

@@ -16,8 +16,8 @@ const arg_option session_option_rows[] = {
      "Threads to compute with (default: all processors).", 1, 1024},
     {"reference", 0, ARG_FLAG, offsetof(session_options, reference), "", "Only the plain reference kernels: slow, to compare with.", 0, 0},
     {"winograd-error", 0, ARG_REAL, offsetof(session_options, winograd_error), "X",
-     "The largest relative rounding error that Winograd's convolution, or a product by bfloat16 parts, may make in a layer (default 1e-4; "
-     "0: never use them).", 0, 1},
+     "The largest relative rounding error that Winograd's convolution, or a product by bfloat16 parts, may make in a layer "
+     "(default 1e-4; 0: never use them).", 0, 1},
     {"tactic-sources", 0, ARG_TEXT, offsetof(session_options, sources), "A,B",
      "Whose fast kernels may be chosen: hone, onednn, bf16x3 (single precision by bfloat16 parts; default: all).", 0, 0},
     {"device", 0, ARG_LIST, offsetof(session_options, devices), "NAME[:SETTINGS]",

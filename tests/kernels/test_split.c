@@ -1,5 +1,5 @@
-/* test_split.c - single precision by bfloat16 parts: the parts are the number; products err no more than those of single precision;
-   numbers out of range are multiplied as they are; what exceeds the bound is left to other kernels. */
+/* test_split.c - single precision by bfloat16 parts: the parts are the number; products err no more than those of single
+   precision; numbers out of range are multiplied as they are; what exceeds the bound is left to other kernels. */
 #include <math.h>
 #include <string.h>
 
@@ -37,7 +37,7 @@ TEST(parts_add_up_to_the_number) {
       for (int k = 0; k < n; k++) x[k] = ldexpf(uniform(), (int)(draw() % 120) - 60);
       split_at(i)->cut(x, 0, 1, n, cells, HN_SPLIT_CELL);
       for (int k = 0; k < hn_round_up(n, HN_SPLIT_DEPTH); k++) {
-        const uint16_t *c = cells + k / HN_SPLIT_DEPTH * HN_SPLIT_CELL + k % HN_SPLIT_DEPTH;
+        const uint16_t *c = cells + k / HN_SPLIT_DEPTH * HN_SPLIT_CELL + hn_split_at(k % HN_SPLIT_DEPTH);
         float sum = widened(c[0]) + (widened(c[HN_SPLIT_DEPTH]) + widened(c[2 * HN_SPLIT_DEPTH]));
         CHECK_MSG(sum == (k < n ? x[k] : 0), "number %d of %d: %.9g in place of %.9g", k, n, (double)sum, (double)x[k]);
       }
@@ -149,7 +149,9 @@ static void multiply(hone_context *cx, hn_cpu *cpu) {
 
 static void check_equal(const char *what, double off) {
   for (int i = 0; i < M * N; i++) {
-    bool same = isnan(want[i]) ? isnan(got[i]) : isinf(want[i]) ? got[i] == want[i] : fabs((double)got[i] - (double)want[i]) <= 1e-5 * fabs((double)want[i]) + off;
+    bool same = isnan(want[i])   ? isnan(got[i])
+                : isinf(want[i]) ? got[i] == want[i]
+                                 : fabs((double)got[i] - (double)want[i]) <= 1e-5 * fabs((double)want[i]) + off;
     CHECK_MSG(same, "%s: number %d is %g, not %g", what, i, (double)got[i], (double)want[i]);
     if (!same) return;
   }

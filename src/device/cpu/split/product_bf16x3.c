@@ -1,7 +1,7 @@
-/* product_bf16x3.c - convolutions and matrix products of single precision by bfloat16 parts (split.h). Of a block of the image, the
-   padding around it included, every pixel is cut into cells; a tile is a run of them, which goes on over the ends of lines: what is
-   computed there is dropped. With strides, each phase of the image is a plane of its own, so that every tap reads neighbours. A
-   matrix is an image of one line. */
+/* product_bf16x3.c - convolutions and matrix products of single precision by bfloat16 parts (split.h). Of a block of the image,
+   the padding around it included, every pixel is cut into cells; a tile is a run of them, which goes on over the ends of lines:
+   what is computed there is dropped. With strides, each phase of the image is a plane of its own, so that every tap reads
+   neighbours. A matrix is an image of one line. */
 #include <string.h>
 
 #include "base/parallel.h"
@@ -35,7 +35,7 @@ typedef struct product {
   int64_t plane_w, plane, positions; /* pixels of a line, of an image, of a block */
   int32_t *place;                 /* of each position of a plane in the result */
   int64_t tiles;                  /* of sums that a thread keeps */
-  size_t block_size, own_size;    /* of a block in cells; of what a thread has beside: parts of two slabs, sums, a padded line. Bytes */
+  size_t block_size, own_size;    /* bytes of a block in cells; of what a thread has beside: parts of two slabs, sums, a padded line */
 } product;
 
 typedef struct block {
@@ -51,7 +51,8 @@ static bool all_positive(const hn_arg *a) {
 }
 
 static bool is_row(const hn_arg *a, int64_t columns) {
-  return a->present && a->constant && a->dtype == HONE_DTYPE_F32 && a->constant->count == columns && a->rank > 0 && a->dims[a->rank - 1] == columns;
+  return a->present && a->constant && a->dtype == HONE_DTYPE_F32 && a->constant->count == columns && a->rank > 0 &&
+         a->dims[a->rank - 1] == columns;
 }
 
 static bool turned(const hn_task *t) { return t->node->op == HN_Gemm && hn_attr_i(t->node, "transB", 0); }
@@ -97,7 +98,8 @@ static hone_status describe(hn_task *t, product *p) {
 /* Planes, and where in them the cells along k lie once their size is known. */
 static hone_status lay_out(hn_task *t, product *p) {
   const hn_conv *c = &p->c;
-  int64_t apart = hn_ceil_div(p->in_c, HN_SPLIT_DEPTH) * c->kernel_w, together = hn_ceil_div(p->in_c * c->kernel_w, HN_SPLIT_DEPTH);
+  int64_t apart = hn_ceil_div(p->in_c, HN_SPLIT_DEPTH) * c->kernel_w,
+          together = hn_ceil_div(p->in_c * c->kernel_w, HN_SPLIT_DEPTH);
   p->joined = c->kernel_w > 1 && c->dilation_w == 1 && 5 * together <= 4 * apart;
   p->taps_w = p->joined ? 1 : c->kernel_w;
   p->depth = p->joined ? c->kernel_w * p->in_c : p->in_c;
@@ -138,7 +140,8 @@ static void set_offsets(product *p) {
     for (int64_t kx = 0; kx < p->taps_w; kx++) {
       int64_t dy = ky * c->dilation_h, dx = kx * c->dilation_w, phase = phase_of(p, dy, dx);
       int64_t shift = dy / c->stride_h * p->plane_w + dx / c->stride_w;
-      for (int64_t i = 0; i < p->cells_in; i++) p->offsets[at++] = ((phase * p->cells_in + i) * p->positions + shift) * HN_SPLIT_CELL;
+      for (int64_t i = 0; i < p->cells_in; i++)
+        p->offsets[at++] = ((phase * p->cells_in + i) * p->positions + shift) * HN_SPLIT_CELL;
     }
 }
 
@@ -152,7 +155,8 @@ static uint32_t pack_conv(const product *p, const float *w, float *to, float *ro
       int64_t from = (ky * p->taps_w + kx) * p->cells_in;
       for (int64_t i = 0; i < p->depth && p->joined; i++)
         for (int64_t n = 0; n < p->n; n++) row[i * p->n + n] = tap[i / p->in_c + n * k + i % p->in_c * area];
-      m = p->joined ? hn_split_pack(p->cells, from, p->depth, p->n, row, p->n, 1, to) : hn_split_pack(p->cells, from, p->depth, p->n, tap, area, k, to);
+      m = p->joined ? hn_split_pack(p->cells, from, p->depth, p->n, row, p->n, 1, to)
+                    : hn_split_pack(p->cells, from, p->depth, p->n, tap, area, k, to);
       if (m > most) most = m;
     }
   return most;
@@ -221,7 +225,8 @@ static int64_t lines_of_block(const product *p, int64_t most) {
   int64_t best = most;
   double least = 1e300;
   for (int64_t h = most; h >= 1 && 2 * h >= most; h--) {
-    double rows = (double)hn_round_up(rows_of(h, c->out_w, p->extra_w), HALF), again = 0.2 * (double)(p->extra_h * (c->out_w + p->extra_w));
+    double rows = (double)hn_round_up(rows_of(h, c->out_w, p->extra_w), HALF),
+           again = 0.2 * (double)(p->extra_h * (c->out_w + p->extra_w));
     double cost = (rows + again) * (double)hn_ceil_div(c->out_h, h);
     if (cost < least) least = cost, best = h;
   }
@@ -256,7 +261,8 @@ static void cut_work(product *p, int64_t threads) {
   p->job_h = c->out_h;
   p->job_w = c->out_w;
   p->parts = 1;
-  if (whole > fit && c->out_h > 1) p->job_h = lines_of_block(p, hn_smaller(c->out_h, hn_larger(1, fit / (c->out_w + p->extra_w) - p->extra_h)));
+  if (whole > fit && c->out_h > 1)
+    p->job_h = lines_of_block(p, hn_smaller(c->out_h, hn_larger(1, fit / (c->out_w + p->extra_w) - p->extra_h)));
   else if (whole > fit) p->job_w = hn_round_up(hn_ceil_div(c->out_w, hn_ceil_div(c->out_w, fit)), ROWS);
   if (threads > 1) deal(p, threads);
   p->job_w = hn_smaller(p->job_w, c->out_w);
@@ -277,7 +283,8 @@ static hone_status set_places(hn_task *t, product *p) {
   int64_t rows = hn_round_up(rows_of(p->job_h, p->job_w, p->extra_w), ROWS);
   p->place = hn_calloc((size_t)rows, sizeof *p->place);
   if (!p->place) return hn_nomem(t->cx);
-  for (int64_t i = 0; i < rows; i++) p->place[i] = i % p->plane_w < p->job_w ? (int32_t)(i / p->plane_w * p->c.out_w + i % p->plane_w) : -1;
+  for (int64_t i = 0; i < rows; i++)
+    p->place[i] = i % p->plane_w < p->job_w ? (int32_t)(i / p->plane_w * p->c.out_w + i % p->plane_w) : -1;
   return HONE_OK;
 }
 
@@ -333,11 +340,13 @@ static block block_at(const product *p, int64_t i) {
 }
 
 static void clear(const product *p, uint16_t *to, int64_t pixels) {
-  for (int64_t i = 0; i < p->cells_in && pixels > 0; i++) memset(to + i * p->positions * HN_SPLIT_CELL, 0, sizeof *to * (size_t)(pixels * HN_SPLIT_CELL));
+  for (int64_t i = 0; i < p->cells_in && pixels > 0; i++)
+    memset(to + i * p->positions * HN_SPLIT_CELL, 0, sizeof *to * (size_t)(pixels * HN_SPLIT_CELL));
 }
 
 /* A line of the image, from pixel `x` on, every stride-th; line NULL: of the padding. Pixels beyond its ends are zeros. */
-static uint32_t cut_line(const product *p, const hn_split *s, const float *line, int64_t x, int64_t pixels, uint16_t *to, float *padded) {
+static uint32_t cut_line(const product *p, const hn_split *s, const float *line, int64_t x, int64_t pixels, uint16_t *to,
+                         float *padded) {
   const hn_conv *c = &p->c;
   int64_t step = p->positions * HN_SPLIT_CELL;
   if (!line) {
@@ -347,9 +356,11 @@ static uint32_t cut_line(const product *p, const hn_split *s, const float *line,
   if (p->joined) {
     int64_t all = (pixels - 1) * c->stride_w + c->kernel_w, left = x < 0 ? hn_smaller(-x, all) : 0;
     int64_t right = x + all > c->in_w ? hn_larger(left, c->in_w - x) : all;
-    if (left == 0 && right == all && p->in_pitch == p->in_c) return s->cut(line + x * p->in_c, c->stride_w * p->in_c, pixels, p->depth, to, step);
+    if (left == 0 && right == all && p->in_pitch == p->in_c)
+      return s->cut(line + x * p->in_c, c->stride_w * p->in_c, pixels, p->depth, to, step);
     memset(padded, 0, sizeof *padded * (size_t)(all * p->in_c));
-    for (int64_t i = left; i < right; i++) memcpy(padded + i * p->in_c, line + (x + i) * p->in_pitch, sizeof *padded * (size_t)p->in_c);
+    for (int64_t i = left; i < right; i++)
+      memcpy(padded + i * p->in_c, line + (x + i) * p->in_pitch, sizeof *padded * (size_t)p->in_c);
     return s->cut(padded, c->stride_w * p->in_c, pixels, p->depth, to, step);
   }
   int64_t left = x < 0 ? hn_smaller(hn_ceil_div(-x, c->stride_w), pixels) : 0;
@@ -357,7 +368,8 @@ static uint32_t cut_line(const product *p, const hn_split *s, const float *line,
   clear(p, to, left);
   clear(p, to + right * HN_SPLIT_CELL, pixels - right);
   if (right == left) return 0;
-  return s->cut(line + (x + left * c->stride_w) * p->in_pitch, c->stride_w * p->in_pitch, right - left, p->depth, to + left * HN_SPLIT_CELL, step);
+  return s->cut(line + (x + left * c->stride_w) * p->in_pitch, c->stride_w * p->in_pitch, right - left, p->depth,
+                to + left * HN_SPLIT_CELL, step);
 }
 
 static int64_t lines_to_cut(const product *p, const block *b) { return b->images * p->phases * (b->lines + p->extra_h); }
@@ -368,9 +380,12 @@ static uint32_t cut_lines(const product_run *r, const block *b, int64_t from, in
   const hn_conv *c = &p->c;
   uint32_t most = 0;
   for (int64_t i = from; i < to; i++) {
-    int64_t line = i % (b->lines + p->extra_h), phase = i / (b->lines + p->extra_h) % p->phases, image = i / (b->lines + p->extra_h) / p->phases;
-    int64_t y = (b->y + line) * c->stride_h + p->phase_y[phase] - c->pad_top, x = b->x * c->stride_w + p->phase_x[phase] - c->pad_left;
-    const float *from_line = (const float *)r->x->in[0].data + ((b->image + image) * c->in_h + y) * c->in_w * p->in_pitch + b->group * p->in_c;
+    int64_t line = i % (b->lines + p->extra_h), phase = i / (b->lines + p->extra_h) % p->phases,
+            image = i / (b->lines + p->extra_h) / p->phases;
+    int64_t y = (b->y + line) * c->stride_h + p->phase_y[phase] - c->pad_top,
+            x = b->x * c->stride_w + p->phase_x[phase] - c->pad_left;
+    const float *from_line =
+        (const float *)r->x->in[0].data + ((b->image + image) * c->in_h + y) * c->in_w * p->in_pitch + b->group * p->in_c;
     uint16_t *at = cells + (phase * p->cells_in * p->positions + image * p->plane + line * p->plane_w) * HN_SPLIT_CELL;
     uint32_t m = cut_line(p, r->split, y < 0 || y >= c->in_h ? NULL : from_line, x, b->width + p->extra_w, at, padded);
     if (m > most) most = m;
@@ -378,8 +393,8 @@ static uint32_t cut_lines(const product_run *r, const block *b, int64_t from, in
   return most;
 }
 
-/* What is under way on a thread: the tile that was summed last waits to go to the result while the next is summed, and the next slab
-   of the weights is cut while this one is multiplied. */
+/* What is under way on a thread: the tile that was summed last waits to go to the result while the next is summed, and the next
+   slab of the weights is cut while this one is multiplied. */
 typedef struct pipeline {
   uint16_t *parts[2];
   float *sums;
@@ -392,16 +407,24 @@ typedef struct pipeline {
 static int64_t slab_begin(const product *p, int64_t s) { return s / p->slabs * p->cells + s % p->slabs * p->slab; }
 static int64_t slab_cells(const product *p, int64_t s) { return hn_smaller(p->slab, p->cells - s % p->slabs * p->slab); }
 
-static void take_turn(const product_run *r, const block *b, int64_t pixel, int64_t row, int64_t rows, int64_t panel, const float *sums, pipeline *q) {
+static void take_turn(const product_run *r, const block *b, int64_t pixel, int64_t row, int64_t rows, int64_t panel,
+                      const float *sums, pipeline *q) {
   const product *p = r->p;
   const hn_ending *e = &p->e;
   int64_t channel = b->group * p->n + panel * HN_SPLIT_COLS;
   const float *residual = e->residual == HN_NONE ? NULL : r->x->in[e->residual].data;
   q->waiting = true;
-  q->end[q->tile % 2] = (hn_split_end){.sums = sums, .rows = (int)hn_smaller(ROWS, rows - row), .cols = (int)hn_smaller(HN_SPLIT_COLS, p->n - panel * HN_SPLIT_COLS),
-                                       .place = p->place + row, .out = (float *)r->x->out[0].data + pixel * p->out_pitch + channel, .out_pitch = p->out_pitch,
-                                       .start = residual ? residual + pixel * e->residual_pitch + channel : NULL, .start_pitch = e->residual_pitch,
-                                       .bias = p->bias ? p->bias + channel : NULL, .lo = e->lo, .hi = e->hi};
+  q->end[q->tile % 2] = (hn_split_end){.sums = sums,
+                                       .rows = (int)hn_smaller(ROWS, rows - row),
+                                       .cols = (int)hn_smaller(HN_SPLIT_COLS, p->n - panel * HN_SPLIT_COLS),
+                                       .place = p->place + row,
+                                       .out = (float *)r->x->out[0].data + pixel * p->out_pitch + channel,
+                                       .out_pitch = p->out_pitch,
+                                       .start = residual ? residual + pixel * e->residual_pitch + channel : NULL,
+                                       .start_pitch = e->residual_pitch,
+                                       .bias = p->bias ? p->bias + channel : NULL,
+                                       .lo = e->lo,
+                                       .hi = e->hi};
 }
 
 /* All tiles of a block by slab `s` of the weights. */
@@ -412,7 +435,10 @@ static void multiply_slab(const product_run *r, const block *b, int64_t s, bool 
   int64_t rows = rows_of(b->lines, b->width, p->plane_w - b->width), tiles = b->images * hn_ceil_div(rows, ROWS);
   const float *weights = p->weights + b->group * p->panels * p->cells * HN_SPLIT_PART;
   bool half = p->n - panel * HN_SPLIT_COLS <= HALF, done = s % p->slabs + 1 == p->slabs;
-  hn_split_job j = {.cells = slab_cells(p, s), .more = first > 0, .offsets = p->offsets + first, .b = weights + slab_begin(p, s) * HN_SPLIT_PART};
+  hn_split_job j = {.cells = slab_cells(p, s),
+                    .more = first > 0,
+                    .offsets = p->offsets + first,
+                    .b = weights + slab_begin(p, s) * HN_SPLIT_PART};
   if (r->split->cut_panel) {
     j.b = q->parts[q->turn % 2];
     if (!last) j.next = weights + slab_begin(p, s + 1) * HN_SPLIT_PART;
@@ -443,7 +469,9 @@ static char *own_at(const product_run *r, int64_t thread) {
 }
 static float *sums_at(const product_run *r, int64_t thread) { return (float *)(void *)(own_at(r, thread) + 2 * slab_size(r->p)); }
 static float *padded_at(const product_run *r, int64_t thread) { return sums_at(r, thread) + r->p->tiles * TILE; }
-static uint16_t *cells_at(const product_run *r, int64_t i) { return (uint16_t *)(void *)((char *)r->x->scratch + (size_t)i * r->p->block_size); }
+static uint16_t *cells_at(const product_run *r, int64_t i) {
+  return (uint16_t *)(void *)((char *)r->x->scratch + (size_t)i * r->p->block_size);
+}
 
 /* Part of the panels of a block that is cut, on thread `id`. */
 static void multiply(const product_run *r, const block *b, int64_t part, const uint16_t *cells, int64_t id) {
@@ -453,7 +481,8 @@ static void multiply(const product_run *r, const block *b, int64_t part, const u
   pipeline q = {.sums = sums_at(r, id)};
   for (int i = 0; i < 2; i++) q.parts[i] = (uint16_t *)(void *)(own_at(r, id) + (size_t)i * slab_size(p));
   if (r->split->cut_panel)
-    r->split->cut_panel(p->weights + (b->group * p->panels + from) * p->cells * HN_SPLIT_PART, 0, slab_cells(p, 0) * HN_SPLIT_LINES, q.parts[0]);
+    r->split->cut_panel(p->weights + (b->group * p->panels + from) * p->cells * HN_SPLIT_PART, 0,
+                        slab_cells(p, 0) * HN_SPLIT_LINES, q.parts[0]);
   r->split->begin();
   for (int64_t s = from * p->slabs; s < to * p->slabs; s++) multiply_slab(r, b, s, s + 1 == to * p->slabs, cells, &q);
   r->split->end();

@@ -4,7 +4,7 @@
 
 const hn_split *hn_split_for(hn_isa isa) {
 #if defined(__x86_64__)
-  if (isa == HN_ISA_AVX512 && hn_isa_has(HN_EXTRA_AMX_BF16) && hn_isa_has(HN_EXTRA_BF16) && hn_amx_permit()) return &hn_split_avx512;
+  if (isa == HN_ISA_AVX512 && hn_isa_has(HN_EXTRA_AMX_BF16) && hn_amx_permit()) return &hn_split_avx512;
 #endif
   (void)isa;
   return NULL;
@@ -26,7 +26,8 @@ hone_status hn_split_error(hone_context *cx, const hn_split *s, int64_t cells, c
     return hn_nomem(cx);
   }
   for (int r = 0; r < ROWS; r++) {
-    for (int i = 0; i < DRAWN * HN_SPLIT_DEPTH; i++) x[r][i] = (float)((seed = seed * 1664525 + 1013904223) >> 8) / 8388608.0F - 1;
+    for (int i = 0; i < DRAWN * HN_SPLIT_DEPTH; i++)
+      x[r][i] = (float)((seed = seed * 1664525 + 1013904223) >> 8) / 8388608.0F - 1;
     s->cut(x[r], 0, 1, DRAWN * HN_SPLIT_DEPTH, parts + r * HN_SPLIT_CELL, STEP);
   }
   for (int64_t i = 0; i < cells; i++) {
@@ -34,7 +35,8 @@ hone_status hn_split_error(hone_context *cx, const hn_split *s, int64_t cells, c
     for (int k = 0; k < HN_SPLIT_DEPTH; k++) {
       const float *w = packed + i * HN_SPLIT_PART;
       for (int r = 0; r < ROWS; r++)
-        for (int c = 0; c < HN_SPLIT_COLS; c++) want[r][c] += (double)x[r][i % DRAWN * HN_SPLIT_DEPTH + k] * (double)w[hn_split_at(k, c)];
+        for (int c = 0; c < HN_SPLIT_COLS; c++)
+          want[r][c] += (double)x[r][i % DRAWN * HN_SPLIT_DEPTH + k] * (double)w[hn_split_float_at(k, c)];
     }
   }
   s->cut_panel(packed, 0, cells * HN_SPLIT_LINES, b);

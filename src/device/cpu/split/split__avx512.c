@@ -1,5 +1,5 @@
-/* split__avx512.c - the products of split.h by AMX: four tiles of 16 x 16 sums, two tiles each of the left and of the right matrix.
-   Instructions that AVX-512 alone does not include are written as they are. */
+/* split__avx512.c - the products of split.h by AMX: four tiles of 16 x 16 sums, two tiles each of the left and of the right
+   matrix. Its instructions are written as they are. */
 #if defined(__AVX512F__) && defined(__x86_64__)
 #include <immintrin.h>
 
@@ -25,9 +25,11 @@ static void begin(void) {
 
 static void end(void) { __asm__ volatile("tilerelease"); }
 
-#define LOAD(tile, from, step) __asm__ volatile("tileloadd (%0,%1,1), %%tmm" #tile : : "r"(from), "r"((int64_t)(step)) : "memory");
+#define LOAD(tile, from, step) \
+  __asm__ volatile("tileloadd (%0,%1,1), %%tmm" #tile : : "r"(from), "r"((int64_t)(step)) : "memory");
 #define SUMS(tile, from) LOAD(tile, from, HN_SPLIT_COLS * 4)
-#define STORE(tile, to) __asm__ volatile("tilestored %%tmm" #tile ", (%0,%1,1)" : : "r"(to), "r"((int64_t)(HN_SPLIT_COLS * 4)) : "memory");
+#define STORE(tile, to) \
+  __asm__ volatile("tilestored %%tmm" #tile ", (%0,%1,1)" : : "r"(to), "r"((int64_t)(HN_SPLIT_COLS * 4)) : "memory");
 #define ZERO(tile) __asm__ volatile("tilezero %tmm" #tile);
 #define DOT(sum, a, b) __asm__ volatile("tdpbf16ps %tmm" #b ", %tmm" #a ", %tmm" #sum);
 
@@ -35,7 +37,8 @@ static void finish(const hn_split_end *e, int from, int to) {
   const __m512 lo = _mm512_set1_ps(e->lo), hi = _mm512_set1_ps(e->hi);
   const __mmask32 all = (__mmask32)(e->cols < 32 ? (1U << e->cols) - 1 : ~0U);
   const __mmask16 m0 = (__mmask16)all, m1 = (__mmask16)(all >> 16);
-  const __m512 b0 = e->bias ? _mm512_loadu_ps(e->bias) : _mm512_setzero_ps(), b1 = e->bias ? _mm512_loadu_ps(e->bias + 16) : _mm512_setzero_ps();
+  const __m512 b0 = e->bias ? _mm512_loadu_ps(e->bias) : _mm512_setzero_ps();
+  const __m512 b1 = e->bias ? _mm512_loadu_ps(e->bias + 16) : _mm512_setzero_ps();
   if (to > e->rows) to = e->rows;
   for (int r = from; r < to; r++) {
     int64_t place = e->place[r];
@@ -52,26 +55,25 @@ static void finish(const hn_split_end *e, int from, int to) {
   }
 }
 
-static inline __m512i rounded(__m512 x) { /* to bfloat16 */
-  __m256i h;
-  __asm__("vcvtneps2bf16 %1, %0" : "=v"(h) : "v"(x));
-  return _mm512_castsi256_si512(h);
+/* To bfloat16, as a float; ties away from zero. */
+static inline __m512 rounded(__m512 x) {
+  __m512i u = _mm512_add_epi32(_mm512_castps_si512(x), _mm512_set1_epi32(0x8000));
+  return _mm512_castsi512_ps(_mm512_and_si512(u, _mm512_set1_epi32((int)0xffff0000)));
 }
 
-static inline __m512 rest(__m512 x, __m512i h) {
-  __m512i wide = _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm512_castsi512_si256(h)), 16);
-  return _mm512_sub_ps(x, _mm512_castsi512_ps(wide));
+/* Two vectors whose low halves are zero, as pairs. */
+static inline void store_pairs(uint16_t *to, __m512 x, __m512 y) {
+  _mm512_store_si512(to, _mm512_or_si512(_mm512_srli_epi32(_mm512_castps_si512(x), 16), _mm512_castps_si512(y)));
 }
 
-/* 32 numbers; their parts go `step` apart. */
+/* 16 pairs; their parts go `step` apart. What two parts leave of a float has 8 bits or fewer. */
 static inline void cut_line(__m512 x, __m512 y, uint16_t *to, int64_t step) {
-  for (int p = 0; p < HN_SPLIT_PARTS; p++, to += step) {
-    __m512i h = rounded(x), g = rounded(y);
-    _mm512_store_si512(to, _mm512_inserti64x4(h, _mm512_castsi512_si256(g), 1));
-    if (p + 1 == HN_SPLIT_PARTS) break;
-    x = rest(x, h);
-    y = rest(y, g);
-  }
+  __m512 a = rounded(x), b = rounded(y);
+  store_pairs(to, a, b);
+  x = _mm512_sub_ps(x, a), y = _mm512_sub_ps(y, b);
+  a = rounded(x), b = rounded(y);
+  store_pairs(to + step, a, b);
+  store_pairs(to + 2 * step, _mm512_sub_ps(x, a), _mm512_sub_ps(y, b));
 }
 
 static void cut_panel(const float *b, int64_t from, int64_t to, uint16_t *parts) {
@@ -93,7 +95,8 @@ typedef struct aside {
 
 static inline aside aside_of(const hn_split_job *j) {
   int64_t times = 6 * j->cells;
-  return (aside){j, j->end ? 0 : HN_SPLIT_ROWS, hn_ceil_div(HN_SPLIT_ROWS, times), j->next ? j->line : j->last, hn_ceil_div(j->last - j->line, times)};
+  return (aside){.j = j, .row = j->end ? 0 : HN_SPLIT_ROWS, .rows = hn_ceil_div(HN_SPLIT_ROWS, times),
+                 .line = j->next ? j->line : j->last, .lines = hn_ceil_div(j->last - j->line, times)};
 }
 
 static inline void do_aside(aside *x) {
@@ -119,7 +122,8 @@ static void mul_4(const hn_split_job *j) {
   const uint16_t *b = j->b;
   aside x = aside_of(j);
   if (j->more) {
-    SUMS(0, j->sums) SUMS(1, j->sums + HALF) SUMS(2, j->sums + HALF * HN_SPLIT_COLS) SUMS(3, j->sums + HALF * HN_SPLIT_COLS + HALF)
+    SUMS(0, j->sums) SUMS(1, j->sums + HALF) SUMS(2, j->sums + HALF * HN_SPLIT_COLS)
+    SUMS(3, j->sums + HALF * HN_SPLIT_COLS + HALF)
   } else {
     ZERO(0) ZERO(1) ZERO(2) ZERO(3)
   }
@@ -132,7 +136,8 @@ static void mul_4(const hn_split_job *j) {
     COLS_OF(2) FOUR ASIDE
     COLS_OF(0) FOUR ASIDE
   }
-  STORE(0, j->sums) STORE(1, j->sums + HALF) STORE(2, j->sums + HALF * HN_SPLIT_COLS) STORE(3, j->sums + HALF * HN_SPLIT_COLS + HALF)
+  STORE(0, j->sums) STORE(1, j->sums + HALF) STORE(2, j->sums + HALF * HN_SPLIT_COLS)
+  STORE(3, j->sums + HALF * HN_SPLIT_COLS + HALF)
 }
 
 /* Half of the rows, or of the columns, or of both: two tiles of sums, or one, and factors stay. */
@@ -197,23 +202,26 @@ static void mul(const hn_split_job *j, bool half_rows, bool half_cols) {
   else mul_4(j);
 }
 
+/* 32 numbers into a cell; the largest of `most` and their magnitudes. */
+static inline __m512i cut_cell(__m512 f, __m512 g, uint16_t *to, __m512i most) {
+  const __m512i magnitude = _mm512_set1_epi32(0x7fffffff);
+  cut_line(f, g, to, HN_SPLIT_DEPTH);
+  most = _mm512_max_epu32(most, _mm512_and_si512(magnitude, _mm512_castps_si512(f)));
+  return _mm512_max_epu32(most, _mm512_and_si512(magnitude, _mm512_castps_si512(g)));
+}
+
 static uint32_t cut(const float *x, int64_t pitch, int64_t pixels, int64_t n, uint16_t *to, int64_t step) {
-  const __m512i sign = _mm512_set1_epi32(0x7fffffff);
   __m512i most = _mm512_setzero_si512();
-  int64_t whole = n / HN_SPLIT_DEPTH * HN_SPLIT_DEPTH, tail = n - whole;
-  const __mmask32 left = (__mmask32)((1ULL << tail) - 1);
-  const __mmask16 m0 = (__mmask16)left, m1 = (__mmask16)(left >> 16);
+  int64_t whole = n / HN_SPLIT_DEPTH * HN_SPLIT_DEPTH;
+  const __mmask32 left = (__mmask32)((1ULL << (n - whole)) - 1);
   for (int64_t p = 0; p < pixels; p++, x += pitch, to += HN_SPLIT_CELL) {
     uint16_t *cell = to;
-    for (int64_t i = 0; i < whole; i += HN_SPLIT_DEPTH, cell += step) {
-      __m512 f = _mm512_loadu_ps(x + i), g = _mm512_loadu_ps(x + i + 16);
-      most = _mm512_max_epu32(most, _mm512_max_epu32(_mm512_and_si512(sign, _mm512_castps_si512(f)), _mm512_and_si512(sign, _mm512_castps_si512(g))));
-      cut_line(f, g, cell, HN_SPLIT_DEPTH);
-    }
-    if (!tail) continue;
-    __m512 f = _mm512_maskz_loadu_ps(m0, x + whole), g = _mm512_maskz_loadu_ps(m1, x + whole + 16);
-    most = _mm512_max_epu32(most, _mm512_max_epu32(_mm512_and_si512(sign, _mm512_castps_si512(f)), _mm512_and_si512(sign, _mm512_castps_si512(g))));
-    cut_line(f, g, cell, HN_SPLIT_DEPTH);
+    for (int64_t i = 0; i < whole; i += HN_SPLIT_DEPTH, cell += step)
+      most = cut_cell(_mm512_loadu_ps(x + i), _mm512_loadu_ps(x + i + 16), cell, most);
+    if (!left) continue;
+    __m512 f = _mm512_maskz_loadu_ps((__mmask16)left, x + whole);
+    __m512 g = _mm512_maskz_loadu_ps((__mmask16)(left >> 16), x + whole + 16);
+    most = cut_cell(f, g, cell, most);
   }
   return _mm512_reduce_max_epu32(most);
 }

@@ -18,12 +18,11 @@ static float widened(uint16_t h) {
   return f;
 }
 
-/* To bfloat16, ties to even; what is below 2^-126 to zero, as the instructions do. */
+/* To bfloat16, ties away from zero; what is below 2^-126 to zero, as the instructions take it. */
 static uint16_t rounded(float f) {
-  uint32_t u = bits_of(f), exponent = u >> 23 & 0xff;
-  if (exponent == 0) return (uint16_t)(u >> 31 << 15);
-  if (exponent == 0xff) return (uint16_t)(u >> 16 | (u & 0x7fffff ? 0x40U : 0));
-  return (uint16_t)((u + 0x7fff + (u >> 16 & 1)) >> 16);
+  uint32_t u = bits_of(f);
+  if ((u >> 23 & 0xff) == 0) return (uint16_t)(u >> 31 << 15);
+  return (uint16_t)((u + 0x8000) >> 16);
 }
 
 static void cut_one(float f, uint16_t *to, int64_t step) {
@@ -40,7 +39,7 @@ static uint32_t cut(const float *x, int64_t pitch, int64_t pixels, int64_t n, ui
       float f = i < n ? x[i] : 0;
       uint32_t magnitude = bits_of(f) & 0x7fffffff;
       if (magnitude > most) most = magnitude;
-      cut_one(f, to + i / HN_SPLIT_DEPTH * step + i % HN_SPLIT_DEPTH, HN_SPLIT_DEPTH);
+      cut_one(f, to + i / HN_SPLIT_DEPTH * step + hn_split_at(i % HN_SPLIT_DEPTH), HN_SPLIT_DEPTH);
     }
   return most;
 }
@@ -57,8 +56,12 @@ static uint32_t cut_whole(const float *x, int64_t pitch, int64_t pixels, int64_t
 }
 
 static void cut_panel(const float *b, int64_t from, int64_t to, uint16_t *parts) {
-  for (int64_t i = from * HN_SPLIT_LINE; i < to * HN_SPLIT_LINE; i++)
-    cut_one(b[i], parts + i / HN_SPLIT_PART * HN_SPLIT_PARTS * HN_SPLIT_PART + i % HN_SPLIT_PART, HN_SPLIT_PART);
+  for (int64_t i = from * HN_SPLIT_LINE; i < to * HN_SPLIT_LINE; i++) {
+    int64_t cell = i / HN_SPLIT_PART, at = i % HN_SPLIT_PART;
+    cut_one(b[i],
+            parts + cell * HN_SPLIT_PARTS * HN_SPLIT_PART + at / HN_SPLIT_LINE * HN_SPLIT_LINE + hn_split_at(at % HN_SPLIT_LINE),
+            HN_SPLIT_PART);
+  }
 }
 
 /* Products of one part of each by a cell are summed on their own, as the instructions do. */
@@ -70,11 +73,11 @@ static void mul(const hn_split_job *j, bool half_rows, bool half_cols) {
       for (int p = sum; p >= 0; p--) {
         float w[HN_SPLIT_DEPTH][HN_SPLIT_COLS];
         for (int64_t k = 0; k < HN_SPLIT_DEPTH; k++)
-          for (int64_t c = 0; c < HN_SPLIT_COLS; c++) w[k][c] = widened(b[(sum - p) * HN_SPLIT_PART + hn_split_at(k, c)]);
+          for (int64_t c = 0; c < HN_SPLIT_COLS; c++) w[k][c] = widened(b[(sum - p) * HN_SPLIT_PART + hn_split_part_at(k, c)]);
         for (int r = 0; r < rows; r++) {
           float of_cell[HN_SPLIT_COLS] = {0};
           for (int64_t k = 0; k < HN_SPLIT_DEPTH; k++) {
-            float a = widened(j->a[j->offsets[cell] + r * HN_SPLIT_CELL + p * HN_SPLIT_DEPTH + k]);
+            float a = widened(j->a[j->offsets[cell] + r * HN_SPLIT_CELL + p * HN_SPLIT_DEPTH + hn_split_at(k)]);
             for (int c = 0; c < cols; c++) of_cell[c] += a * w[k][c];
           }
           for (int c = 0; c < cols; c++) j->sums[r * HN_SPLIT_COLS + c] += of_cell[c];
@@ -89,7 +92,7 @@ static void mul_whole(const hn_split_job *j, bool half_rows, bool half_cols) {
   for (int64_t cell = 0; cell < j->cells; cell++, b += HN_SPLIT_PART)
     for (int64_t k = 0; k < HN_SPLIT_DEPTH; k++) {
       float w[HN_SPLIT_COLS];
-      for (int c = 0; c < HN_SPLIT_COLS; c++) w[c] = b[hn_split_at(k, c)];
+      for (int c = 0; c < HN_SPLIT_COLS; c++) w[c] = b[hn_split_float_at(k, c)];
       for (int r = 0; r < rows; r++) {
         float a;
         memcpy(&a, (const char *)(j->a + j->offsets[cell] + r * HN_SPLIT_CELL) + sizeof a * (size_t)k, sizeof a);
@@ -130,14 +133,16 @@ static void nothing(void) {}
 const hn_split hn_split_portable = {nothing, nothing, mul_job, finish, cut, cut_panel};
 const hn_split hn_split_whole = {nothing, nothing, mul_whole_job, finish, cut_whole, NULL};
 
-uint32_t hn_split_pack(int64_t cells, int64_t from, int64_t k, int64_t n, const float *b, int64_t step_k, int64_t step_n, float *packed) {
+uint32_t hn_split_pack(int64_t cells, int64_t from, int64_t k, int64_t n, const float *b, int64_t step_k, int64_t step_n,
+                       float *packed) {
   uint32_t most = 0;
   for (int64_t c = 0; c < hn_round_up(n, HN_SPLIT_COLS); c++)
     for (int64_t i = 0; i < hn_round_up(k, HN_SPLIT_DEPTH); i++) {
       float f = c < n && i < k ? b[i * step_k + c * step_n] : 0;
       uint32_t magnitude = bits_of(f) & 0x7fffffff;
       if (magnitude > most) most = magnitude;
-      packed[(c / HN_SPLIT_COLS * cells + from + i / HN_SPLIT_DEPTH) * HN_SPLIT_PART + hn_split_at(i % HN_SPLIT_DEPTH, c % HN_SPLIT_COLS)] = f;
+      packed[(c / HN_SPLIT_COLS * cells + from + i / HN_SPLIT_DEPTH) * HN_SPLIT_PART +
+             hn_split_float_at(i % HN_SPLIT_DEPTH, c % HN_SPLIT_COLS)] = f;
     }
   return most;
 }

@@ -1,7 +1,8 @@
 /* matmul_weights.c - few rows of floats times a constant matrix of 8- or 4-bit weights: the weights are read once and widened in
-   registers, so that memory has a quarter or an eighth to bring. */
+   registers, once for several rows, so that memory has a quarter or an eighth to bring. */
 #include <string.h>
 
+#include "base/count.h"
 #include "base/parallel.h"
 #include "device/cpu/cpu.h"
 #include "device/cpu/quant/weight_dot.h"
@@ -64,6 +65,9 @@ static float scale_at(const weights_state *s, const hn_quant *q, int64_t b, int6
   return (float)hn_tensor_f(q->scales, (size_t)(s->transposed ? n * groups + group : group * s->n + n));
 }
 
+/* Rows that are multiplied: one, or groups filled up with zeros. */
+static int64_t rows_at_hand(const weights_state *s) { return s->m == 1 ? 1 : hn_round_up(s->m, HN_WEIGHT_ROWS); }
+
 hone_status matmul_weights_plan(hn_task *t) {
   weights_state *s = hn_calloc(1, sizeof *s);
   void *packed, *scale;
@@ -84,7 +88,7 @@ hone_status matmul_weights_plan(hn_task *t) {
   t->in[0].layout = t->out[0].layout = HN_LAYOUT_PLAIN;
   t->in[1].unused = true;
   if (s->bias) t->in[2].unused = true;
-  t->scratch = sizeof(float) * (size_t)(s->m * s->blocks * BLOCK);
+  t->scratch = sizeof(float) * (size_t)(rows_at_hand(s) * s->blocks * BLOCK);
   return HONE_OK;
 }
 
@@ -100,13 +104,19 @@ static void run_columns(void *arg, int64_t begin, int64_t end) {
   for (int64_t n = begin; n < end; n++) {
     const uint8_t *w = s->packed + bytes_of_column(s) * (size_t)n;
     const int8_t *w8 = (const int8_t *)w;
-    for (int64_t m = 0; m < s->m; m++) {
+    for (int64_t m = 0; s->m > 1 && m < s->m; m += HN_WEIGHT_ROWS) {
       const float *x = r->x + m * s->blocks * BLOCK;
-      float v = s->four       ? s->dot->i4(x, w, s->scale + n * s->blocks, s->blocks)
-                : s->by_block ? s->dot->i8(x, w8, s->scale + n * s->blocks, s->blocks)
-                              : s->dot->i8_one(x, w8, s->blocks) * s->scale[n];
-      r->y[m * s->n + n] = s->bias ? v + s->bias[n] : v;
+      float v[HN_WEIGHT_ROWS], by = s->four || s->by_block ? 1 : s->scale[n];
+      if (s->four) s->dot->rows_i4(v, x, s->blocks * BLOCK, w, s->scale + n * s->blocks, s->blocks);
+      else if (s->by_block) s->dot->rows_i8(v, x, s->blocks * BLOCK, w8, s->scale + n * s->blocks, s->blocks);
+      else s->dot->rows_i8_one(v, x, s->blocks * BLOCK, w8, s->blocks);
+      for (int64_t k = 0; k < HN_WEIGHT_ROWS && m + k < s->m; k++) r->y[(m + k) * s->n + n] = v[k] * by + (s->bias ? s->bias[n] : 0);
     }
+    if (s->m > 1) continue;
+    float v = s->four       ? s->dot->i4(r->x, w, s->scale + n * s->blocks, s->blocks)
+              : s->by_block ? s->dot->i8(r->x, w8, s->scale + n * s->blocks, s->blocks)
+                            : s->dot->i8_one(r->x, w8, s->blocks) * s->scale[n];
+    r->y[n] = s->bias ? v + s->bias[n] : v;
   }
 }
 
@@ -117,6 +127,7 @@ hone_status matmul_weights_run(hn_exec *x) {
     memcpy(rows + m * s->blocks * BLOCK, (const float *)x->in[0].data + m * s->k, sizeof *rows * (size_t)s->k);
     memset(rows + m * s->blocks * BLOCK + s->k, 0, sizeof *rows * (size_t)(s->blocks * BLOCK - s->k));
   }
+  memset(rows + s->m * s->blocks * BLOCK, 0, sizeof *rows * (size_t)((rows_at_hand(s) - s->m) * s->blocks * BLOCK));
   weights_run r = {s, rows, x->out[0].data};
   hn_parallel_for(x->threads, s->n, GRAIN / (s->k * s->m) + 1, run_columns, &r);
   return HONE_OK;

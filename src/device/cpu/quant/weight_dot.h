@@ -6,12 +6,16 @@
 
 #include "base/isa.h"
 
-enum { HN_WEIGHT_BLOCK = 32 };
+enum { HN_WEIGHT_BLOCK = 32, HN_WEIGHT_ROWS = 4 };
 /* 8 bits: signed. 4 bits: byte i of a block holds weights i (low) and i + 16, plus 8. */
 typedef struct hn_weight_dot {
   float (*i8)(const float *x, const int8_t *w, const float *scale, int64_t blocks);
   float (*i4)(const float *x, const uint8_t *w, const float *scale, int64_t blocks);
   float (*i8_one)(const float *x, const int8_t *w, int64_t blocks); /* without scales */
+  /* The same of HN_WEIGHT_ROWS rows ld apart, for which the weights are widened once. */
+  void (*rows_i8)(float *sums, const float *x, int64_t ld, const int8_t *w, const float *scale, int64_t blocks);
+  void (*rows_i4)(float *sums, const float *x, int64_t ld, const uint8_t *w, const float *scale, int64_t blocks);
+  void (*rows_i8_one)(float *sums, const float *x, int64_t ld, const int8_t *w, int64_t blocks);
 } hn_weight_dot;
 
 const hn_weight_dot *hn_weight_dot_for(hn_isa isa);

@@ -55,4 +55,45 @@ static float dot_i4(const float *x, const uint8_t *w, const float *scale, int64_
   return sum16(a) + sum16(b);
 }
 
-const hn_weight_dot DOT = {dot_i8, dot_i4, dot_i8_one};
+#define ROWS HN_WEIGHT_ROWS
+static inline __attribute__((always_inline)) void rows_block(SIXTEEN sum[ROWS][2], const float *x, int64_t ld, SIXTEEN low, SIXTEEN high) {
+  for (int r = 0; r < ROWS; r++, x += ld) {
+    sum[r][0] = fma16(load16(x), low, sum[r][0]);
+    sum[r][1] = fma16(load16(x + HALF), high, sum[r][1]);
+  }
+}
+
+static void rows_i8(float *sums, const float *x, int64_t ld, const int8_t *w, const float *scale, int64_t blocks) {
+  SIXTEEN sum[ROWS][2];
+  for (int r = 0; r < ROWS; r++) sum[r][0] = sum[r][1] = all16(0);
+  for (int64_t k = 0; k < blocks; k++, x += HN_WEIGHT_BLOCK, w += HN_WEIGHT_BLOCK) {
+    SIXTEEN s = all16(scale[k]);
+    __builtin_prefetch(w + AHEAD);
+    rows_block(sum, x, ld, mul16(widen16(w), s), mul16(widen16(w + HALF), s));
+  }
+  for (int r = 0; r < ROWS; r++) sums[r] = sum16(sum[r][0]) + sum16(sum[r][1]);
+}
+
+static void rows_i8_one(float *sums, const float *x, int64_t ld, const int8_t *w, int64_t blocks) {
+  SIXTEEN sum[ROWS][2];
+  for (int r = 0; r < ROWS; r++) sum[r][0] = sum[r][1] = all16(0);
+  for (int64_t k = 0; k < blocks; k++, x += HN_WEIGHT_BLOCK, w += HN_WEIGHT_BLOCK) {
+    __builtin_prefetch(w + AHEAD);
+    rows_block(sum, x, ld, widen16(w), widen16(w + HALF));
+  }
+  for (int r = 0; r < ROWS; r++) sums[r] = sum16(sum[r][0]) + sum16(sum[r][1]);
+}
+
+static void rows_i4(float *sums, const float *x, int64_t ld, const uint8_t *w, const float *scale, int64_t blocks) {
+  SIXTEEN sum[ROWS][2], low, high;
+  for (int r = 0; r < ROWS; r++) sum[r][0] = sum[r][1] = all16(0);
+  for (int64_t k = 0; k < blocks; k++, x += HN_WEIGHT_BLOCK, w += HALF) {
+    SIXTEEN s = all16(scale[k]);
+    if (k % 4 == 0) __builtin_prefetch(w + AHEAD);
+    nibbles16(w, &low, &high);
+    rows_block(sum, x, ld, mul16(low, s), mul16(high, s));
+  }
+  for (int r = 0; r < ROWS; r++) sums[r] = sum16(sum[r][0]) + sum16(sum[r][1]);
+}
+
+const hn_weight_dot DOT = {dot_i8, dot_i4, dot_i8_one, rows_i8, rows_i4, rows_i8_one};

@@ -7,9 +7,8 @@
 #include "quant/assign.h"
 #include "rewrite/rewrite.h"
 
-#define WORTH_IT 1.05     /* by how much noise must fall for anything to be changed */
-#define WORTH_A_STEP 4.0  /* ... to pay for one more step of an epilogue */
-#define PEAK_BY_MEAN 8.0  /* the largest magnitude of an activation by its root mean square, about */
+#define ACTIVATION_SHARE 0.75 /* of the exponents: 1 makes all channels of activations alike, 0 those of the weights */
+#define WORTH_A_STEP 4.0      /* by how much noise must fall to pay for one more step of an epilogue */
 #define LARGEST_FACTOR 1e4
 
 int32_t hn_channel_axis_of(const hn_graph *g, hn_id value) {
@@ -135,95 +134,55 @@ static bool only_products_read(const hn_graph *g, hn_id v, int64_t n) {
   return x->n_users > 0 && !hn_is_output(g, v);
 }
 
-/* Per channel: the largest weight that meets it. */
-static void weights_by_channel(const hn_graph *g, hn_id v, double *largest) {
+/* Per channel: the largest weight that meets it, and the squares of all; *mixing: weights of several channels share a scale. */
+static void weights_by_channel(const hn_graph *g, hn_id v, double *largest, double *squares, bool *mixing) {
   const hn_value *x = hn_value_at(g, v);
+  *mixing = false;
   for (uint32_t u = 0; u < x->n_users; u++) {
     const hn_node *p = hn_node_at(g, x->users[u]);
     const hn_tensor *w = hn_const(g, p->in[1]);
     lanes l = lanes_of(p, w, true);
+    *mixing = *mixing || p->op != HN_Conv || w->dims[1] > 1;
     for (int64_t i = 0; i < w->count; i++) {
+      double f = fabs(hn_tensor_f(w, (size_t)i));
       int64_t c = channel_of(&l, i);
-      largest[c] = fmax(largest[c], fabs(hn_tensor_f(w, (size_t)i)));
+      largest[c] = fmax(largest[c], f);
+      squares[c] += f * f;
     }
   }
 }
 
-/* What rounding makes of one output of a layer: of the input, by the squares of its weights; of the weights, by those of the input. */
-typedef struct output_noise {
-  double weights, energy, largest;
-} output_noise;
-
-/* Noise, but for a constant, of the layers that read a value when its channels have been multiplied by r: each layer's by its signal. */
-static hone_status noise_with(const hn_graph *g, hn_id v, const hn_channels *a, const double *r, double *noise) {
-  const hn_value *x = hn_value_at(g, v);
-  double top = 0;
-  *noise = 0;
-  for (int64_t c = 0; c < a->n; c++) top = fmax(top, r[c] * (double)a->largest[c]);
-  for (uint32_t u = 0; u < x->n_users; u++) {
-    const hn_node *p = hn_node_at(g, x->users[u]);
-    const hn_tensor *w = hn_const(g, p->in[1]);
-    lanes in = lanes_of(p, w, true), out = lanes_of(p, w, false);
-    output_noise *o = hn_calloc((size_t)w->count, sizeof *o);
-    double signal = 0, sum = 0;
-    if (!o) return hn_nomem(g->cx);
-    for (int64_t i = 0; i < w->count; i++) {
-      int64_t c = channel_of(&in, i);
-      output_noise *n = &o[channel_of(&out, i)];
-      double f = fabs(hn_tensor_f(w, (size_t)i)) / r[c], e = r[c] * (double)a->largest[c] / PEAK_BY_MEAN;
-      n->weights += f * f;
-      n->energy += e * e;
-      n->largest = fmax(n->largest, f);
-      signal += f * f * e * e;
-    }
-    for (int64_t i = 0; i < w->count && (o[i].energy > 0 || o[i].weights > 0); i++)
-      sum += o[i].weights * top * top / (255.0 * 255) + o[i].energy * o[i].largest * o[i].largest / (127.0 * 127);
-    hn_free(o);
-    *noise += signal > 0 ? sum / signal : 0;
-  }
-  return HONE_OK;
-}
-
-/* Factors that make channels alike, `share` of them in activations, the rest in weights; the tensor's range is kept. */
-static void factors(const hn_channels *a, const double *weight, double share, double *r) {
-  double top = 0, scaled = 0;
+/* The factors r, with the tensor's range kept; the result is by how much the noise of its rounding falls in the layers that read it. */
+static double choose_factors(const hn_channels *a, const double *weight, const double *squares, bool mixing, double *r) {
+  double share = mixing ? ACTIVATION_SHARE : 1, top = 0, scaled = 0, before = 0, after = 0;
   for (int64_t c = 0; c < a->n; c++) top = fmax(top, (double)a->largest[c]);
   for (int64_t c = 0; c < a->n; c++) {
     double x = (double)a->largest[c];
     bool silent = !(x > top / LARGEST_FACTOR) || !(weight[c] > 0);
-    r[c] = silent ? 0 : pow(weight[c], 1 - share) / pow(x, share);
-    scaled = fmax(scaled, r[c] * x);
+    r[c] = silent ? 1 / top : pow(weight[c], 1 - share) / pow(x, share);
+    scaled = fmax(scaled, silent ? 0 : r[c] * x);
   }
-  for (int64_t c = 0; c < a->n; c++) r[c] = r[c] > 0 ? fmin(r[c] * top / scaled, LARGEST_FACTOR) : 1;
-}
-
-/* The factors that leave least noise; *gain: what there is without, by that. */
-static hone_status choose_factors(const hn_graph *g, hn_id v, const hn_channels *a, const double *weight, double *r, double *gain) {
-  static const double shares[] = {0.25, 0.5, 0.75, 1};
-  double before, noise, least = INFINITY, share = 0;
-  for (int64_t c = 0; c < a->n; c++) r[c] = 1;
-  HN_TRY(noise_with(g, v, a, r, &before));
-  for (size_t i = 0; i < sizeof shares / sizeof *shares; i++) {
-    factors(a, weight, shares[i], r);
-    HN_TRY(noise_with(g, v, a, r, &noise));
-    if (noise < least) least = noise, share = shares[i];
+  for (int64_t c = 0; c < a->n; c++) {
+    bool silent = !((double)a->largest[c] > top / LARGEST_FACTOR) || !(weight[c] > 0);
+    r[c] = silent ? 1 : fmin(r[c] * top / scaled, LARGEST_FACTOR);
+    before += squares[c];
+    after += squares[c] / (r[c] * r[c]);
   }
-  factors(a, weight, share, r);
-  *gain = least > 0 ? before / least : 1;
-  return HONE_OK;
+  return after > 0 ? before / after : 1;
 }
 
 static hone_status balance_value(hn_graph *g, hn_id v, const hn_channels *a, uint32_t *tensors) {
   hn_id producer = hn_producer(g, v);
   int32_t axis = hn_channel_axis_of(g, v), rank = hn_rank_of(g, v);
-  bool inside;
+  bool inside, mixing;
   if (producer == HN_NONE || !hn_is_product(g, hn_node_at(g, producer)) || axis < 0 || !only_products_read(g, v, a->n)) return HONE_OK;
   bool passes = factor_passes(g, hn_node_at(g, producer), rank, axis, a->n, &inside);
-  double *r = hn_calloc((size_t)a->n * 2, sizeof *r), *weight = r + a->n, gain = 1;
+  double *r = hn_calloc((size_t)a->n * 3, sizeof *r), *weight = r + a->n, *squares = weight + a->n;
   if (!r) return hn_nomem(g->cx);
-  weights_by_channel(g, v, weight);
-  hone_status st = choose_factors(g, v, a, weight, r, &gain);
-  if (!st && gain > (passes ? WORTH_IT : WORTH_A_STEP)) {
+  weights_by_channel(g, v, weight, squares, &mixing);
+  double gain = choose_factors(a, weight, squares, mixing, r);
+  hone_status st = HONE_OK;
+  if (gain > (passes ? 1.0 : WORTH_A_STEP)) {
     (*tensors)++;
     st = scale_producer(g, producer, passes, rank, axis, r, a->n);
     for (uint32_t u = 0; u < hn_value_at(g, v)->n_users && !st; u++) {

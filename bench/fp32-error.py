@@ -69,8 +69,8 @@ def main():
                 for i, y in enumerate(got):
                     off[i] += ((y.astype("float64").reshape(want.shape) - want) ** 2).sum()
                 n = len(got)
-            if not numpy.isfinite(size):
-                print(f"| {name} | PyTorch's own result in double precision is not finite |", flush=True)
+            if not size > 0:
+                print(f"| {name} | all outputs are zeros |", flush=True)
                 continue
             layers = hone(o, "show", engines[-1], "--layers").count("bf16x3")
         cells = [f"{(e / size) ** 0.5:.2e}" if i < n else "" for i, e in enumerate(off)]

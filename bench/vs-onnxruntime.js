@@ -1,9 +1,10 @@
 // vs-onnxruntime.js [--hone PROGRAM] [--threads N] [--batch N] [--tune off|quick|full] [--runs N] [--rounds N] [--dim NAME=N ...]
-//   [--int NAME=N ...] [--fix] [--markdown] MODEL.onnx ...
+//   [--int NAME=N ...] [--fix] [--tactic-sources A,B] [--markdown] MODEL.onnx ...
 // Latency of hone on the optimized model against ONNX Runtime on the original, by turns in one run: ROUNDS times
 // RUNS runs of the one, then RUNS of the other, each after a warm-up; the medians of all runs, their ratio, and how near hone
 // comes to what the machine can do at most (hone bench --limit).
-// --int: what an integer input gets (default 1); --fix: hone's engine is made for those values.
+// --int: what an integer input gets (default 1); --fix: hone's engine is made for those values; --tactic-sources: whose kernels
+// hone's engine may hold (hone help optimize).
 // Needs onnxruntime-node (npm install --ignore-scripts onnxruntime-node) in the working folder or on NODE_PATH.
 const fs = require('fs'), os = require('os'), path = require('path'), { spawnSync } = require('child_process');
 let ort;
@@ -57,7 +58,8 @@ function hone(...args) {
         if (shape.length) shapes.push(`--shape=${m.name}=${shape.join('x')}`);
       }
       const made = values.map(v => fix ? `--fix=${v}` : `--input=${v}`), given = fix ? [] : made;
-      hone('optimize', file, '-o', engine, '--no-verify', `--threads=${opt.threads}`, `--tune=${opt.tune}`, ...shapes, ...made);
+      hone('optimize', file, '-o', engine, '--no-verify', `--threads=${opt.threads}`, `--tune=${opt.tune}`,
+           ...opt['tactic-sources'] ? [`--tactic-sources=${opt['tactic-sources']}`] : [], ...shapes, ...made);
       const ours = [], theirs = [];
       let limit;
       for (let round = 0; round < +opt.rounds; round++) {

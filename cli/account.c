@@ -200,7 +200,8 @@ static int run_original(judge *j) {
   }
   if (!code && j->outputs) {
     j->a->steps = has_steps(&j->want[0]);
-    j->a->classifier = j->a->steps || has_scores(&j->want[0], feed_items(&j->f, 0));
+    bool places = j->want[0].rank == 3 && !j->truths.n; /* a score for each of many, as a detector gives it */
+    j->a->classifier = j->a->steps || (!places && has_scores(&j->want[0], feed_items(&j->f, 0)));
   }
   hone_session_destroy(&s);
   return code;

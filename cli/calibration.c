@@ -8,7 +8,7 @@
 const arg_option quant_option_rows[] = {
     {"precision", 0, ARG_CHOICE, offsetof(quant_options, precision), "f32|int8|bf16|f16|int8-weights|int4-weights|int8-dynamic",
      "What convolutions and matrix products, and what lies between them, compute with; f16 is multiplied as such where the processor can (AVX512-FP16), else stored so and computed in f32; "
-     "int8-weights and int4-weights leave activations in f32; int8-dynamic quantizes the activations of matrix products in each run.", 0, 0},
+     "int8-weights and int4-weights leave activations in f32; int8-dynamic quantizes in each run what matrix products and recurrent layers read.", 0, 0},
     {"calibrate", 0, ARG_TEXT, offsetof(quant_options, calibrate), "SOURCE",
      "What int8 is calibrated with, as --input takes it: images of the kind the model will see, a few hundred.", 0, 0},
     {"calibrate-command", 0, ARG_TEXT, offsetof(quant_options, command), "CMD",

@@ -290,7 +290,8 @@ static void print_outcome(const optimize_options *o, const hone_model *m, const 
   printf("\noptimized in %.2f s\n", r->seconds);
   const quant_outcome *q = &r->quant;
   if (q->counts.layers)
-    printf(o->quant.precision != HONE_PRECISION_INT8 ? "%u of %u convolutions and matrix products in lower precision\n" :
+    printf(o->quant.precision == HONE_PRECISION_INT8_DYNAMIC ? "%u of %u matrix products and recurrent layers in lower precision\n" :
+           o->quant.precision != HONE_PRECISION_INT8 ? "%u of %u convolutions and matrix products in lower precision\n" :
            "quantized %u of %u convolutions and matrix products in %.1f s, %u tensors calibrated %s%s\n", q->counts.layers, q->counts.candidates,
            r->quant_seconds, q->ranges, q->cached ? "by " : "with ", q->cached ? o->quant.cache : human_count(q->examples).s);
   if (q->counts.unseen)

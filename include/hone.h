@@ -672,10 +672,10 @@ typedef enum hone_precision {
   HONE_PRECISION_F32,
   HONE_PRECISION_INT8, /**< 8-bit activations and weights: convolutions, matrix products and what lies between them */
   HONE_PRECISION_BF16, /**< the same in bfloat16: 8 bits of precision, the range of F32; needs no calibration */
-  HONE_PRECISION_F16,  /**< the same stored in IEEE half precision; the CPU computes products of them in F32 */
+  HONE_PRECISION_F16,  /**< the same in IEEE half precision; a CPU without AVX512-FP16 stores it and computes in F32 */
   HONE_PRECISION_INT8_WEIGHTS, /**< 8-bit weights, activations in F32: a quarter of the size; products with few rows read the small weights */
   HONE_PRECISION_INT4_WEIGHTS, /**< 4-bit weights of matrix products with a scale for each 32 along the sum, activations in F32 */
-  HONE_PRECISION_INT8_DYNAMIC  /**< 8-bit matrix products whose activations are quantized in each run, by the range they have then */
+  HONE_PRECISION_INT8_DYNAMIC  /**< 8-bit matrix products and recurrent layers; what they read is quantized in each run, by the range it has then */
 } hone_precision;
 
 typedef struct hone_quantize_options {

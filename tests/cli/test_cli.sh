@@ -148,6 +148,17 @@ fails "int8: damaged channels" 1 "line 2: 'channels'" "$hone" optimize "$model" 
 fails "report: labels of other images" 1 'has no label' "$hone" quantize-report "$model" --calibrate="$work/one.png" --labels="$images/labels.txt"
 fails "report: a limit that is none" 2 'percent' "$hone" quantize-report "$model" --calibrate="$images/00*.png" --max-drop=much
 fails "int8: labels without a limit" 2 'quantize-report' "$hone" optimize "$model" -o "$work/x.hone" $eight --calibrate="$images" --labels="$images/labels.txt"
+dense() { # columns, function behind: a product of 1 x 6 x 8 numbers
+  awk -v n="$1" -v last="$2" 'BEGIN {
+    size = "size: %d } dim { size: %d"; float = "attr { key: \"%s\" value { type: DT_FLOAT } } "
+    printf "node { name: \"x\" op: \"Placeholder\" " float "attr { key: \"shape\" value { shape { dim { size: 1 } dim { " size " } } } } }\n", "dtype", 6, 8
+    printf "node { name: \"w\" op: \"Const\" " float "attr { key: \"value\" value { tensor { dtype: DT_FLOAT tensor_shape { dim { " size " } }", "dtype", 8, n
+    for (i = 0; i < 8 * n; i++) printf " float_val: %g", i * 37 % 23 / 11 - 1
+    printf " } } } }\nnode { name: \"p\" op: \"BatchMatMulV2\" input: \"x\" input: \"w\" " float "}\n", "T"
+    printf "node { name: \"y\" op: \"%s\" input: \"p\" " float "}\n", last, "T" }'
+}
+dense 1 Sigmoid >"$work/places.pbtxt"
+prints "int8: scores of places are no classes" 'at least 0.994 on each of 1 examples \(' "$hone" optimize "$work/places.pbtxt" -o "$work/q10.hone" --precision=int8 --calibrate=random --tune=off
 check "quantization aware training: optimizes" "$hone" optimize "$source/tests/tensorflow/graphs/aware.pb" -o "$work/aware.hone" --tune=off --threads=1
 for k in 'Conv2D/.*int8' 'Depthwise.*int8' 'MatMul.*int8'; do
   prints "quantization aware training: integer kernels, $k" "$k" "$hone" bench "$work/aware.hone" --runs=1 --layers --threads=1

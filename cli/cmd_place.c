@@ -182,7 +182,7 @@ static void print_report(const placing *q) {
   for (uint32_t i = 0; hone_session_fallback_at(placed->s, i, &name, &op); i++)
     printf("%s'%s' (%s) stays on the CPU: the device does not run it\n", i ? "" : "\n", name, op);
   if (hone_session_place_estimate(placed->s, &expected[0], &expected[1], &expected[2]))
-    printf("\nchosen by time: %s expected on the CPU, %s on the device, %s as placed, steps and copies added up\n",
+    printf("\nchosen by time: %s expected on the CPU, %s on the device, %s as placed, copies beside steps\n",
            human_ms(expected[0]).s, human_ms(expected[1]).s, human_ms(expected[2]).s);
   double sum = device_ms(placed, true) + device_ms(placed, false) + placed->totals.transfers_ms;
   if (sum > placed->totals.run_ms) printf("%s of steps and copies overlap\n", human_ms(sum - placed->totals.run_ms).s);

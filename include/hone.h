@@ -483,7 +483,8 @@ HONE_API hone_status hone_session_step_info(const hone_session *session, uint32_
 HONE_API bool hone_session_step_layer(const hone_session *session, uint32_t step, uint32_t index, const char **name, uint64_t *macs);
 /** The `index`-th layer that stays on the CPU because the device it was meant for does not run it; false past the last. */
 HONE_API bool hone_session_fallback_at(const hone_session *session, uint32_t index, const char **name, const char **op);
-/** What "auto" expects of a run, in ms: all on the CPU, all on devices as far as they can, and as placed. False without it. */
+/** What "auto" expects of a run, in ms, copies beside steps: all on the CPU, all on the first device as far as it can, and as placed.
+    False without it. */
 HONE_API bool hone_session_place_estimate(const hone_session *session, double *cpu_ms, double *device_ms, double *placed_ms);
 /** Turns per-step timing on or off. */
 HONE_API void hone_session_set_profile(hone_session *session, bool on);

@@ -7,12 +7,13 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /* The functions in the shared object, which stays loaded; NULL with the reason. */
 static const hn_device_kind *load(const char *path, char *reason, size_t size) {
   void *lib = dlopen(path, RTLD_NOW | RTLD_LOCAL);
   if (!lib) {
-    snprintf(reason, size, "%s", dlerror());
+    snprintf(reason, size, "hone's plug-in for CUDA cannot be loaded (%s)", dlerror());
     return NULL;
   }
   hn_cuda_entry *entry = (hn_cuda_entry *)(uintptr_t)dlsym(lib, HN_CUDA_ENTRY);
@@ -29,7 +30,7 @@ static const hn_device_kind *find_kind(char *reason, size_t size) {
   Dl_info self;
   void *driver = dlopen("libcuda.so.1", RTLD_LAZY | RTLD_LOCAL);
   if (!driver) {
-    snprintf(reason, size, "no NVIDIA driver: libcuda.so.1 is not found");
+    snprintf(reason, size, "no NVIDIA driver (%s)", dlerror());
     return NULL;
   }
   dlclose(driver);
@@ -38,7 +39,7 @@ static const hn_device_kind *find_kind(char *reason, size_t size) {
   strcpy(path, self.dli_fname);
   char *slash = strrchr(path, '/');
   strcpy(slash ? slash + 1 : path, HN_CUDA_LIBRARY);
-  return load(path, reason, size);
+  return access(path, F_OK) ? NULL : load(path, reason, size); /* nothing there: what was found first, or not, is the reason */
 }
 
 static bool cuda_describe(uint32_t index, hone_device_info *d) {

@@ -46,18 +46,22 @@ static uint32_t root(uint32_t *up, uint32_t i) {
   return i;
 }
 
-/* Nodes of segments that are too small may run on the host only from now on; how many. */
-static uint32_t pin_small(const hn_part_problem *p, const uint8_t *of_node, uint32_t *up, uint32_t *size, double *cost) {
-  uint32_t pinned = 0;
-  for (uint32_t i = 0; i < p->n_nodes; i++) up[i] = i, size[i] = 0;
+void hn_partition_segments(const hn_part_problem *p, const uint8_t *of_node, uint32_t *segment, uint32_t *size) {
+  for (uint32_t i = 0; i < p->n_nodes; i++) segment[i] = i, size[i] = 0;
   for (uint32_t i = 0; i < p->n_values; i++) {
     const hn_part_value *v = &p->values[i];
     for (uint32_t k = 0; v->producer != HN_NONE && k < v->n_readers; k++)
-      if (of_node[v->producer] == of_node[v->readers[k]]) up[root(up, v->readers[k])] = root(up, v->producer);
+      if (of_node[v->producer] == of_node[v->readers[k]]) segment[root(segment, v->readers[k])] = root(segment, v->producer);
   }
-  for (uint32_t i = 0; i < p->n_nodes; i++) size[root(up, i)]++;
+  for (uint32_t i = 0; i < p->n_nodes; i++) size[segment[i] = root(segment, i)]++;
+}
+
+/* Nodes of segments that are too small may run on the host only from now on; how many. */
+static uint32_t pin_small(const hn_part_problem *p, const uint8_t *of_node, uint32_t *segment, uint32_t *size, double *cost) {
+  uint32_t pinned = 0;
+  hn_partition_segments(p, of_node, segment, size);
   for (uint32_t i = 0; i < p->n_nodes; i++) {
-    if (of_node[i] == HN_HOST || size[root(up, i)] >= p->min_segment) continue;
+    if (of_node[i] == HN_HOST || size[segment[i]] >= p->min_segment) continue;
     for (uint32_t d = 1; d < p->n_devices; d++) cost[(size_t)i * p->n_devices + d] = INFINITY;
     pinned++;
   }
@@ -67,8 +71,8 @@ static uint32_t pin_small(const hn_part_problem *p, const uint8_t *of_node, uint
 hone_status hn_partition(hone_context *cx, const hn_part_problem *p, uint8_t *of_node) {
   size_t n = p->n_nodes, m = n * p->n_devices;
   double *cost = hn_calloc(m, sizeof *cost);
-  uint32_t *up = hn_calloc(n, sizeof *up), *size = hn_calloc(n, sizeof *size);
-  hone_status st = cost && up && size ? HONE_OK : hn_nomem(cx);
+  uint32_t *segment = hn_calloc(n, sizeof *segment), *size = hn_calloc(n, sizeof *size);
+  hone_status st = cost && segment && size ? HONE_OK : hn_nomem(cx);
   hn_part_problem q = *p;
   if (!st && m) memcpy(cost, p->cost, m * sizeof *cost);
   q.cost = cost;
@@ -76,10 +80,10 @@ hone_status hn_partition(hone_context *cx, const hn_part_problem *p, uint8_t *of
     memset(of_node, HN_HOST, n);
     st = hn_partition_tree(cx, &q, of_node);
     if (st == HONE_UNSUPPORTED) st = improve(cx, &q, of_node);
-    if (st || !pin_small(&q, of_node, up, size, cost)) break;
+    if (st || !pin_small(&q, of_node, segment, size, cost)) break;
   }
   hn_free(cost);
-  hn_free(up);
+  hn_free(segment);
   hn_free(size);
   return st;
 }

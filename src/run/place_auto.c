@@ -16,6 +16,7 @@ typedef struct chooser {
   uint32_t n_devices, n; /* n: nodes */
   hn_view *inputs, *outputs;
   double *cost;          /* node, device */
+  bool *steps;           /* nodes that have a step on one device at least; the others are views on all */
   uint8_t *all;          /* every node on one device */
 } chooser;
 
@@ -52,6 +53,7 @@ static hone_status time_nodes(chooser *c, hn_program *p, uint8_t device) {
     if (s->node == HN_NONE || s->node >= c->n) {
       if (!hn_is_transfer(s)) before += least[i];
     } else {
+      c->steps[s->node] = true;
       if (s->device == device) c->cost[(size_t)s->node * c->n_devices + device] = least[i] + before;
       before = 0;
     }
@@ -68,13 +70,15 @@ static hone_status try_device(chooser *c, uint8_t device, hn_program **out) {
   o.place = device ? c->place : NULL;
   o.strips = HN_STRIPS_NONE; /* every node has a step, as in the plans over several devices */
   HN_TRY(hn_program_create(c->g, c->inputs, &o, out));
-  const hn_plan *plan = hn_program_plan(*out);
-  for (size_t i = 0; i < plan->steps.n; i++) { /* until it is timed there */
-    hn_id node = plan->steps.p[i].node;
-    for (uint32_t d = 1; device == HN_HOST && node < c->n && d < c->n_devices; d++)
-      c->cost[(size_t)node * c->n_devices + d] = INFINITY;
-  }
   return time_nodes(c, *out, device);
+}
+
+/* A device runs what was timed there; views take no time anywhere. What the CPU has no step for although a device has one, a
+   Concat or a Split, is there in place. */
+static void complete_costs(chooser *c) {
+  for (uint32_t i = 0; i < c->n; i++)
+    for (uint32_t d = 1; d < c->n_devices; d++)
+      if (!c->steps[i]) c->cost[(size_t)i * c->n_devices + d] = 0;
 }
 
 /* Rules stand above the choice. */
@@ -83,7 +87,7 @@ static void obey_rules(chooser *c) {
     uint8_t ruled;
     if (!hn_place_rule_for(c->place, hn_node_at(c->g, i), &ruled) || isinf(c->cost[(size_t)i * c->n_devices + ruled])) continue;
     for (uint8_t d = 0; d < c->n_devices; d++)
-      if (d != ruled) c->cost[(size_t)i * c->n_devices + d] = 1e6;
+      if (d != ruled) c->cost[(size_t)i * c->n_devices + d] = HN_PART_FORBIDDEN;
   }
 }
 
@@ -94,18 +98,13 @@ typedef struct value_lists {
   uint32_t n, *readers, n_readers;
 } value_lists;
 
-/* Views are the values that they are views of: their nodes have no step. */
-static void find_roots(const hn_graph *g, const hn_plan *plan, hn_id *rooted) {
-  bool *has_step = hn_calloc(g->nodes.n, sizeof *has_step);
-  for (uint32_t v = 0; v < g->values.n; v++) rooted[v] = v;
-  for (size_t i = 0; has_step && i < plan->steps.n; i++)
-    if (plan->steps.p[i].node != HN_NONE) has_step[plan->steps.p[i].node] = true;
-  for (uint32_t v = 0; has_step && v < g->values.n; v++) {
+/* Views are the values that they are views of, and so are conversions that a program makes for itself. */
+static void find_roots(const chooser *c, const hn_graph *g, hn_id *rooted) {
+  for (uint32_t v = 0; v < g->values.n; v++) {
     hn_id at = v, by;
-    while ((by = hn_producer(g, at)) != HN_NONE && !has_step[by]) at = hn_node_at(g, by)->in[0];
+    while ((by = hn_producer(g, at)) != HN_NONE && (by >= c->n || !c->steps[by]) && hn_node_at(g, by)->n_in) at = hn_node_at(g, by)->in[0];
     rooted[v] = at;
   }
-  hn_free(has_step);
 }
 
 static uint64_t value_bytes(const hn_plan *plan, hn_id v) {
@@ -129,18 +128,19 @@ static hone_status list_values(chooser *c, const hn_program *on_cpu, value_lists
     hn_free(rooted);
     return hn_nomem(g->cx);
   }
-  find_roots(g, plan, rooted);
+  find_roots(c, g, rooted);
   for (hn_id v = 0; v < g->values.n; v++) {
     const hn_value *val = hn_value_at(g, v);
     if (rooted[v] != v || val->data || plan->value_slot[v] == HN_NONE) continue;
     hn_part_value *out = &l->values[l->n];
     *out = (hn_part_value){.producer = val->producer, .readers = l->readers + l->n_readers};
-    for (hn_id w = v; w < g->values.n; w++) { /* views come later, as their nodes do */
+    for (hn_id w = 0; w < g->values.n; w++) {
       if (rooted[w] != v) continue;
       out->wanted_on_host |= hn_is_output(g, w);
       for (uint32_t k = 0; k < hn_value_at(g, w)->n_users; k++) {
         hn_id user = hn_value_at(g, w)->users[k];
-        bool known = hn_node_at(g, user)->dead || (hn_out(hn_node_at(g, user), 0) != HN_NONE && rooted[hn_node_at(g, user)->out[0]] == v);
+        const hn_node *n = hn_node_at(g, user);
+        bool known = user >= c->n || n->dead || (hn_out(n, 0) != HN_NONE && rooted[n->out[0]] == v);
         for (uint32_t r = 0; r < out->n_readers && !known; r++) known = out->readers[r] == user;
         if (!known) l->readers[l->n_readers++] = user, out->n_readers++;
       }
@@ -157,25 +157,39 @@ static hone_status list_values(chooser *c, const hn_program *on_cpu, value_lists
 
 /* -------------------------------------------------------------------------------------------- choice */
 
+/* Nodes in the order of their steps. */
+static hone_status list_steps(const chooser *c, const hn_graph *g, uint32_t **order, uint32_t *n) {
+  uint32_t all;
+  *n = 0;
+  HN_TRY(hn_graph_order(g, order, &all));
+  for (uint32_t i = 0; i < all; i++)
+    if ((*order)[i] < c->n) (*order)[(*n)++] = (*order)[i];
+  return HONE_OK;
+}
+
+/* The least sum, then what is shorter when copies go on beside steps. */
 static hone_status choose(chooser *c, hn_program *on_cpu, uint32_t min_segment, hn_place_estimate *e) {
+  hone_context *cx = c->g->cx;
   value_lists l = {0};
   uint8_t *best = hn_calloc(c->n, 1);
-  hone_status st = best ? list_values(c, on_cpu, &l) : hn_nomem(c->g->cx);
+  uint32_t *order = NULL, n_order = 0;
+  hone_status st = best ? list_values(c, on_cpu, &l) : hn_nomem(cx);
+  if (!st) st = list_steps(c, hn_program_graph(on_cpu), &order, &n_order);
   hn_part_problem p = {.n_nodes = c->n, .n_values = l.n, .n_devices = c->n_devices, .cost = c->cost, .values = l.values,
-                       .min_segment = min_segment};
+                       .order = order, .n_order = n_order, .min_segment = min_segment};
   if (!st) {
     memset(c->all, HN_HOST, c->n);
-    e->cpu = hn_partition_cost(&p, c->all);
+    st = hn_partition_length(cx, &p, c->all, &e->cpu);
     for (uint32_t i = 0; i < c->n; i++) c->all[i] = c->n_devices > 1 && !isinf(c->cost[(size_t)i * c->n_devices + 1]) ? 1 : HN_HOST;
-    e->device = hn_partition_cost(&p, c->all);
-    obey_rules(c);
-    st = hn_partition(c->g->cx, &p, best);
   }
-  if (!st) {
-    e->placed = hn_partition_cost(&p, best);
-    st = hn_place_choose(c->place, best, c->n);
-  }
+  if (!st) st = hn_partition_length(cx, &p, c->all, &e->device);
+  if (!st) obey_rules(c);
+  if (!st) st = hn_partition(cx, &p, best);
+  if (!st) st = hn_partition_shorten(cx, &p, best);
+  if (!st) st = hn_partition_length(cx, &p, best, &e->placed);
+  if (!st) st = hn_place_choose(c->place, best, c->n);
   hn_free(best);
+  hn_free(order);
   hn_free(l.values);
   hn_free(l.readers);
   return st;
@@ -189,14 +203,17 @@ hone_status hn_place_auto(const hn_graph *g, const hn_view *inputs, const hn_pla
   c.inputs = hn_calloc(g->inputs.n, sizeof *c.inputs);
   c.outputs = hn_calloc(g->outputs.n, sizeof *c.outputs);
   c.cost = hn_calloc((size_t)c.n * c.n_devices, sizeof *c.cost);
+  c.steps = hn_calloc(c.n, sizeof *c.steps);
   c.all = hn_calloc(c.n, 1);
-  hone_status st = c.inputs && c.outputs && c.cost && c.all ? lend_inputs(&c, inputs) : hn_nomem(g->cx);
+  hone_status st = c.inputs && c.outputs && c.cost && c.steps && c.all ? lend_inputs(&c, inputs) : hn_nomem(g->cx);
+  for (size_t i = 0; !st && i < (size_t)c.n * c.n_devices; i++) c.cost[i] = i % c.n_devices == HN_HOST ? 0 : INFINITY;
   if (!st) st = try_device(&c, HN_HOST, &on_cpu);
   for (uint8_t d = 1; d < c.n_devices && !st; d++) {
     hn_program *there = NULL;
     st = try_device(&c, d, &there);
     hn_program_destroy(there);
   }
+  if (!st) complete_costs(&c);
   if (!st) st = choose(&c, on_cpu, min_segment, estimate);
   hn_program_destroy(on_cpu);
   for (size_t i = 0; c.inputs && i < g->inputs.n; i++)
@@ -204,6 +221,7 @@ hone_status hn_place_auto(const hn_graph *g, const hn_view *inputs, const hn_pla
   hn_free(c.inputs);
   hn_free(c.outputs);
   hn_free(c.cost);
+  hn_free(c.steps);
   hn_free(c.all);
   return st;
 }

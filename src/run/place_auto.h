@@ -1,5 +1,6 @@
 /* place_auto.h - placement by time: what each node takes on each device and what each tensor takes to copy, measured by
-   running, or as a modelled device says; then the partition with the least sum. */
+   running, or as a modelled device says; then the partition with the least sum, and what is shorter when copies go on beside
+   steps. */
 #ifndef HN_PLACE_AUTO_H
 #define HN_PLACE_AUTO_H
 #include "plan/place.h"

@@ -290,6 +290,24 @@ prints "profile: counters, or why not" 'not counted|counted in 3' "$hone" profil
 prints "profile: JSON" '"of_roof"' "$hone" profile "$model" --runs=2 --json
 fails "profile: nowhere to write" 1 'nowhere' "$hone" profile "$model" --runs=1 -o "$work/nowhere/t.json"
 
+# no NVIDIA driver, also where there is one: what the loader finds in its place is no library
+mkdir "$work/driverless"
+echo "no library" >"$work/driverless/libcuda.so.1"
+driverless="env LD_LIBRARY_PATH=$work/driverless $hone"
+prints "no driver: devices are listed with the reason" '^cuda +no: no NVIDIA driver \(.*libcuda\.so\.1: ' $driverless devices
+prints "no driver: the others are there" '^null +yes' $driverless devices
+prints "no driver: JSON" '"available": *"no: no NVIDIA driver' $driverless devices --json
+no_driver="device 'cuda' is not available: no NVIDIA driver \(.*libcuda\.so\.1: "
+fails "no driver: run" 1 "$no_driver" $driverless run "$model" --device=cuda --input=random
+fails "no driver: bench" 1 "$no_driver" $driverless bench "$model" --device=cuda --runs=1
+fails "no driver: profile" 1 "$no_driver" $driverless profile "$model" --device=cuda -o "$work/no.json"
+fails "no driver: place" 1 "$no_driver" $driverless place "$model" --device=cuda
+fails "no driver: compare" 1 "$no_driver" $driverless compare "$model" --reference --device=cuda
+fails "no driver: eval" 1 "$no_driver" $driverless eval "$model" --device=cuda --images="$images" --labels="$images/labels.txt"
+fails "no driver: optimize" 1 "$no_driver" $driverless optimize "$model" --device=cuda -o "$work/no.hone"
+check "no driver: nothing is left behind" sh -c "! ls '$work'/no.* 2>/dev/null"
+prints "no driver: placing goes on without" 'before: .* after: ' $driverless place "$work/m.hone" --runs=1
+
 # devices and placement
 prints "devices: the CPU" '^cpu +yes' "$hone" devices
 prints "devices: what it has beside its vectors" '^cpu .*(portable|avx2( vnni)?|avx512( vnni| bf16| fp16| amx-bf16| amx-int8)*) *$' "$hone" devices

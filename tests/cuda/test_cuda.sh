@@ -80,6 +80,19 @@ says "no cuBLASLt" "no matrix products: libcublasLt.so.13 is not found" "$hone" 
 check "without either the rest is right" "$hone" compare "$work/d.hone" --reference --device=cuda --runs=3
 LD_LIBRARY_PATH=$emulated
 
+# Half of it: the plug-in without a driver, and a driver without the plug-in, from a folder that has none beside the program.
+mkdir "$work/plugin" "$work/driver"
+ln -s "$emulated"/libhone-cuda.so "$emulated"/libhone-emulated.so "$work/plugin"
+echo "no library" >"$work/plugin/libcuda.so.1"
+ln -s "$emulated"/libcuda.so.1 "$emulated"/libhone-emulated.so "$work/driver"
+cp "$hone" "$work/driver/hone"
+says "no driver" "no: no NVIDIA driver (" env LD_LIBRARY_PATH="$work/plugin" "$hone" devices
+fails "no driver, asked for" "device 'cuda' is not available: no NVIDIA driver (" \
+  env LD_LIBRARY_PATH="$work/plugin" "$hone" bench "$work/d.hone" --device=cuda --runs=1
+says "no plug-in" "no: hone's plug-in for CUDA cannot be loaded (libhone-cuda.so: " env LD_LIBRARY_PATH="$work/driver" "$work/driver/hone" devices
+fails "no plug-in, asked for" "device 'cuda' is not available: hone's plug-in for CUDA cannot be loaded (libhone-cuda.so: " \
+  env LD_LIBRARY_PATH="$work/driver" "$work/driver/hone" bench "$work/d.hone" --device=cuda --runs=1
+
 # What goes wrong.
 check "a smaller workspace where memory is short" env HONE_EMULATED_MEMORY=40000000 "$hone" compare "$work/d.hone" --reference --device=cuda
 fails "too little memory" "is out of memory" env HONE_EMULATED_MEMORY=300000 "$hone" bench "$work/d.hone" --device=cuda --runs=1

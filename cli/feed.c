@@ -100,6 +100,7 @@ static int fix_value(cli *c, hone_model *m, const char *text) {
   }
   hone_status st = HONE_OK;
   if (!code) st = hone_model_set_input_shape(m, info.name, (uint32_t)t.rank, t.dims);
+  hone_model_input_info(m, index, &info); /* its name lived in the graph that had the other shape */
   if (!code && !st) st = hone_model_fix_input(m, info.name, t.data, t.bytes);
   tensor_free(&t);
   return st ? cli_fail_hone(c->cx, st) : code;

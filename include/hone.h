@@ -117,7 +117,8 @@ HONE_API void hone_context_set_log(hone_context *context, hone_log_fn fn, void *
 typedef struct hone_model hone_model;
 
 /** A graph input or output, or any other tensor. `dims[i]` is -1 where it is not a fixed number; then
-    `dim_names[i]` is its symbol ("batch", "2*N+1") or "". `rank` is -1 when unknown. */
+    `dim_names[i]` is its symbol ("batch", "2*N+1") or "". `rank` is -1 when unknown. Names belong to the model or session
+    they came from, and are valid until it is changed (a shape set, an input fixed, optimized) or destroyed. */
 typedef struct hone_tensor_info {
   const char *name;
   hone_dtype dtype;

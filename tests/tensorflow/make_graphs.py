@@ -273,6 +273,9 @@ def quantized():
     low, high = np.array([-1, -2, 0, -.3], np.float32), np.array([1, 5, 6, 7], np.float32)
     want = np.stack([R.fake_quant(v[:, i], low[i], high[i], 8, True) for i in range(4)], 1)
     c.want(g.add('FakeQuantWithMinMaxVarsPerChannel', [a, g.f32(low), g.f32(high)], num_bits=8, narrow_range=True), want)
+    low[1] = high[1] = 0
+    want = np.stack([R.fake_quant(v[:, i], low[i], high[i]) for i in range(4)], 1)
+    c.want(g.add('FakeQuantWithMinMaxVarsPerChannel', [a, g.f32(low), g.f32(high)]), want)
     c.save()
 
 

@@ -226,6 +226,8 @@ def gru_cell(x, h, w_ru, w_c, b_ru, b_c):
 def fake_quant(x, low, high, bits=8, narrow=False):
     least, most = 1 if narrow else 0, 2 ** bits - 1
     low, high = F(low), F(high)
+    if low == 0 and high == 0:
+        return np.zeros_like(x, F)
     scale = (high - low) / F(most - least)
     zero = F(least) - low / scale
     zero = F(least) if zero < least else F(most) if zero > most else np.floor(zero + F(0.5))

@@ -1,4 +1,5 @@
 /* lower_arith.c - element by element: functions, arithmetic, comparisons, choices. */
+#include <math.h>
 #include <string.h>
 
 #include "format/tensorflow/tf_lower.h"
@@ -141,12 +142,12 @@ void hn_tf_lower_select(tf_lower *x) {
   hn_tf_out(x, 0, hn_tf_where(x, c, a, b));
 }
 
-/* Numbers as a quantized network would have them: nudged so that zero is one of them. */
-static void quantize_range(double low, double high, int bits, bool narrow, double *scale, double *zero) {
-  double least = narrow ? 1 : 0, most = (double)((1 << bits) - 1);
-  *scale = (high - low) / (most - least);
-  double from_low = least - low / *scale;
-  *zero = from_low < least ? least : from_low > most ? most : (double)(int64_t)(from_low + 0.5);
+/* Numbers as a quantized network would have them: nudged so that zero is one of them. In single precision, as TensorFlow does:
+   ranges around zero put the zero between two steps, and rounding decides. */
+static void quantize_range(float low, float high, int bits, bool narrow, double *scale, double *zero) {
+  float least = narrow ? 1 : 0, most = (float)((1 << bits) - 1), step = (high - low) / (most - least), from_low = least - low / step;
+  *scale = step;
+  *zero = from_low < least ? least : from_low > most ? most : roundf(from_low);
 }
 
 static hn_tensor *floats(tf_lower *x, const double *v, int64_t n, int32_t rank) {
@@ -176,7 +177,7 @@ static hn_id through_bytes(tf_lower *x, hn_id v, hn_id low, hn_tensor *scale, co
 void hn_tf_lower_fake_quant(tf_lower *x) {
   enum { LOW, HIGH, SCALE, ZERO };
   int64_t bits = hn_tf_attr_i(x, "num_bits", 8), n = 1;
-  bool narrow = hn_tf_attr_b(x, "narrow_range", false), args = strstr(x->n->op, "Args") != NULL;
+  bool narrow = hn_tf_attr_b(x, "narrow_range", false), args = strstr(x->n->op, "Args") != NULL, empty = false;
   const hn_tensor *low = NULL, *high = NULL;
   hn_id v = hn_tf_in(x, 0);
   if (!args) {
@@ -193,13 +194,26 @@ void hn_tf_lower_fake_quant(tf_lower *x) {
   if (x->m.st) return;
   for (int64_t i = 0; i < n; i++) {
     double a = args ? hn_tf_attr_f(x, "min", -6) : hn_tensor_f(low, (size_t)i), b = args ? hn_tf_attr_f(x, "max", 6) : hn_tensor_f(high, (size_t)i);
-    quantize_range(a, b, (int)bits, narrow, &p[SCALE][i], &p[ZERO][i]);
+    if (a == 0 && b == 0) { /* of a dead channel: TensorFlow makes zeros */
+      p[SCALE][i] = 1;
+      p[ZERO][i] = narrow ? 1 : 0;
+      p[LOW][i] = p[HIGH][i] = 0;
+      empty = true;
+      continue;
+    }
+    float span = (float)(b - a);
+    if (!(span > 1e-30f) || !isfinite(span)) {
+      hn_tf_fail(x, HONE_BAD_FORMAT, "its range from %g to %g is empty or not finite", a, b);
+      return;
+    }
+    quantize_range((float)a, (float)b, (int)bits, narrow, &p[SCALE][i], &p[ZERO][i]);
     p[LOW][i] = ((narrow ? 1 : 0) - p[ZERO][i]) * p[SCALE][i];
     p[HIGH][i] = ((double)((1 << bits) - 1) - p[ZERO][i]) * p[SCALE][i];
   }
   int32_t rank = n > 1;
   if (bits == 8 && hn_make_type(&x->m, v) == HONE_DTYPE_F32) {
-    hn_id least = narrow ? hn_make_constant(&x->m, floats(x, p[LOW], n, rank)) : HN_NONE;
+    hn_id least = narrow || empty ? hn_make_constant(&x->m, floats(x, p[LOW], n, rank)) : HN_NONE;
+    if (empty) v = op2(x, HN_Max, op2(x, HN_Min, v, hn_make_constant(&x->m, floats(x, p[HIGH], n, rank))), least);
     hn_tf_out(x, 0, through_bytes(x, v, least, floats(x, p[SCALE], n, rank), p[ZERO], n, narrow));
     return;
   }

@@ -25,17 +25,6 @@ static const char *vector_slice(tg *t, const char *x, int64_t start, int64_t end
   return tg_out(t, node, 0);
 }
 
-static const char *joined(tg *t, hn_dtype type, const char *const *parts, size_t n, int64_t axis) {
-  const char *where = tg_number(t, axis);
-  tg_node *node = tg_add(t, "ConcatV2", NULL);
-  for (size_t i = 0; i < n; i++) tg_input(t, node, parts[i]);
-  tg_input(t, node, where);
-  tg_int(t, node, "N", (int64_t)n);
-  tg_type(t, node, "T", type);
-  tg_type(t, node, "Tidx", HONE_DTYPE_I32);
-  return tg_out(t, node, 0);
-}
-
 /* The dimensions of the output as a tensor, each of which is fixed or one of x's. NULL: it is not so. */
 static const char *dims_from(tg *t, hn_id x, const hn_shape *out) {
   const hn_shape *in = tg_shape_of(t, x);
@@ -53,7 +42,7 @@ static const char *dims_from(tg *t, hn_id x, const hn_shape *out) {
     if (!shape) shape = shape_tensor(t, x);
     parts[i] = vector_slice(t, shape, k, k + 1);
   }
-  return out->rank > 0 ? joined(t, HONE_DTYPE_I64, parts, (size_t)out->rank, 0) : NULL;
+  return out->rank > 0 ? tg_concat(t, HONE_DTYPE_I64, parts, (size_t)out->rank, tg_number(t, 0)) : NULL;
 }
 
 static int open_dims(const hn_shape *s) {
@@ -114,7 +103,7 @@ void tg_spell_concat(tg *t, const hn_node *n, const char *op) {
   for (uint32_t i = 0; i < n->n_main && rank > 2; i++) last = last || tg_prefers_last(t, n->in[i]);
   for (uint32_t i = 0; i < n->n_main; i++) parts[i] = last ? tg_last(t, n->in[i]) : tg_plain(t, n->in[i]);
   const char *y = n->n_main == 1 ? tg1(t, "Identity", tg_dtype(t, n->in[0]), parts[0])
-                                 : joined(t, tg_dtype(t, n->in[0]), parts, n->n_main, last ? tg_last_axis(axis, rank) : axis);
+                                 : tg_concat(t, tg_dtype(t, n->in[0]), parts, n->n_main, tg_number(t, last ? tg_last_axis(axis, rank) : axis));
   if (last) tg_set_last(t, n->out[0], y);
   else tg_set_plain(t, n->out[0], y);
 }

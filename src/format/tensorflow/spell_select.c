@@ -81,25 +81,13 @@ static const char *rows(tg *t, const char *boxes, int64_t image, int64_t class) 
     const char *zeros = tg2(t, "Mul", HONE_DTYPE_I64, columns[2], zero);
     columns[i] = tg2(t, "AddV2", HONE_DTYPE_I64, zeros, number);
   }
-  tg_node *all = tg_add(t, "ConcatV2", NULL);
-  for (int i = 0; i < 3; i++) tg_input(t, all, columns[i]);
-  tg_input(t, all, axis);
-  tg_int(t, all, "N", 3);
-  tg_type(t, all, "T", HONE_DTYPE_I64);
-  tg_type(t, all, "Tidx", HONE_DTYPE_I32);
-  return tg_out(t, all, 0);
+  return tg_concat(t, HONE_DTYPE_I64, columns, 3, axis);
 }
 
 /* One part after another. */
 static const char *joined(tg *t, const char *const *parts, int64_t count, hn_dtype type, const char *axis) {
   if (t->st || count == 1) return t->st ? "" : parts[0];
-  tg_node *all = tg_add(t, "ConcatV2", NULL);
-  for (int64_t i = 0; i < count; i++) tg_input(t, all, parts[i]);
-  tg_input(t, all, axis);
-  tg_int(t, all, "N", count);
-  tg_type(t, all, "T", type);
-  tg_type(t, all, "Tidx", HONE_DTYPE_I32);
-  return tg_out(t, all, 0);
+  return tg_concat(t, type, parts, (size_t)count, axis);
 }
 
 /* Where overlaps lower scores, version 5 says so, and gives the scores. */

@@ -176,17 +176,6 @@ static void split_channels(tg *t, hn_dtype type, const char *x, int32_t axis, in
   tg_int(t, *node, "num_split", groups);
 }
 
-static const char *join_channels(tg *t, hn_dtype type, const char **parts, int64_t groups, int32_t axis) {
-  const char *where = tg_number(t, axis);
-  tg_node *node = tg_add(t, "ConcatV2", NULL);
-  for (int64_t i = 0; i < groups; i++) tg_input(t, node, parts[i]);
-  tg_input(t, node, where);
-  tg_int(t, node, "N", groups);
-  tg_type(t, node, "T", type);
-  tg_type(t, node, "Tidx", HONE_DTYPE_I32);
-  return tg_out(t, node, 0);
-}
-
 static const char *with_bias(tg *t, hn_dtype type, const char *y, hn_id bias) {
   if (bias == HN_NONE) return y;
   const char *b = tg_plain(t, bias);
@@ -226,7 +215,7 @@ void tg_spell_conv(tg *t, const hn_node *n, const char *op) {
     split_channels(t, type, x, win.n + 1, group, &split);
     for (int64_t i = 0; i < group && parts && !t->st; i++)
       parts[i] = convolution(t, win.n == 3 ? "Conv3D" : "Conv2D", type, tg_out(t, split, (uint32_t)i), kernel_last(t, w, &win, i * each, (i + 1) * each, true), &win);
-    y = parts ? join_channels(t, type, parts, group, win.n + 1) : NULL;
+    y = parts ? tg_concat(t, type, parts, (size_t)group, tg_number(t, win.n + 1)) : NULL;
   }
   close_window(t, n, &win, with_bias(t, type, y, hn_in(n, 2)));
 }
@@ -251,7 +240,7 @@ static const char *batch_of(tg *t, hn_dtype type, const char *x) {
 
 static const char *sizes_of(tg *t, hn_dtype type, const char *x, const int64_t *rest, size_t n) {
   const char *parts[2] = {batch_of(t, type, x), tg_numbers(t, rest, n)};
-  return join_channels(t, HONE_DTYPE_I32, parts, 2, 0);
+  return tg_concat(t, HONE_DTYPE_I32, parts, 2, tg_number(t, 0));
 }
 
 static const char *backprop(tg *t, hn_dtype type, const char *sizes, const char *kernel, const char *x, const window *w) {
@@ -293,7 +282,7 @@ void tg_spell_conv_transpose(tg *t, const hn_node *n, const char *op) {
     split_channels(t, type, x, win.n + 1, group, &split);
     for (int64_t i = 0; i < group && parts && !t->st; i++)
       parts[i] = backprop(t, type, sizes, kernel_last(t, w, &win, i * each, (i + 1) * each, true), tg_out(t, split, (uint32_t)i), &win);
-    y = parts ? join_channels(t, type, parts, group, win.n + 1) : NULL;
+    y = parts ? tg_concat(t, type, parts, (size_t)group, tg_number(t, win.n + 1)) : NULL;
   }
   close_window(t, n, &win, with_bias(t, type, y, hn_in(n, 2)));
 }

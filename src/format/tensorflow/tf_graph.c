@@ -243,6 +243,16 @@ const char *tg_number(tg *t, int64_t x) {
   return tg_const(t, v);
 }
 
+const char *tg_concat(tg *t, hn_dtype type, const char *const *parts, size_t n, const char *axis) {
+  tg_node *node = tg_add(t, "ConcatV2", NULL);
+  for (size_t i = 0; i < n; i++) tg_input(t, node, parts[i]);
+  tg_input(t, node, axis);
+  tg_int(t, node, "N", (int64_t)n);
+  tg_type(t, node, "T", type);
+  tg_type(t, node, "Tidx", HONE_DTYPE_I32);
+  return tg_out(t, node, 0);
+}
+
 const char *tg_reduce(tg *t, const char *op, hn_dtype type, const char *x, const int64_t *axes, size_t count, bool keep) {
   const char *where = tg_numbers(t, axes, count);
   tg_node *n = tg_add(t, op, NULL);

@@ -59,6 +59,7 @@ const char *tg_const(tg *t, hn_tensor *v);
 const char *tg_scalar(tg *t, hn_dtype type, double v);
 const char *tg_numbers(tg *t, const int64_t *v, size_t n); /* int32 vector */
 const char *tg_number(tg *t, int64_t v);                   /* int32 scalar */
+const char *tg_concat(tg *t, hn_dtype type, const char *const *parts, size_t n, const char *axis); /* axis: a number */
 const char *tg_reduce(tg *t, const char *op, hn_dtype type, const char *x, const int64_t *axes, size_t n, bool keep);
 const char *tg_transpose(tg *t, hn_dtype type, const char *x, const int64_t *perm, size_t n);
 /* x with the dimensions of s, of which x has the elements; more than one open dimension are taken from the tensor

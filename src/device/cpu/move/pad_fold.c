@@ -5,6 +5,7 @@
 #include "base/parallel.h"
 #include "device/cpu/cpu.h"
 #include "device/cpu/move/layout_strides.h"
+#include "device/cpu/move/pads.h"
 
 enum { GRAIN = 1 << 14 };
 
@@ -15,27 +16,12 @@ typedef struct fold {
   int64_t *from[HN_MAX_RANK];
 } fold;
 
-static bool pads_of(const hn_task *t, int64_t *before) {
-  const hn_tensor *pads = t->in[1].constant, *axes = t->node->n_main > 3 && t->in[3].present ? t->in[3].constant : NULL;
-  if (!pads || (t->node->n_main > 3 && t->in[3].present && !axes)) return false;
-  int64_t n = axes ? axes->count : t->in[0].rank;
-  if (pads->count != 2 * n || n > HN_MAX_RANK) return false;
-  memset(before, 0, sizeof *before * HN_MAX_RANK);
-  for (int64_t i = 0; i < n; i++) {
-    int64_t a = axes ? hn_tensor_i(axes, (size_t)i) : i;
-    if (a < 0) a += t->in[0].rank;
-    if (a < 0 || a >= t->in[0].rank) return false;
-    before[a] = hn_tensor_i(pads, (size_t)i);
-  }
-  return true;
-}
-
 static bool known(const char *mode) { return hn_streq(mode, "reflect") || hn_streq(mode, "edge") || hn_streq(mode, "wrap"); }
 
 bool pad_fold_supports(const hn_task *t) {
   int64_t before[HN_MAX_RANK];
   const hn_arg *in = &t->in[0];
-  if (!t->device || !hn_element_size(in->dtype) || in->rank < 1 || !known(hn_attr_s(t->node, "mode", "constant")) || !pads_of(t, before))
+  if (!t->device || !hn_element_size(in->dtype) || in->rank < 1 || !known(hn_attr_s(t->node, "mode", "constant")) || !hn_pads_of(t, before))
     return false;
   for (int32_t i = 0; i < in->rank; i++) /* pads below zero cut: left to the reference */
     if (in->dims[i] < 1 || t->out[0].dims[i] < 1 || before[i] < 0 || t->out[0].dims[i] < before[i] + in->dims[i]) return false;
@@ -56,7 +42,7 @@ hone_status pad_fold_plan(hn_task *t) {
   fold *s = hn_calloc(1, sizeof *s);
   t->state = s;
   if (!s) return hn_nomem(t->cx);
-  if (!pads_of(t, before)) return HONE_UNSUPPORTED;
+  if (!hn_pads_of(t, before)) return HONE_UNSUPPORTED;
   hn_layout l = in->layout == HN_LAYOUT_NHWC ? HN_LAYOUT_NHWC : HN_LAYOUT_PLAIN;
   in->layout = out->layout = l;
   for (uint32_t i = 1; i < t->node->n_main; i++) t->in[i].unused = true;

@@ -3,6 +3,7 @@
 
 #include "device/cpu/cpu.h"
 #include "device/cpu/move/layout_strides.h"
+#include "device/cpu/move/pads.h"
 
 typedef struct state {
   hn_copy copy;
@@ -10,26 +11,11 @@ typedef struct state {
   bool whole; /* or all of the output is it */
 } state;
 
-static bool pads_of(const hn_task *t, int64_t *before) {
-  const hn_tensor *pads = t->in[1].constant, *axes = t->node->n_main > 3 && t->in[3].present ? t->in[3].constant : NULL;
-  bool some = t->node->n_main > 3 && t->in[3].present;
-  int64_t n = axes ? axes->count : t->in[0].rank;
-  if (!pads || (some && !axes) || pads->count != 2 * n || n > HN_MAX_RANK) return false;
-  memset(before, 0, sizeof *before * HN_MAX_RANK);
-  for (int64_t i = 0; i < n; i++) {
-    int64_t a = axes ? hn_tensor_i(axes, (size_t)i) : i;
-    if (a < 0) a += t->in[0].rank;
-    if (a < 0 || a >= t->in[0].rank) return false;
-    before[a] = hn_tensor_i(pads, (size_t)i);
-  }
-  return true;
-}
-
 bool pad_move_supports(const hn_task *t) {
   int64_t before[HN_MAX_RANK];
   bool value = t->node->n_main > 2 && t->in[2].present;
   return t->device && hn_element_size(t->in[0].dtype) && t->in[0].rank > 0 && hn_streq(hn_attr_s(t->node, "mode", "constant"), "constant") &&
-         (!value || (t->in[2].dtype == t->in[0].dtype && t->in[2].rank <= 1)) && pads_of(t, before);
+         (!value || (t->in[2].dtype == t->in[0].dtype && t->in[2].rank <= 1)) && hn_pads_of(t, before);
 }
 
 hone_status pad_move_plan(hn_task *t) {
@@ -38,7 +24,7 @@ hone_status pad_move_plan(hn_task *t) {
   state *s = hn_calloc(1, sizeof *s);
   t->state = s;
   if (!s) return hn_nomem(t->cx);
-  if (!pads_of(t, before)) return HONE_UNSUPPORTED;
+  if (!hn_pads_of(t, before)) return HONE_UNSUPPORTED;
   hn_layout l = in->layout == HN_LAYOUT_NHWC ? HN_LAYOUT_NHWC : HN_LAYOUT_PLAIN;
   in->layout = out->layout = l;
   t->in[1].unused = true;

@@ -78,8 +78,8 @@ hone_status hn_partition(hone_context *cx, const hn_part_problem *p, uint8_t *of
   q.cost = cost;
   while (!st) {
     memset(of_node, HN_HOST, n);
-    st = hn_partition_tree(cx, &q, of_node);
-    if (st == HONE_UNSUPPORTED) st = improve(cx, &q, of_node);
+    st = improve(cx, &q, of_node);
+    if (!st && q.n_devices > 2) st = hn_partition_label(cx, &q, of_node, NULL);
     if (st || !pin_small(&q, of_node, segment, size, cost)) break;
   }
   hn_free(cost);

@@ -25,12 +25,11 @@ typedef struct hn_part_problem {
   uint32_t min_segment; /* nodes that neighbour each other on a device must be so many at least */
 } hn_part_problem;
 
-/* Exact where values and nodes make a forest, and for two devices; else improved by exact cuts between two devices at a
-   time until none helps. Segments that are too small go to the host, and the rest is solved again. */
+/* Exact for two devices, by one cut; for more by elimination from where cuts between two at a time lead, exact where the graph is
+   narrow enough (hn_assign_solve). Segments that are too small go to the host, and the rest is solved again. */
 hone_status hn_partition(hone_context *cx, const hn_part_problem *p, uint8_t *of_node);
 /* The sum that is minimized. */
 double hn_partition_cost(const hn_part_problem *p, const uint8_t *of_node);
-
 
 /* Seconds of a run whose copies go on beside its steps. */
 hone_status hn_partition_length(hone_context *cx, const hn_part_problem *p, const uint8_t *of_node, double *seconds);
@@ -39,8 +38,8 @@ hone_status hn_partition_shorten(hone_context *cx, const hn_part_problem *p, uin
 /* Nodes that neighbour each other on one device: the segment of each, named by one of its nodes, and how many are in it. */
 void hn_partition_segments(const hn_part_problem *p, const uint8_t *of_node, uint32_t *segment, uint32_t *size);
 
-/* The two ways of solving; no minimum segment. */
-hone_status hn_partition_tree(hone_context *cx, const hn_part_problem *p, uint8_t *of_node); /* UNSUPPORTED: no forest */
+/* The two ways of solving; no minimum segment. A cut moves the nodes that are on a or b between these two, in the best way with
+   all others where they are. Labels: from where nodes are to what costs no more; *bound (may be NULL): nothing costs less. */
 hone_status hn_partition_cut(hone_context *cx, const hn_part_problem *p, uint8_t a, uint8_t b, uint8_t *of_node);
-/* The latter moves the nodes that are on a or b between these two, in the best way with all others where they are. */
+hone_status hn_partition_label(hone_context *cx, const hn_part_problem *p, uint8_t *of_node, double *bound);
 #endif

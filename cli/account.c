@@ -235,7 +235,7 @@ static int mixture(judge *j, hone_model **m) {
 }
 
 static bool is_product(const char *op) {
-  return strncmp(op, "Conv+", 5) == 0 || strcmp(op, "Conv") == 0 || strncmp(op, "MatMul", 6) == 0 || strncmp(op, "Gemm", 4) == 0;
+  return strncmp(op, "Conv+", 5) == 0 || strcmp(op, "Conv") == 0 || strncmp(op, "ConvTranspose", 13) == 0 || strncmp(op, "MatMul", 6) == 0 || strncmp(op, "Gemm", 4) == 0;
 }
 
 /* The layers that may be quantized: those that are when all others are kept. */

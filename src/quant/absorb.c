@@ -9,7 +9,7 @@
 typedef enum manner {
   MANNER_NONE,
   MANNER_LINEAR,      /* products with constant weights: activations of one scale, weights of one a channel */
-  MANNER_ELEMENTWISE, /* any scales; averages as well */
+  MANNER_ELEMENTWISE, /* any scales; averages and images of other sizes as well */
   MANNER_RECURRENT,   /* weights of signed bytes, where the node rounds what they meet */
   MANNER_SAME         /* the integers themselves, where all of them have one scale */
 } manner;
@@ -17,13 +17,15 @@ typedef enum manner {
 static manner manner_of(hn_op op) {
   switch (op) {
     case HN_Conv:
+    case HN_ConvTranspose:
     case HN_MatMul:
     case HN_Gemm: return MANNER_LINEAR;
     case HN_RNN:
     case HN_GRU:
     case HN_LSTM: return MANNER_RECURRENT;
     case HN_AveragePool:
-    case HN_GlobalAveragePool: return MANNER_ELEMENTWISE;
+    case HN_GlobalAveragePool:
+    case HN_Resize: return MANNER_ELEMENTWISE;
     case HN_MaxPool:
     case HN_GlobalMaxPool:
     case HN_Concat:
@@ -35,6 +37,11 @@ static manner manner_of(hn_op op) {
     case HN_Squeeze:
     case HN_Unsqueeze:
     case HN_Expand:
+    case HN_Pad:
+    case HN_Tile:
+    case HN_Gather:
+    case HN_DepthToSpace:
+    case HN_SpaceToDepth:
     case HN_Identity: return MANNER_SAME;
     case HN_Cast:
     case HN_IsInf:
@@ -117,6 +124,7 @@ static void take_output(hn_graph *g, hn_id node, hn_id quantizer, const hn_quant
 static int32_t channel_axis(const hn_graph *g, const hn_node *n) {
   int32_t rank = hn_rank_of(g, hn_in(n, 1));
   if (n->op == HN_Conv) return 0;
+  if (n->op == HN_ConvTranspose) return hn_attr_i(n, "group", 1) == 1 ? 1 : -1;
   if (n->op == HN_MatMul) return rank == 2 ? 1 : -1;
   return hn_attr_i(n, "transB", 0) ? 0 : 1;
 }
@@ -208,7 +216,7 @@ static void absorb_weights(hn_graph *g, hn_id id) {
   const hn_node *n = hn_node_at(g, id);
   hn_id from = hn_producer(g, hn_in(n, 1));
   const hn_node *dq = from == HN_NONE ? NULL : hn_node_at(g, from);
-  if (n->op == HN_Conv || !dq || dq->op != HN_DequantizeLinear || dq->n_post || hn_in(dq, 2) != HN_NONE || !plain_product(n)) return;
+  if (n->op == HN_Conv || n->op == HN_ConvTranspose || !dq || dq->op != HN_DequantizeLinear || dq->n_post || hn_in(dq, 2) != HN_NONE || !plain_product(n)) return;
   const hn_tensor *w = hn_const(g, hn_in(dq, 0)), *s = hn_const(g, hn_in(dq, 1));
   hn_shape shape = hn_shape_of_value(g, n->in[0]);
   if (!w || w->rank != 2 || (w->dtype != HONE_DTYPE_I8 && w->dtype != HONE_DTYPE_I4) || !s || s->dtype != HONE_DTYPE_F32 || shape.rank < 1) return;
@@ -266,13 +274,18 @@ static void absorb_recurrent(hn_graph *g, hn_id id) {
   for (uint32_t i = 0; i < 2; i++) take_input(g, id, 1 + i, small[i], &q[i]);
 }
 
+/* Inputs that hold data rather than shapes, axes or sizes; those of the epilogue lie behind the node's own. */
+static uint32_t data_inputs(const hn_node *n) {
+  return n->op == HN_Concat || hn_op_is(n->op, HN_OP_UNARY | HN_OP_BINARY | HN_OP_VARIADIC) ? n->n_main : 1;
+}
+
 static void absorb_elementwise(hn_graph *g, hn_id id) {
   hn_quant q;
   bool any = false;
   const hn_node *n = hn_node_at(g, id);
   if (n->n_out != 1 || hn_dtype_of(g, n->out[0]) != HONE_DTYPE_F32) return;
   for (uint32_t i = 0; i < n->n_in; i++) {
-    if (n->in[i] == HN_NONE) continue;
+    if (n->in[i] == HN_NONE || (i >= data_inputs(n) && i < n->n_main)) continue;
     if (hn_dtype_of(g, n->in[i]) != HONE_DTYPE_F32) return;
     any = any || integers_of(g, n->in[i], &q) != HN_NONE;
   }
@@ -281,23 +294,63 @@ static void absorb_elementwise(hn_graph *g, hn_id id) {
   take_result(g, id);
 }
 
-/* Inputs that hold data rather than shapes, axes or sizes. */
-static uint32_t data_inputs(const hn_node *n) { return n->op == HN_Concat ? n->n_main : 1; }
+/* A constant of floats as the integers that a QuantizeLinear makes of it; HN_NONE: it is none. */
+static hn_id constant_as(hn_graph *g, hn_id value, const hn_quant *q, hn_dtype type) {
+  const hn_tensor *from = hn_const(g, value);
+  hn_tensor *t = NULL;
+  if (!from || from->dtype != HONE_DTYPE_F32 || hn_tensor_create(g->cx, type, from->rank, from->dims, &t)) return HN_NONE;
+  double low = type == HONE_DTYPE_I8 ? -128 : 0;
+  for (int64_t i = 0; i < from->count; i++) {
+    float v = ((const float *)from->data)[i];
+    double r = isnan(v) ? q->zero : rint((double)(v / q->scale)) + q->zero;
+    hn_store_i64(type, t->data, (size_t)i, (int64_t)fmax(low, fmin(low + 255, r)));
+  }
+  return hn_graph_add_constant(g, NULL, t);
+}
+
+/* The integers that data input i is made of; q's fields say of which scale. */
+static hn_id part_of(const hn_graph *g, const hn_node *n, uint32_t i, hn_quant *q) {
+  hn_id x = integers_of(g, n->in[i], q);
+  return x == HN_NONE || hn_const(g, x) ? HN_NONE : x;
+}
+
+/* What all parts are quantized by, those of a Concat that are constant floats left out; false: they differ. */
+static bool common_scale(const hn_graph *g, const hn_node *n, hn_quant *q, hn_dtype *type) {
+  *type = HONE_DTYPE_UNDEFINED;
+  for (uint32_t i = 0; i < data_inputs(n); i++) {
+    hn_quant own;
+    hn_id x = part_of(g, n, i, &own);
+    const hn_tensor *c = hn_const(g, n->in[i]);
+    if (x == HN_NONE && n->op == HN_Concat && c && c->dtype == HONE_DTYPE_F32) continue;
+    if (x == HN_NONE || (*type && (own.scale != q->scale || own.zero != q->zero || hn_dtype_of(g, x) != *type))) return false;
+    *q = own;
+    *type = hn_dtype_of(g, x);
+  }
+  return *type != HONE_DTYPE_UNDEFINED;
+}
+
+/* What Pad fills with, as integers. */
+static bool take_pad_value(hn_graph *g, hn_id id, const hn_quant *q, hn_dtype type) {
+  const hn_node *n = hn_node_at(g, id);
+  hn_id value = hn_in(n, 2), whole = HN_NONE;
+  if (!hn_streq(hn_attr_s(n, "mode", "constant"), "constant")) return true;
+  if (value != HN_NONE) whole = constant_as(g, value, q, type);
+  else {
+    hn_tensor *t = NULL;
+    if (!hn_tensor_scalar_f(g->cx, type, q->zero, &t)) whole = hn_graph_add_constant(g, NULL, t);
+  }
+  if (whole == HN_NONE) return false;
+  if (hn_node_at(g, id)->n_main > 2) hn_set_input(g, id, 2, whole);
+  else hn_add_main_input(g, id, whole);
+  return true;
+}
 
 /* Every output must be quantized as the inputs are. */
 static void absorb_same(hn_graph *g, hn_id id) {
   const hn_node *n = hn_node_at(g, id);
   hn_quant first, q;
-  hn_dtype type = HONE_DTYPE_UNDEFINED;
-  uint32_t n_data = data_inputs(n);
-  if (n->n_post) return;
-  for (uint32_t i = 0; i < n_data; i++) {
-    hn_id x = integers_of(g, n->in[i], &q);
-    if (x == HN_NONE || hn_const(g, x)) return;
-    if (i && (q.scale != first.scale || q.zero != first.zero || hn_dtype_of(g, x) != type)) return;
-    first = q;
-    type = hn_dtype_of(g, x);
-  }
+  hn_dtype type;
+  if (n->n_post || !common_scale(g, n, &first, &type)) return;
   for (uint32_t i = 0; i < n->n_out; i++) {
     if (n->out[i] == HN_NONE) continue;
     if (i && n->op == HN_MaxPool) return; /* indices */
@@ -306,7 +359,12 @@ static void absorb_same(hn_graph *g, hn_id id) {
         hn_dtype_of(g, hn_node_at(g, quantizer)->out[0]) != type)
       return;
   }
-  for (uint32_t i = 0; i < n_data; i++) take_input(g, id, i, integers_of(g, hn_node_at(g, id)->in[i], &q), &first);
+  if (n->op == HN_Pad && !take_pad_value(g, id, &first, type)) return;
+  for (uint32_t i = 0; i < data_inputs(hn_node_at(g, id)); i++) {
+    hn_id x = part_of(g, hn_node_at(g, id), i, &q);
+    if (x != HN_NONE) take_input(g, id, i, x, &first);
+    else if ((x = constant_as(g, hn_node_at(g, id)->in[i], &first, type)) != HN_NONE) take_input(g, id, i, x, &first);
+  }
   for (uint32_t i = 0; i < hn_node_at(g, id)->n_out; i++) {
     hn_id out = hn_node_at(g, id)->out[i];
     if (out == HN_NONE) continue;

@@ -27,6 +27,12 @@ bool hn_is_product(const hn_graph *g, const hn_node *n) {
   return !hn_attr_i(n, "transA", 0) && hn_attr_f(n, "alpha", 1) == 1 && (!b || (hn_attr_f(n, "beta", 1) == 1 && b->count == w->dims[hn_attr_i(n, "transB", 0) ? 0 : 1]));
 }
 
+bool hn_is_deconvolution(const hn_graph *g, const hn_node *n) {
+  if (n->op != HN_ConvTranspose || hn_attr_i(n, "group", 1) != 1) return false;
+  const hn_tensor *w = hn_const(g, hn_in(n, 1)), *b = hn_const(g, hn_in(n, 2));
+  return w && w->dtype == HONE_DTYPE_F32 && hn_dtype_of(g, n->in[0]) == HONE_DTYPE_F32 && !hn_const(g, n->in[0]) && (hn_in(n, 2) == HN_NONE || b);
+}
+
 bool hn_keeps_scale(hn_op op) {
   switch (op) {
     case HN_MaxPool:
@@ -35,6 +41,13 @@ bool hn_keeps_scale(hn_op op) {
     case HN_Concat:
     case HN_Split:
     case HN_Slice:
+    case HN_Pad:
+    case HN_Resize:
+    case HN_Expand:
+    case HN_Tile:
+    case HN_Gather:
+    case HN_DepthToSpace:
+    case HN_SpaceToDepth:
     case HN_Transpose:
     case HN_Reshape:
     case HN_Flatten:

@@ -15,6 +15,7 @@ hone_status hn_low_between(hn_graph *g, hn_low_set *s);
 static inline bool hn_is_low(const hn_low_set *s, hn_id node) { return node != HN_NONE && (s->low[node] || s->between[node]); }
 
 bool hn_is_product(const hn_graph *g, const hn_node *n); /* of floats, with constant weights */
+bool hn_is_deconvolution(const hn_graph *g, const hn_node *n); /* the same of one that is transposed, without groups */
 bool hn_keeps_scale(hn_op op);                           /* its result has the scale of its input */
 uint32_t hn_data_inputs(const hn_node *n);               /* leading inputs that are no shapes, axes or sizes */
 bool hn_is_real(const hn_graph *g, hn_id v);

@@ -267,7 +267,7 @@ static hone_status choose_nodes(plan *p, const bool *keep) {
   HN_TRY(check_inputs(p));
   for (hn_id id = 0; id < p->g->nodes.n; id++) {
     const hn_node *n = hn_node_at(p->g, id);
-    if (n->dead || !hn_is_product(p->g, n)) continue;
+    if (n->dead || !(hn_is_product(p->g, n) || hn_is_deconvolution(p->g, n))) continue;
     p->result->candidates++;
     if (!has_range(p, n->in[0])) p->result->unseen++;
     else if (!keep || !keep[id]) p->s.low[id] = ++p->result->layers;

@@ -11,6 +11,7 @@
 #include "pass/pass.h"
 #include "plan/place.h"
 #include "quant/absorb.h"
+#include "quant/release.h"
 #include "quant/short_floats.h"
 #include "run/eval.h"
 #include "run/replay.h"
@@ -256,6 +257,13 @@ static hone_status apply_shapes(hn_graph *g) {
 
 static bool takes_node(const void *options, const hn_graph *g, hn_id node) { return hn_plan_takes(options, g, node); }
 
+/* Integers have no other plan in which all of them are floats. */
+static bool takes_integers(const void *options, const hn_graph *g, hn_id node) {
+  hn_plan_options o = *(const hn_plan_options *)options;
+  o.widen = false;
+  return hn_plan_takes(&o, g, node);
+}
+
 static hone_status specialize(hn_program *p, const hn_view *in) {
   hn_graph *g = p->g;
   for (size_t i = 0; i < g->inputs.n; i++) {
@@ -272,6 +280,7 @@ static hone_status specialize(hn_program *p, const hn_view *in) {
   hone_status st = apply_shapes(g);
   if (!st && !p->options.keep_all) st = hn_quant_absorb(g, hn_eval_constant);
   if (!st && !p->options.place) st = hn_quant_widen(g, takes_node, &p->options, NULL);
+  if (!st && !p->options.place) st = hn_quant_release(g, takes_integers, &p->options, NULL);
   return st ? st : hn_quant_open_constants(g, hn_eval_constant);
 }
 
@@ -304,6 +313,8 @@ static hone_status widen_on_host(hn_program *p) {
     elsewhere[i] = d && d->kind->kernel_at;
   }
   hone_status st = hn_quant_widen(p->g, takes_node, &p->options, elsewhere);
+  if (!st) st = hn_quant_release(p->g, takes_integers, &p->options, elsewhere);
+  if (!st) st = hn_quant_open_constants(p->g, hn_eval_constant);
   hn_free(elsewhere);
   return st;
 }

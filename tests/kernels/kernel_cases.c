@@ -47,9 +47,10 @@ static hn_id one(trial *t, hn_op op, hn_id x, hn_id scale, hn_id zero) {
 /* The value through 8-bit integers of a random type and zero point. It is even: with an odd one oneDNN, which adds it
    before it rounds, takes a tie the other way than ONNX says. */
 static hn_id through(trial *t, hn_id x, float step) {
-  bool is_signed = chance(3);
-  hn_id scale = scalar(t, HONE_DTYPE_F32, (double)step);
-  hn_id zero = scalar(t, is_signed ? HONE_DTYPE_I8 : HONE_DTYPE_U8, chance(2) ? 0 : 2 * (is_signed ? (double)between(-10, 10) : (double)between(0, 100)));
+  bool is_signed = t->same ? t->op % 2 : chance(3);
+  double steps = t->same || chance(2) ? 0 : 2 * (is_signed ? (double)between(-10, 10) : (double)between(0, 100));
+  if (t->same) steps = is_signed ? -8 : 96;
+  hn_id scale = scalar(t, HONE_DTYPE_F32, t->same ? 1.0 / 64 : (double)step), zero = scalar(t, is_signed ? HONE_DTYPE_I8 : HONE_DTYPE_U8, steps);
   return one(t, HN_DequantizeLinear, one(t, HN_QuantizeLinear, x, scale, zero), scale, zero);
 }
 
@@ -153,9 +154,9 @@ void finish(trial *t, hn_id n) {
     bool again = t->quantized && t->op != HN_DequantizeLinear && !chance(5);
     hn_graph_add_output(t->g, name, again ? through(t, out, t->step) : out);
   }
-  static const hn_op inexact[] = {HN_AveragePool, HN_GlobalAveragePool}; /* and functions of floats */
+  static const hn_op inexact[] = {HN_AveragePool, HN_GlobalAveragePool, HN_Resize}; /* and functions of floats */
   t->exact = t->quantized && (!hn_op_is(t->op, HN_OP_UNARY) || t->op == HN_Relu || t->op == HN_Abs || t->op == HN_Neg || t->op == HN_Clip);
-  for (size_t i = 0; i < sizeof inexact / sizeof *inexact; i++) t->exact = t->exact && t->op != inexact[i];
+  for (size_t i = 0; i < sizeof inexact / sizeof *inexact; i++) t->exact = t->exact && (t->op != inexact[i] || t->averages);
   for (uint32_t i = 0; i < hn_node_at(t->g, n)->n_post; i++) {
     hn_op op = hn_node_at(t->g, n)->post[i].op;
     if (op != HN_Relu && op != HN_Clip && op != HN_Abs && op != HN_Add && op != HN_Sub) t->exact = false;
@@ -173,6 +174,10 @@ static bool shape_of(trial *t, hn_id n, int32_t *rank, int64_t *dims) {
 }
 
 bool with_epilogue(trial *t, hn_id n) {
+  if (t->same && !chance(4)) { /* what only moves integers has none */
+    finish(t, n);
+    return true;
+  }
   int32_t rank;
   int64_t dims[HN_MAX_RANK];
   if (!shape_of(t, n, &rank, dims)) return false;
@@ -222,7 +227,7 @@ static bool make_conv(trial *t) {
     x[1] = w[1] = between(1, 4), w[0] = channels();
     for (int32_t i = 2; i < 4; i++) x[i] = between(7, 23), w[i] = between(2, 4);
   }
-  hn_id in[3] = {input(t, spatial + 2, x), weights(t, spatial + 2, w, 0), HN_NONE};
+  hn_id in[3] = {input(t, spatial + 2, x), weights(t, spatial + 2, w, transposed), HN_NONE};
   if (winograd && !t->quantized && !t->half) { /* sums of about one, as in a trained network: its rounding error grows with the terms, not the sum */
     const hn_tensor *weights = hn_value_at(t->g, in[1])->data;
     for (int64_t i = 0; i < weights->count; i++) ((float *)weights->data)[i] /= 16;
@@ -624,9 +629,11 @@ static bool make_resize(trial *t) {
   for (int32_t i = 0; i < spatial; i++) d[2 + i] = between(2, 7), to[2 + i] = between(1, 14);
   to[0] = d[0], to[1] = d[1];
   hn_id in[4] = {input(t, spatial + 2, d), HN_NONE, HN_NONE, ints(t, to, (size_t)spatial + 2)}, n = node(t, in, 4, 1);
-  hn_set_s(t->g, n, "mode", modes[next() % 3]);
+  const char *mode = modes[next() % 3];
+  hn_set_s(t->g, n, "mode", mode);
   hn_set_s(t->g, n, "coordinate_transformation_mode", where[next() % 4]);
   if (chance(3)) hn_set_i(t->g, n, "antialias", 1);
+  else t->averages = t->quantized && hn_streq(mode, "nearest");
   return with_epilogue(t, n);
 }
 
@@ -690,6 +697,11 @@ static bool make_dynamic_quantize(trial *t) {
   return true;
 }
 
+bool moves_integers(hn_op op) {
+  return op == HN_ConvTranspose || op == HN_Resize || op == HN_Pad || op == HN_Tile || op == HN_Gather || op == HN_DepthToSpace || op == HN_SpaceToDepth || op == HN_Expand ||
+         op == HN_Transpose || op == HN_Slice || op == HN_Split;
+}
+
 /* Operators that compute with 8-bit integers in the place of reals. */
 bool quantizable(hn_op op) {
   return op == HN_Conv || op == HN_MatMul || op == HN_Gemm || op == HN_MaxPool || op == HN_AveragePool || op == HN_Concat ||
@@ -699,6 +711,7 @@ bool quantizable(hn_op op) {
 
 bool generate(trial *t) {
   bool made;
+  t->same = t->quantized && (t->op == HN_Concat || t->op == HN_MaxPool || t->op == HN_GlobalMaxPool || t->op == HN_Resize ? chance(2) : moves_integers(t->op) && t->op != HN_ConvTranspose);
   switch (t->op) {
     case HN_Cast: return make_cast(t);
     case HN_QuantizeLinear:

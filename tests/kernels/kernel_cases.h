@@ -22,7 +22,9 @@ typedef struct trial {
   bool odd_values; /* infinities and NaN among the inputs */
   bool quantized;  /* every tensor passes through 8-bit integers; scales are powers of two, so that all sums are exact */
   hn_dtype half;   /* 16-bit floats throughout; UNDEFINED: not */
+  bool same;       /* and all of them through the same: what is moved stays as it is */
   bool scales;     /* QuantizeLinear and DequantizeLinear with scales of all kinds */
+  bool averages;   /* windows to the last bit */
   bool exact;      /* and so must be the outputs */
   float step;      /* else: a step of the output */
   float loose;     /* what else is allowed: sums of half floats, whose bound is tested by itself; roundings in each step */
@@ -42,6 +44,7 @@ void finish(trial *t, hn_id n);                                     /* its outpu
 bool with_epilogue(trial *t, hn_id n);                              /* the same behind up to three steps */
 
 bool quantizable(hn_op op); /* computes with 8-bit integers in the place of reals */
+bool moves_integers(hn_op op); /* or makes others of them, on the CPU */
 bool generate(trial *t);    /* false: there is no generator for its operator */
 bool make_integers(trial *t); /* two inputs of integers */
 bool generate_more(trial *t, bool *made); /* of operators that only devices have kernels for; false: it has none */

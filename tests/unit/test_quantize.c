@@ -404,3 +404,93 @@ TEST(integers_that_others_count_with) {
   hn_graph_destroy(g);
   hone_context_destroy(&cx);
 }
+
+static const hn_task *step_of(const hn_program *p, const char *layer) {
+  const hn_plan *plan = hn_program_plan(p);
+  for (size_t i = 0; i < plan->steps.n; i++)
+    if (plan->steps.p[i].task.node && strcmp(plan->steps.p[i].task.node->name, layer) == 0) return &plan->steps.p[i].task;
+  return NULL;
+}
+
+static bool runs(const hn_program *p, const char *layer, const char *kernel) {
+  const hn_task *t = step_of(p, layer);
+  return t && strcmp(t->kernel->name, kernel) == 0;
+}
+
+/* Between conversions: windows over three dimensions, which no integer kernel takes, are averaged by a kernel of floats. */
+TEST(integers_that_no_kernel_takes) {
+  static const char pool[] =
+      "graph \"g\" {\n  input %x : u8[1, 2, 4, 4, 4]\n  const %s : f32[] = {0.02}\n  const %z : u8[] = {100}\n  const %t : f32[] = {0.03}\n"
+      "  %d = DequantizeLinear(%x, %s, %z) : f32[1, 2, 4, 4, 4]\n  %a = AveragePool(%d) {kernel_shape=[2, 2, 2]} : f32[1, 2, 3, 3, 3]  # pool\n"
+      "  %q = QuantizeLinear(%a, %t, %z) : u8[1, 2, 3, 3, 3]  # q\n  %y = DequantizeLinear(%q, %t, %z) : f32[1, 2, 3, 3, 3]\n  output \"y\" = %y\n}\n";
+  enum { N = 128 };
+  uint8_t x[N];
+  hone_context *cx;
+  hn_graph *g = NULL;
+  hn_cpu *cpu = NULL;
+  hn_program *slow = NULL, *fast = NULL;
+  hn_view want, got;
+  for (int i = 0; i < N; i++) x[i] = (uint8_t)(i * 37 % 251);
+  hn_view in = {.dtype = HONE_DTYPE_U8, .rank = 5, .dims = {1, 2, 4, 4, 4}, .count = N, .data = x};
+  REQUIRE(!hone_context_create(&cx) && !hn_graph_parse(cx, pool, &g) && !hn_cpu_create(cx, hn_isa_best(), &cpu));
+  hn_plan_options references = {.threads = 1, .reference = true}, kernels = {.device = cpu, .threads = 1};
+  REQUIRE(!hn_program_create(g, &in, &references, &slow) && !hn_program_create(g, &in, &kernels, &fast));
+  const hn_task *t = step_of(fast, "pool");
+  CHECK(t && !strstr(t->kernel->name, "_ref") && t->in[0].dtype == HONE_DTYPE_F32 && t->out[0].dtype == HONE_DTYPE_F32);
+  REQUIRE(!hn_program_run(slow, &in, &want) && !hn_program_run(fast, &in, &got) && want.count == 54 && got.count == 54);
+  for (int i = 0; i < 54; i++) CHECK(fabsf(((const float *)got.data)[i] - ((const float *)want.data)[i]) <= 0.0301f);
+  hn_program_destroy(slow);
+  hn_program_destroy(fast);
+  hn_cpu_destroy(cpu);
+  hn_graph_destroy(g);
+  hone_context_destroy(&cx);
+}
+
+/* What lies between layers stays in bytes: larger images, a part of a Concat that is constant, padding by the zero point. */
+TEST(bytes_from_layer_to_layer) {
+  static const char net[] =
+      "graph \"g\" {\n  input %x : f32[1, 4, 6, 6]\n  const %w : f32[4, 4, 2, 2] = digest:1\n  const %b : f32[4] = digest:2\n  const %v : f32[8, 8, 1, 1] = digest:3\n"
+      "  const %k : f32[1, 4, 26, 26] = digest:4\n  const %f : f32[4] = {1, 1, 2, 2}\n  const %p : i64[8] = {0, 0, 1, 1, 0, 0, 1, 1}\n"
+      "  %a = ConvTranspose(%x, %w, %b) {strides=[2, 2]} post [Relu] : f32[1, 4, 12, 12]  # up\n"
+      "  %r = Resize(%a, _, %f) {coordinate_transformation_mode=\"asymmetric\" mode=\"nearest\" nearest_mode=\"floor\"} : f32[1, 4, 24, 24]  # larger\n"
+      "  %e = Pad(%r, %p) : f32[1, 4, 26, 26]  # edge\n  %c = Concat(%e, %k) {axis=1} : f32[1, 8, 26, 26]  # both\n"
+      "  %y = Conv(%c, %v) : f32[1, 8, 26, 26]  # last\n  output \"y\" = %y\n}\n";
+  enum { N = 144 };
+  static float x[N];
+  hone_context *cx;
+  hn_graph *g = NULL;
+  hn_cpu *cpu = NULL;
+  hn_program *slow = NULL, *fast = NULL;
+  hone_quantize_result r;
+  hn_view want, got;
+  for (int i = 0; i < N; i++) x[i] = (float)(i * 37 % 101) / 50 - 1;
+  hn_view in = {.dtype = HONE_DTYPE_F32, .rank = 4, .dims = {1, 4, 6, 6}, .count = N, .data = x};
+  REQUIRE(!hone_context_create(&cx) && !hn_graph_parse(cx, net, &g) && !hn_cpu_create(cx, hn_isa_best(), &cpu));
+  hn_range *ranges = calloc(g->values.n, sizeof *ranges);
+  REQUIRE(ranges);
+  for (size_t i = 0; i < g->values.n; i++) ranges[i] = (hn_range){true, -1, 2};
+  REQUIRE(!hn_quantize_int8(g, ranges, NULL, NULL, &r));
+  CHECK(r.layers == 2 && r.candidates == 2);
+  hn_plan_options references = {.threads = 1, .reference = true}, kernels = {.device = cpu, .threads = 1};
+  REQUIRE(!hn_program_create(g, &in, &references, &slow) && !hn_program_create(g, &in, &kernels, &fast));
+  CHECK(runs(fast, "up", "deconv_int8") && runs(fast, "larger", "resize_int8") && runs(fast, "edge", "pad_move"));
+  CHECK(step_of(fast, "last") && step_of(fast, "last")->in[0].dtype == HONE_DTYPE_U8);
+  for (size_t i = 0; i < hn_program_plan(fast)->steps.n; i++) {
+    const hn_node *n = hn_program_plan(fast)->steps.p[i].task.node;
+    CHECK(!n || n->op != HN_DequantizeLinear);
+  }
+  REQUIRE(!hn_program_run(slow, &in, &want) && !hn_program_run(fast, &in, &got) && want.count == 8 * 26 * 26 && got.count == want.count);
+  float most = 0;
+  for (int64_t i = 0; i < want.count; i++) {
+    float a = ((const float *)got.data)[i], b = ((const float *)want.data)[i];
+    most = fabsf(b) > most ? fabsf(b) : most;
+    CHECK_MSG(fabsf(a - b) <= 0.05f, "[%lld] is %g, not %g", (long long)i, (double)a, (double)b);
+  }
+  CHECK(most > 0.1f);
+  free(ranges);
+  hn_program_destroy(slow);
+  hn_program_destroy(fast);
+  hn_cpu_destroy(cpu);
+  hn_graph_destroy(g);
+  hone_context_destroy(&cx);
+}

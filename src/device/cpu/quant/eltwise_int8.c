@@ -1,5 +1,5 @@
 /* eltwise_int8.c - element-wise nodes from bytes to bytes: functions of one tensor are a table of 256 entries, made by the
-   reference arithmetic; sums and products of two, of one shape or with a number a channel, are one pass over memory. */
+   reference arithmetic; sums and products of two of one shape are one pass over memory. */
 #include <math.h>
 #include <string.h>
 
@@ -9,7 +9,7 @@
 #include "op/infer.h"
 #include "op/scalar.h"
 
-enum { MAX_STEPS = 16, GRAIN = 32768, LONGEST = 16384 };
+enum { MAX_STEPS = 16, GRAIN = 32768 };
 
 typedef struct eltwise {
   const hn_int8_tile *tile;
@@ -18,8 +18,6 @@ typedef struct eltwise {
   uint32_t x, y;            /* of two: inputs; y HN_NONE: one */
   hn_int8_way_out way;
   hn_int8_pair pair;
-  int64_t channels, period; /* y is a number for each of so many channels, which lie innermost; repeated up to `period` */
-  int64_t image, images;    /* elements with the same such numbers, and how often there are others */
 } eltwise;
 
 static bool is_8bit(hn_dtype t) { return t == HONE_DTYPE_U8 || t == HONE_DTYPE_I8; }
@@ -83,25 +81,6 @@ static bool operands_of(const hn_task *t, uint32_t *x, uint32_t *y) {
   return bytes(other) || other->dtype == HONE_DTYPE_F32;
 }
 
-/* Is y a number for each channel (and image, if any is different), or one for all? */
-static bool by_channel(const hn_arg *y, const hn_arg *o, eltwise *e) {
-  int32_t lead = o->rank - y->rank;
-  int64_t n = count_of(y);
-  if (lead < 0 || o->rank < 2) return false;
-  e->images = 1;
-  e->image = e->n;
-  e->channels = n;
-  if (n == 1) return true;
-  int32_t axis = 1 - lead; /* of channels in y */
-  if (axis < 0 || y->dims[axis] != o->dims[1]) return false;
-  for (int32_t i = 0; i < y->rank; i++)
-    if (i != axis && y->dims[i] != 1 && !(i + lead == 0 && y->dims[i] == o->dims[0])) return false;
-  e->channels = o->dims[1];
-  e->images = n / e->channels;
-  e->image = e->n / e->images;
-  return true;
-}
-
 static bool describe(const hn_task *t, eltwise *e) {
   hn_step s[MAX_STEPS];
   uint32_t n;
@@ -110,7 +89,7 @@ static bool describe(const hn_task *t, eltwise *e) {
   e->y = HN_NONE;
   if (unary_steps(t, s, &n)) return bytes(&t->in[0]);
   if (!operands_of(t, &e->x, &e->y)) return false;
-  return same_dims(&t->in[e->y], &t->out[0]) || by_channel(&t->in[e->y], &t->out[0], e);
+  return same_dims(&t->in[e->y], &t->out[0]);
 }
 
 bool eltwise_int8_supports(const hn_task *t) {
@@ -151,14 +130,6 @@ static void set_pair(const hn_task *t, eltwise *e) {
   }
 }
 
-/* Some thousand numbers, whole vectors if possible: a run over them has no ends to treat apart. */
-static int64_t period_of(const eltwise *e) {
-  int64_t n = e->channels;
-  while (n % e->tile->wide && n <= LONGEST) n *= 2;
-  if (n > LONGEST) return e->channels;
-  return n < 1024 ? n * hn_ceil_div(1024, n) : n;
-}
-
 hone_status eltwise_int8_plan(hn_task *t) {
   eltwise *e = hn_calloc(1, sizeof *e);
   hn_step s[MAX_STEPS];
@@ -180,10 +151,7 @@ hone_status eltwise_int8_plan(hn_task *t) {
     if (!hn_int8_function_of(t, t->node->post, t->node->n_post, least, most, &e->way)) return HONE_UNSUPPORTED;
     if (t->node->op == HN_Mul && e->way.shift != 0) return HONE_UNSUPPORTED; /* a product has nowhere to add it */
     set_pair(t, e);
-    if (e->channels > 1 && t->out[0].rank > 2) l = HN_LAYOUT_NHWC;
-    y->layout = same_dims(y, &t->out[0]) ? l : HN_LAYOUT_PLAIN;
-    if (e->channels) e->period = period_of(e);
-    t->scratch = sizeof(float) * (size_t)(e->period * e->images);
+    y->layout = l;
   }
   t->in[e->x].layout = t->out[0].layout = l;
   if (t->in[e->x].may_overwrite && t->in[e->x].dtype == t->out[0].dtype) t->inplace = (int)e->x;
@@ -198,19 +166,6 @@ void eltwise_int8_destroy(hn_task *t) {
 
 /* ---- running */
 
-/* The numbers of each channel, as the pair wants them, over and over. */
-static void lay_out(const eltwise *e, const hn_exec *x, float *to) {
-  const hn_view *y = &x->in[e->y];
-  for (int64_t i = 0; i < e->images * e->channels; i++) {
-    float v = y->dtype == HONE_DTYPE_F32  ? ((const float *)y->data)[i]
-              : y->dtype == HONE_DTYPE_I8 ? (float)((const int8_t *)y->data)[i]
-                                          : (float)((const uint8_t *)y->data)[i];
-    to[i / e->channels * e->period + i % e->channels] = v * e->pair.b + e->pair.c;
-  }
-  for (int64_t i = 0; i < e->images; i++)
-    for (int64_t k = e->channels; k < e->period; k++) to[i * e->period + k] = to[i * e->period + k - e->channels];
-}
-
 static void run_part(void *arg, int64_t begin, int64_t end) {
   const hn_exec *x = arg;
   const eltwise *e = x->task->state;
@@ -222,21 +177,14 @@ static void run_part(void *arg, int64_t begin, int64_t end) {
     return;
   }
   size_t size = p.y_type == HN_INT8_RESIDUAL_F32 ? sizeof(float) : 1;
-  if (e->channels) p.b = 1, p.c = 0, p.y_type = HN_INT8_RESIDUAL_F32;
-  for (int64_t at = begin, n; at < end; at += n) {
-    int64_t k = e->channels ? at % e->image % e->period : 0, left = e->channels ? hn_smaller(e->image - at % e->image, e->period - k) : end - at;
-    n = hn_smaller(end - at, left);
-    p.x = in + at;
-    p.y = e->channels ? (const unsigned char *)((const float *)x->scratch + at / e->image * e->period + k)
-                      : (const unsigned char *)x->in[e->y].data + (size_t)at * size;
-    p.out = out + at;
-    e->tile->pair(&p, n);
-  }
+  p.x = in + begin;
+  p.y = (const unsigned char *)x->in[e->y].data + (size_t)begin * size;
+  p.out = out + begin;
+  e->tile->pair(&p, end - begin);
 }
 
 hone_status eltwise_int8_run(hn_exec *x) {
   const eltwise *e = x->task->state;
-  if (e->y != HN_NONE && e->channels) lay_out(e, x, x->scratch);
   hn_parallel_for(x->task->threads, e->n, GRAIN, run_part, x);
   return HONE_OK;
 }

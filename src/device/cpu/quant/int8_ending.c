@@ -7,6 +7,7 @@
 #include "op/scalar.h"
 
 typedef struct chain {
+  const hn_task *t;
   const hn_step *steps;
   uint32_t n;
   double scale;      /* of a step of the output */
@@ -19,9 +20,28 @@ static bool is_bound(const hn_step *s) { return s->op == HN_Relu || s->op == HN_
 
 static double limited(double v, double low, double high) { return v < low ? low : v > high ? high : v; }
 
+/* A step whose operand is one number, known now: a function of one tensor too. */
+static bool with_number(const hn_task *t, const hn_step *s, double *number) {
+  const hn_tensor *v = s->operand == HN_NONE ? NULL : t->in[s->operand].constant;
+  if (!v || v->count != 1 || v->dtype != HONE_DTYPE_F32 || v->rank > t->out[0].rank || (s->op != HN_Add && s->op != HN_Sub && s->op != HN_Mul)) return false;
+  *number = hn_tensor_f(v, 0);
+  return isfinite(*number);
+}
+
+static bool of_one_tensor(const hn_task *t, const hn_step *s) {
+  double number;
+  return s->operand == HN_NONE || with_number(t, s, &number);
+}
+
+static double step(const chain *c, const hn_step *s, double x) {
+  double number;
+  if (with_number(c->t, s, &number)) return hn_scalar_binary(s->op, s->swapped ? number : x, s->swapped ? x : number);
+  return hn_scalar_unary(s->op, x, (double)s->alpha, (double)s->beta);
+}
+
 /* What the output is for a result x, in steps, before it is limited. */
 static double value(const chain *c, double x) {
-  for (uint32_t i = 0; i < c->n; i++) x = hn_scalar_unary(c->steps[i].op, x, (double)c->steps[i].alpha, (double)c->steps[i].beta);
+  for (uint32_t i = 0; i < c->n; i++) x = step(c, &c->steps[i], x);
   return x / c->scale;
 }
 
@@ -118,7 +138,7 @@ static bool fits(const chain *c, double begin, double width, const hn_int8_endin
 /* Steps that floats do exactly: a curve, however near, would take a tie the other way. */
 static bool exact(const chain *c) {
   for (uint32_t i = 0; i < c->n; i++)
-    if (!is_bound(&c->steps[i]) && c->steps[i].op != HN_Abs && c->steps[i].op != HN_Neg && c->steps[i].op != HN_LeakyRelu) return false;
+    if (!is_bound(&c->steps[i]) && c->steps[i].operand == HN_NONE && c->steps[i].op != HN_Abs && c->steps[i].op != HN_Neg && c->steps[i].op != HN_LeakyRelu) return false;
   return true;
 }
 
@@ -145,14 +165,30 @@ static bool only_bounds(const chain *c) {
   return true;
 }
 
+/* Multiplied and added numbers from step i on, as result * by + plus; how many they are. */
+static uint32_t take_numbers(const chain *c, uint32_t i, double *by, double *plus) {
+  uint32_t first = i;
+  *by = 1, *plus = 0;
+  for (double zero, one; i < c->n && c->steps[i].operand != HN_NONE; i++) {
+    zero = step(c, &c->steps[i], 0);
+    one = step(c, &c->steps[i], 1);
+    *plus = *plus * (one - zero) + zero;
+    *by *= one - zero;
+  }
+  return i - first;
+}
+
 static bool function_of(const chain *c, hn_int8_way_out *w) {
   hn_int8_ending *e = &w->ending;
   const hn_step *s = c->steps;
+  double by, plus;
   w->by = 1 / c->scale;
   w->shift = 0;
   e->function = HN_INT8_BOUNDS;
   if (take_bounds(c, 0, e)) return true; /* it narrows the limits meanwhile; what follows starts over */
-  if (!take_bounds(c, 1, e)) return curve(c, w);
+  uint32_t numbers = take_numbers(c, 1, &by, &plus);
+  if (!take_bounds(c, 1 + numbers, e)) return curve(c, w);
+  if (numbers && (s->op != HN_HardSwish || !(by > 0))) return curve(c, w);
   switch (s->op) {
     case HN_LeakyRelu:
       e->function = HN_INT8_LEAKY;
@@ -167,9 +203,10 @@ static bool function_of(const chain *c, hn_int8_way_out *w) {
     case HN_HardSwish:
       e->function = HN_INT8_HARDSWISH;
       w->by = 1;
-      e->a = (float)(1 / (6 * c->scale));
-      e->b = (float)(0.5 / c->scale);
-      e->c = (float)(1 / c->scale);
+      e->a = (float)(by / (6 * c->scale));
+      e->b = (float)(by * 0.5 / c->scale);
+      e->c = (float)(by / c->scale);
+      e->d = (float)(plus / c->scale);
       return true;
     default: return curve(c, w);
   }
@@ -197,7 +234,7 @@ static chain begin(const hn_task *t, hn_int8_way_out *w) {
   const hn_quant *q = t->out[0].quant;
   bool is_signed = t->out[0].dtype == HONE_DTYPE_I8;
   *w = (hn_int8_way_out){.residual = HN_NONE, .by = 1, .ending = {.to_float = !q, .is_signed = is_signed, .zero = q ? q->zero : 0}};
-  chain c = {.scale = q ? (double)q->scale : 1, .low = -INFINITY, .high = INFINITY, .least = -INFINITY, .most = INFINITY};
+  chain c = {.t = t, .scale = q ? (double)q->scale : 1, .low = -INFINITY, .high = INFINITY, .least = -INFINITY, .most = INFINITY};
   if (q) {
     c.low = (is_signed ? -128 : 0) - q->zero;
     c.high = c.low + 255;
@@ -212,7 +249,7 @@ bool hn_int8_function_of(const hn_task *t, const hn_step *steps, uint32_t n, dou
   c.least = least;
   c.most = most;
   for (uint32_t i = 0; i < n; i++)
-    if (steps[i].operand != HN_NONE) return false;
+    if (!of_one_tensor(t, &steps[i])) return false;
   return t->out[0].quant && function_of(&c, w);
 }
 
@@ -220,8 +257,8 @@ bool hn_int8_way_out_take(hn_task *t, hn_layout l, bool residual, hn_int8_way_ou
   const hn_quant *q = t->out[0].quant;
   const hn_node *n = t->node;
   chain c = begin(t, w);
-  uint32_t first = n->n_post && n->post[0].operand != HN_NONE, taken = first;
-  while (taken < n->n_post && n->post[taken].operand == HN_NONE) taken++;
+  uint32_t first = n->n_post && !of_one_tensor(t, &n->post[0]), taken = first;
+  while (taken < n->n_post && of_one_tensor(t, &n->post[taken])) taken++;
   c.steps = n->post + first;
   c.n = taken - first;
   if (!q)
@@ -239,5 +276,7 @@ bool hn_int8_way_out_take(hn_task *t, hn_layout l, bool residual, hn_int8_way_ou
     return function_of(&c, w);
   }
   t->fused = first + c.n;
+  for (uint32_t i = first; i < t->fused; i++)
+    if (n->post[i].operand != HN_NONE) t->in[n->post[i].operand].unused = true;
   return true;
 }

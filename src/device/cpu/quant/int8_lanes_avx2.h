@@ -18,6 +18,7 @@ static inline floats fma_floats(floats a, floats b, floats c) { return _mm256_fm
 static inline floats mul_floats(floats a, floats b) { return _mm256_mul_ps(a, b); }
 static inline floats add_floats(floats a, floats b) { return _mm256_add_ps(a, b); }
 static inline floats sub_floats(floats a, floats b) { return _mm256_sub_ps(a, b); }
+static inline floats div_floats(floats a, floats b) { return _mm256_div_ps(a, b); }
 static inline floats between(floats lo, floats v, floats hi) { return _mm256_min_ps(hi, _mm256_max_ps(lo, v)); }
 static inline floats negative_part(floats v) { return _mm256_min_ps(v, _mm256_setzero_ps()); }
 static inline floats from_u8(const uint8_t *p) {
@@ -37,6 +38,7 @@ static inline ints pack_bytes(ints a, ints b, ints c, ints d, int32_t zero, bool
   return is_signed ? _mm256_packs_epi16(x, y) : _mm256_packus_epi16(x, y);
 }
 static inline ints in_order(ints v) { return _mm256_permutevar8x32_epi32(v, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)); }
+static inline ints largest_bytes(ints a, ints b, bool is_signed) { return is_signed ? _mm256_max_epi8(a, b) : _mm256_max_epu8(a, b); }
 /* Bytes of four rows next to each other, within halves: x[0..3] hold the channels in order() */
 static inline void interleave(ints x[4], const uint8_t *a, const uint8_t *b, const uint8_t *c, const uint8_t *d) {
   ints va = load_ints(a), vb = load_ints(b), vc = load_ints(c), vd = load_ints(d);

@@ -18,6 +18,7 @@ static inline floats fma_floats(floats a, floats b, floats c) { return _mm512_fm
 static inline floats mul_floats(floats a, floats b) { return _mm512_mul_ps(a, b); }
 static inline floats add_floats(floats a, floats b) { return _mm512_add_ps(a, b); }
 static inline floats sub_floats(floats a, floats b) { return _mm512_sub_ps(a, b); }
+static inline floats div_floats(floats a, floats b) { return _mm512_div_ps(a, b); }
 static inline floats between(floats lo, floats v, floats hi) { return _mm512_min_ps(hi, _mm512_max_ps(lo, v)); }
 static inline floats negative_part(floats v) { return _mm512_min_ps(v, _mm512_setzero_ps()); }
 static inline floats from_u8(const uint8_t *p) { return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p))); }
@@ -35,6 +36,7 @@ static inline ints pack_bytes(ints a, ints b, ints c, ints d, int32_t zero, bool
 static inline ints in_order(ints v) {
   return _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), v);
 }
+static inline ints largest_bytes(ints a, ints b, bool is_signed) { return is_signed ? _mm512_max_epi8(a, b) : _mm512_max_epu8(a, b); }
 /* Bytes of four rows next to each other, within quarters: x[0..3] hold the channels in order() */
 static inline void interleave(ints x[4], const uint8_t *a, const uint8_t *b, const uint8_t *c, const uint8_t *d) {
   ints va = load_ints(a), vb = load_ints(b), vc = load_ints(c), vd = load_ints(d);

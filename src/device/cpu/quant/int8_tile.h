@@ -13,7 +13,7 @@
 typedef enum hn_int8_function {
   HN_INT8_BOUNDS,    /* lo..hi */
   HN_INT8_LEAKY,     /* what is below zero times a, then bounds */
-  HN_INT8_HARDSWISH, /* x, a real, times a x + b within 0..c, then bounds */
+  HN_INT8_HARDSWISH, /* x, a real, times a x + b within 0..c, plus d, then bounds */
   HN_INT8_CURVE,     /* x tells a place on the curve, 0..HN_INT8_PIECES; what it gives lies within bounds */
   HN_INT8_FUNCTIONS
 } hn_int8_function;
@@ -21,7 +21,7 @@ typedef enum hn_int8_function {
 enum { HN_INT8_PIECES = 32 };
 typedef struct hn_int8_ending {
   hn_int8_function function;
-  float lo, hi, a, b, c;
+  float lo, hi, a, b, c, d;
   float curve[3][HN_INT8_PIECES]; /* value, slope and bend at the middle of each piece; a piece is 1 wide */
   bool to_float, is_signed;       /* the output: floats, or bytes with this zero point */
   int32_t zero;
@@ -75,6 +75,27 @@ typedef struct hn_int8_pair {
   const hn_int8_ending *ending;
 } hn_int8_pair;
 
+/* A run of bytes with numbers of its own, and another run: x * a[i] + b[i] + r * by; then the function. */
+typedef struct hn_int8_blend {
+  const void *x, *r;     /* r may be NULL */
+  bool x_signed, r_signed;
+  const float *a, *b;
+  float by;
+  uint8_t *out;          /* may be x or r */
+  const hn_int8_ending *ending;
+} hn_int8_blend;
+
+/* Several runs of bytes into one: (start + the sum of row[k] * weight[k]) / by * unit + bias; then the function. */
+typedef struct hn_int8_weigh {
+  const uint8_t *const *row;
+  const float *weight;
+  int rows;
+  bool is_signed;
+  float start, by, unit, bias;
+  uint8_t *out;          /* none of the rows */
+  const hn_int8_ending *ending;
+} hn_int8_weigh;
+
 typedef struct hn_int8_tile {
   int rows, cols;        /* largest tile */
   int lanes;             /* half of cols: a narrower last panel costs half */
@@ -85,6 +106,9 @@ typedef struct hn_int8_tile {
   void (*depthwise)(const hn_int8_depthwise *d, int pixels);
   int (*order)(int i);   /* channel of a block that comes i-th */
   void (*pair)(const hn_int8_pair *p, int64_t n);
+  void (*blend)(const hn_int8_blend *b, int64_t n);
+  void (*weigh)(const hn_int8_weigh *w, int64_t n);
+  void (*most)(uint8_t *d, const uint8_t *x, bool is_signed, int64_t n); /* d[i] = the larger of d[i] and x[i] */
   void (*look_up)(uint8_t *d, const uint8_t *x, const uint8_t table[256], int64_t n);
   /* sum[i] += x[i] less zero times w[i] */
   void (*add_products)(int32_t *sum, const uint8_t *x, int32_t zero, const int8_t *w, int64_t n);

@@ -50,20 +50,20 @@ static __attribute__((noinline)) void sums(const hn_int8_mul *m, int from, int r
 
 /* What of the ending stays in registers. */
 typedef struct limits {
-  floats lo, hi, a, b, c;
+  floats lo, hi, a, b, c, d;
 } limits;
 
 CONST_FN limits limits_of(const hn_int8_ending *e, const hn_int8_function function) {
   limits l = {.lo = all_floats(e->lo), .hi = all_floats(e->hi)};
   if (function == HN_INT8_LEAKY || function == HN_INT8_HARDSWISH) l.a = all_floats(e->a);
-  if (function == HN_INT8_HARDSWISH) l.b = all_floats(e->b), l.c = all_floats(e->c);
+  if (function == HN_INT8_HARDSWISH) l.b = all_floats(e->b), l.c = all_floats(e->c), l.d = all_floats(e->d);
   return l;
 }
 
 CONST_FN floats ending(const hn_int8_ending *e, const limits *l, floats v, const hn_int8_function function) {
   switch (function) {
     case HN_INT8_LEAKY: v = fma_floats(negative_part(v), l->a, v); break;
-    case HN_INT8_HARDSWISH: v = mul_floats(v, between(all_floats(0), fma_floats(v, l->a, l->b), l->c)); break;
+    case HN_INT8_HARDSWISH: v = fma_floats(v, between(all_floats(0), fma_floats(v, l->a, l->b), l->c), l->d); break;
     case HN_INT8_CURVE: {
       const floats big = all_floats(12582912); /* numbers near it are whole, and their last bits tell how far from it they are */
       floats x = between(l->lo, v, l->hi), at = add_floats(x, big), d = sub_floats(x, sub_floats(at, big));
@@ -316,6 +316,91 @@ static void pair(const hn_int8_pair *p, int64_t n) {
   memcpy(p->out + whole, out, rest);
 }
 
+CONST_FN floats from_byte(const void *p, int64_t i, bool is_signed) {
+  return is_signed ? from_i8((const int8_t *)p + i) : from_u8((const uint8_t *)p + i);
+}
+
+CONST_FN void blend_block(const hn_int8_blend *f, const limits *l, int64_t at, const hn_int8_function function, const bool residual, uint8_t *out) {
+  ints r[4];
+  UNROLL for (int v = 0; v < 4; v++) {
+    const int64_t i = at + v * LANES;
+    floats x = fma_floats(from_byte(f->x, i, f->x_signed), load_floats(f->a + i), load_floats(f->b + i));
+    if (residual) x = fma_floats(from_byte(f->r, i, f->r_signed), all_floats(f->by), x);
+    r[v] = to_ints(ending(f->ending, l, x, function));
+  }
+  store_ints(out, in_order(pack_bytes(r[0], r[1], r[2], r[3], f->ending->zero, f->ending->is_signed)));
+}
+
+CONST_FN void blend_of(const hn_int8_blend *f, int64_t n, const hn_int8_function function) {
+  const limits l = limits_of(f->ending, function);
+  if (f->r)
+    for (int64_t i = 0; i < n; i += WIDE) blend_block(f, &l, i, function, true, f->out + i);
+  else
+    for (int64_t i = 0; i < n; i += WIDE) blend_block(f, &l, i, function, false, f->out + i);
+}
+
+static void blend_blocks(const hn_int8_blend *f, int64_t n) {
+#define BLEND_OF(function) blend_of(f, n, function)
+  EACH_FUNCTION(BLEND_OF)
+}
+
+static void blend(const hn_int8_blend *b, int64_t n) {
+  int64_t whole = n - n % WIDE;
+  blend_blocks(b, whole);
+  if (whole == n) return;
+  size_t rest = (size_t)(n - whole);
+  uint8_t x[WIDE] = {0}, r[WIDE] = {0}, out[WIDE];
+  float numbers[2][WIDE] = {{0}};
+  memcpy(x, (const uint8_t *)b->x + whole, rest);
+  if (b->r) memcpy(r, (const uint8_t *)b->r + whole, rest);
+  memcpy(numbers[0], b->a + whole, rest * sizeof(float));
+  memcpy(numbers[1], b->b + whole, rest * sizeof(float));
+  hn_int8_blend last = {x, b->r ? r : NULL, b->x_signed, b->r_signed, numbers[0], numbers[1], b->by, out, b->ending};
+  blend_blocks(&last, WIDE);
+  memcpy(b->out + whole, out, rest);
+}
+
+/* The bytes from `at` on, of which there are n. */
+CONST_FN void weigh_block(const hn_int8_weigh *f, const limits *l, int64_t at, int64_t n, const hn_int8_function function) {
+  floats sum[4];
+  ints r[4];
+  uint8_t some[WIDE] = {0};
+  UNROLL for (int v = 0; v < 4; v++) sum[v] = all_floats(f->start);
+  for (int k = 0; k < f->rows; k++) {
+    const uint8_t *row = f->row[k] + at;
+    floats weight = all_floats(f->weight[k]);
+    if (n < WIDE) row = memcpy(some, row, (size_t)n);
+    UNROLL for (int v = 0; v < 4; v++) sum[v] = fma_floats(from_byte(row, v * LANES, f->is_signed), weight, sum[v]);
+  }
+  if (f->by != 1) /* a factor would take ties another way */
+    UNROLL for (int v = 0; v < 4; v++) sum[v] = div_floats(sum[v], all_floats(f->by));
+  UNROLL for (int v = 0; v < 4; v++) r[v] = to_ints(ending(f->ending, l, fma_floats(sum[v], all_floats(f->unit), all_floats(f->bias)), function));
+  store_ints(some, in_order(pack_bytes(r[0], r[1], r[2], r[3], f->ending->zero, f->ending->is_signed)));
+  memcpy(f->out + at, some, (size_t)(n < WIDE ? n : WIDE));
+}
+
+/* The last block ends where the run does: it repeats some. */
+CONST_FN void weigh_of(const hn_int8_weigh *f, int64_t n, const hn_int8_function function) {
+  const limits l = limits_of(f->ending, function);
+  for (int64_t i = 0; i < n; i += WIDE) weigh_block(f, &l, i + WIDE <= n || n < WIDE ? i : n - WIDE, n, function);
+}
+
+static void weigh(const hn_int8_weigh *f, int64_t n) {
+#define WEIGH_OF(function) weigh_of(f, n, function)
+  EACH_FUNCTION(WEIGH_OF)
+}
+
+static void most(uint8_t *d, const uint8_t *x, bool is_signed, int64_t n) {
+  int64_t i = 0;
+  for (; i + WIDE <= n; i += WIDE) store_ints(d + i, largest_bytes(load_ints(d + i), load_ints(x + i), is_signed));
+  if (i == n) return;
+  uint8_t a[WIDE] = {0}, b[WIDE] = {0};
+  memcpy(a, d + i, (size_t)(n - i));
+  memcpy(b, x + i, (size_t)(n - i));
+  store_ints(a, largest_bytes(load_ints(a), load_ints(b), is_signed));
+  memcpy(d + i, a, (size_t)(n - i));
+}
+
 static void look_bytes_up(uint8_t *d, const uint8_t *x, const uint8_t table[256], int64_t n) {
   int64_t i = 0;
   for (; i + WIDE <= n; i += WIDE) store_ints(d + i, look_up_bytes(load_ints(x + i), table));
@@ -344,7 +429,7 @@ static void add_products(int32_t *restrict sum, const uint8_t *restrict x, int32
 
 const hn_int8_tile TILE = {
     .rows = ROWS, .cols = COLS, .lanes = LANES, .mul = mul, .finish = finish, .add_products = add_products,
-    .add_pixels = add_pixels, .pair = pair, .look_up = look_bytes_up,
+    .add_pixels = add_pixels, .pair = pair, .blend = blend, .weigh = weigh, .most = most, .look_up = look_bytes_up,
     .wide = WIDE, .pixels = PIXELS, .depthwise = depthwise, .order = order,
 #ifdef SATURATES
     .saturates = true,

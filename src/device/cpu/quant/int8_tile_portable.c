@@ -35,6 +35,7 @@ static inline floats fma_floats(floats a, floats b, floats c) { EACH(floats, a.v
 static inline floats mul_floats(floats a, floats b) { EACH(floats, a.v[i] * b.v[i]); }
 static inline floats add_floats(floats a, floats b) { EACH(floats, a.v[i] + b.v[i]); }
 static inline floats sub_floats(floats a, floats b) { EACH(floats, a.v[i] - b.v[i]); }
+static inline floats div_floats(floats a, floats b) { EACH(floats, a.v[i] / b.v[i]); }
 static inline floats between(floats lo, floats v, floats hi) { EACH(floats, v.v[i] < lo.v[i] ? lo.v[i] : v.v[i] > hi.v[i] ? hi.v[i] : v.v[i]); }
 static inline floats negative_part(floats v) { EACH(floats, v.v[i] < 0 ? v.v[i] : 0); }
 static inline floats from_u8(const uint8_t *p) { EACH(floats, (float)p[i]); }
@@ -56,6 +57,15 @@ static inline ints pack_bytes(ints a, ints b, ints c, ints d, int32_t zero, bool
   }
   __builtin_memcpy(&r, to, sizeof r);
   return r;
+}
+static inline ints largest_bytes(ints a, ints b, bool is_signed) {
+  uint8_t x[16], y[16];
+  __builtin_memcpy(x, &a, sizeof x);
+  __builtin_memcpy(y, &b, sizeof y);
+  for (int i = 0; i < 16; i++)
+    if (is_signed ? (int8_t)x[i] < (int8_t)y[i] : x[i] < y[i]) x[i] = y[i];
+  __builtin_memcpy(&a, x, sizeof a);
+  return a;
 }
 static inline ints in_order(ints v) { return v; }
 static inline ints add_quads(ints sum, ints x, ints w) {

@@ -26,6 +26,7 @@ uint64_t hn_node_macs(const hn_graph *g, const hn_node *n, bool *symbolic) {
   if (hn_out(n, 0) != HN_NONE) y = hn_value_at(g, n->out[0])->shape;
   switch (n->op) {
     case HN_Conv:
+    case HN_DeformConv:
     case HN_ConvInteger: return of_convolution(&a, &b, &y, false, symbolic);
     case HN_ConvTranspose: return of_convolution(&a, &b, &y, true, symbolic);
     case HN_QLinearConv: {

@@ -392,7 +392,7 @@ static bool make_rotary(trial *t) {
 static bool make_grid(trial *t) {
   static const char *const modes[] = {"nearest", "linear", "cubic"}, *const pads[] = {"zeros", "border", "reflection"};
   int32_t spatial = (int32_t)between(1, 3);
-  int64_t d[5] = {between(1, 2), between(1, 5)}, g[5] = {d[0]};
+  int64_t d[5] = {between(1, 2), channels()}, g[5] = {d[0]};
   for (int32_t i = 0; i < spatial; i++) d[2 + i] = between(1, 7), g[1 + i] = between(1, 5);
   g[1 + spatial] = spatial;
   hn_id in[2] = {input(t, spatial + 2, d), input(t, spatial + 2, g)}, n = node(t, in, 2, 1);
@@ -402,9 +402,39 @@ static bool make_grid(trial *t) {
   return with_epilogue(t, n);
 }
 
+static bool make_deformed(trial *t) {
+  int64_t offset_groups = between(1, 2), groups = between(1, 2), each = between(1, 20), ic = 2 * each, oc = 2 * between(1, 9), k = between(1, 3);
+  int64_t stride = between(1, 2), pad = between(0, 1), h = between(4, 8), o = (h + 2 * pad - k) / stride + 1, n_b = between(1, 2);
+  int64_t x[4] = {n_b, ic, h, h}, w[4] = {oc, ic / groups, k, k}, at[4] = {n_b, 2 * offset_groups * k * k, o, o}, mask[4] = {n_b, offset_groups * k * k, o, o};
+  bool bias = chance(2), masked = chance(2);
+  hn_id in[5] = {input(t, 4, x), either(t, 4, w), input(t, 4, at), bias ? either(t, 1, &oc) : HN_NONE, masked ? input(t, 4, mask) : HN_NONE};
+  hn_id n = node(t, in, masked ? 5 : bias ? 4 : 3, 1);
+  hn_set_i(t->g, n, "group", groups);
+  hn_set_i(t->g, n, "offset_group", offset_groups);
+  hn_set_ints(t->g, n, "strides", (int64_t[]){stride, stride}, 2);
+  hn_set_ints(t->g, n, "pads", (int64_t[]){pad, pad, pad, pad}, 4);
+  return with_epilogue(t, n);
+}
+
+static bool make_columns(trial *t) {
+  int64_t image[2], block[2], stride[2], dilation[2], pads[4], taps = 1, columns = 1;
+  for (int i = 0; i < 2; i++) {
+    image[i] = between(5, 40), block[i] = between(1, 3), stride[i] = between(1, 2), dilation[i] = between(1, 2);
+    pads[i] = between(0, 1), pads[2 + i] = between(0, 1);
+    taps *= block[i];
+    columns *= (image[i] + pads[i] + pads[2 + i] - dilation[i] * (block[i] - 1) - 1) / stride[i] + 1;
+  }
+  int64_t d[3] = {between(1, 2), between(1, 4) * taps, columns};
+  hn_id in[3] = {input(t, 3, d), ints(t, image, 2), ints(t, block, 2)}, n = node(t, in, 3, 1);
+  hn_set_ints(t->g, n, "strides", stride, 2);
+  hn_set_ints(t->g, n, "dilations", dilation, 2);
+  hn_set_ints(t->g, n, "pads", pads, 4);
+  return with_epilogue(t, n);
+}
+
 static bool make_regions(trial *t) {
   bool whole = t->op == HN_MaxRoiPool;
-  int64_t d[4] = {between(1, 2), between(1, 5), between(3, 9), between(3, 9)}, k = between(1, 5), r[2] = {k, whole ? 5 : 4}, images[5], pooled[2] = {between(1, 4), between(1, 4)};
+  int64_t d[4] = {between(1, 2), channels(), between(3, 9), between(3, 9)}, k = between(1, 5), r[2] = {k, whole ? 5 : 4}, images[5], pooled[2] = {between(1, 4), between(1, 4)};
   hn_tensor *c;
   if (hn_tensor_create(t->cx, t->half ? t->half : HONE_DTYPE_F32, 2, r, &c)) abort();
   for (int64_t i = 0; i < k; i++) {
@@ -531,7 +561,7 @@ static const struct {
     {HN_CumSum, make_cumulative}, {HN_CumProd, make_cumulative},
     {HN_LpPool, make_lp_pool},
     {HN_RotaryEmbedding, make_rotary},
-    {HN_GridSample, make_grid}, {HN_RoiAlign, make_regions}, {HN_MaxRoiPool, make_regions}, {HN_TopK, make_top},
+    {HN_DeformConv, make_deformed}, {HN_Col2Im, make_columns}, {HN_GridSample, make_grid}, {HN_RoiAlign, make_regions}, {HN_MaxRoiPool, make_regions}, {HN_TopK, make_top},
     {HN_Reshape, make_reshape}, {HN_Flatten, make_reshape}, {HN_Squeeze, make_reshape}, {HN_Unsqueeze, make_reshape},
 };
 

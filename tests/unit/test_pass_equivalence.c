@@ -386,8 +386,8 @@ TEST(passes_keep_what_a_graph_computes) {
   }
 }
 
-/* Equations of all kinds, fixed and with an open batch, whose products, sums and transposes must agree with the reference;
-   those marked are left to it. */
+/* Equations of all kinds, of one, two and three tensors, whose products, sums and transposes must agree with the reference; those
+   marked are left to it. */
 TEST(lowered_einsum_keeps_what_a_graph_computes) {
   static const struct {
     const char *equation, *x, *y;
@@ -400,8 +400,11 @@ TEST(lowered_einsum_keeps_what_a_graph_computes) {
       {"bij,bj->bi", "2, 3, 4", "2, 4", false},          {"...ij,...jk->...ik", "2, 3, 4, 5", "2, 3, 5, 2", false},
       {"abc,cd->dab", "2, 3, 4", "4, 5", false},         {"bac,bcde->bead", "2, 3, 4", "2, 4, 5, 2", false},
       {"abcd,bed->aec", "2, 3, 4, 5", "3, 6, 5", false}, {"nabc,nbd->nacd", "2, 3, 4, 5", "2, 4, 3", false},
-      {"i,j->ij", "3", "4", true},                       {"iij,jk->ik", "3, 3, 4", "4, 5", true},
-      {"ijl,jk->ik", "3, 4, 2", "4, 5", true},           {"bij,bij->bij", "2, 3, 4", "2, 3, 4", true},
+      {"i,j->ij", "3", "4", false},                     {"iij,jk->ik", "3, 3, 4", "4, 5", true},
+      {"ijl,jk->ik", "3, 4, 2", "4, 5", false},          {"bij,bij->bij", "2, 3, 4", "2, 3, 4", false},
+      {"bhwc,wc->cbhw", "2, 3, 4, 5", "4, 5", false},    {"i,j->", "3", "4", false},
+      {"ij,jk,kl->il", "3, 4", "4, 5; 5, 6", false},   {"bik,bjk,bk->bij", "2, 3, 4", "2, 5, 4; 2, 4", false},
+      {"abx,cbx,dx->", "2, 3, 4", "5, 3, 4; 2, 4", false}, {"...i,...j,ijk->...k", "2, 3, 4", "2, 3, 5; 4, 5, 2", false},
       {"abc->ca", "2, 3, 4", NULL, false},               {"ij->", "3, 4", NULL, false},
       {"ii->i", "3, 3", NULL, true},
   };
@@ -409,12 +412,15 @@ TEST(lowered_einsum_keeps_what_a_graph_computes) {
     char text[512], second[128] = "", use[16] = "";
     hone_context *cx;
     hn_graph *g = NULL;
-    hn_view in[2];
+    hn_view in[3];
     run want = {0};
     REQUIRE(!hone_context_create(&cx));
     if (cases[i].y) {
-      snprintf(second, sizeof second, "  input %%y : f32[%s]\n", cases[i].y);
-      strcpy(use, ", %y");
+      const char *third = strchr(cases[i].y, ';');
+      int n = third ? (int)(third - cases[i].y) : (int)strlen(cases[i].y);
+      size_t at = (size_t)snprintf(second, sizeof second, "  input %%y : f32[%.*s]\n", n, cases[i].y);
+      if (third) snprintf(second + at, sizeof second - at, "  input %%w : f32[%s]\n", third + 2);
+      strcpy(use, third ? ", %y, %w" : ", %y");
     }
     snprintf(text, sizeof text, "graph \"g\" {\n  input %%x : f32[%s]\n%s  %%z = Einsum(%%x%s) {equation=\"%s\"} : f32[*]  # e\n  output \"z\" = %%z\n}\n",
              cases[i].x, second, use, cases[i].equation);
@@ -443,6 +449,60 @@ TEST(lowered_einsum_keeps_what_a_graph_computes) {
     hn_report_free(&report);
     hn_program_destroy(want.p);
     for (size_t k = 0; k < g->inputs.n; k++) hn_free_aligned(in[k].data);
+    hn_graph_destroy(g);
+    hone_context_destroy(&cx);
+  }
+}
+
+/* Operators spelled out compute what their references say, zeros and windows over edges included. */
+TEST(operators_that_are_spelled_out_keep_what_they_compute) {
+  static const struct {
+    hn_op op;
+    const char *result;
+  } cases[] = {
+      {HN_Mean, "Mean(%x, %y, %x) : f32[2, 3, 6, 6]"},
+      {HN_Mean, "Mean(%x, %r) : f32[2, 3, 6, 6]"},
+      {HN_CenterCropPad, "CenterCropPad(%x, %s) {axes=[2, 3]} : f32[2, 3, 9, 3]"},
+      {HN_LpPool, "LpPool(%x) {kernel_shape=[3, 2] strides=[2, 1] pads=[1, 0, 1, 0] p=1} : f32[2, 3, 3, 5]"},
+      {HN_LpPool, "LpPool(%x) {kernel_shape=[2, 2] dilations=[2, 2]} : f32[2, 3, 4, 4]"},
+      {HN_LpNormalization, "LpNormalization(%z) {axis=1} : f32[2, 3, 6, 6]"},
+      {HN_LpNormalization, "LpNormalization(%z) {axis=-1 p=1} : f32[2, 3, 6, 6]"},
+      {HN_MeanVarianceNormalization, "MeanVarianceNormalization(%x) : f32[2, 3, 6, 6]"},
+      {HN_MeanVarianceNormalization, "MeanVarianceNormalization(%x) {axes=[1, -1]} : f32[2, 3, 6, 6]"},
+  };
+  float x[216], y[216];
+  for (int i = 0; i < 216; i++) {
+    x[i] = (float)(next() % 2001) / 500.0f - 2.0f;
+    y[i] = i % 7 ? (float)(next() % 2001) / 500.0f - 2.0f : 0;
+  }
+  hn_view in[2] = {{.data = x, .dtype = HONE_DTYPE_F32, .rank = 4, .dims = {2, 3, 6, 6}, .count = 216}, {0}};
+  in[1] = in[0];
+  in[1].data = y;
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    char text[1024];
+    hone_context *cx;
+    hn_graph *g = NULL;
+    run want = {0};
+    snprintf(text, sizeof text,
+             "graph \"g\" {\n  input %%x : f32[2, 3, 6, 6]\n  input %%y : f32[2, 3, 6, 6]\n  const %%r : f32[3, 1, 1] = {1, -2, 3}\n"
+             "  const %%s : i64[2] = {9, 3}\n  const %%k : f32[3, 1, 1] = {0, 1, 0}\n  %%z = Mul(%%y, %%k) : f32[2, 3, 6, 6]\n"
+             "  %%o = %s\n  output \"o\" = %%o\n}\n", cases[i].result);
+    REQUIRE(!hone_context_create(&cx));
+    hone_status st = hn_graph_parse(cx, text, &g);
+    if (!st) st = hn_infer_graph(g);
+    CHECK_MSG(!st, "%s: %s", cases[i].result, hone_context_error(cx));
+    if (!st) {
+      CHECK(!evaluate(g, in, &want));
+      try_passes(g, in, &want, "spell-out", 2, (uint32_t)i);
+      hone_optimize_options o;
+      hn_report report = {0};
+      hone_optimize_options_init(&o);
+      o.passes = "spell-out";
+      CHECK(!hn_passes_run(g, &o, hn_eval_constant, &report));
+      for (size_t k = 0; k < g->nodes.n; k++) CHECK_MSG(g->nodes.p[k].dead || g->nodes.p[k].op != cases[i].op, "%s stays", cases[i].result);
+      hn_report_free(&report);
+      hn_program_destroy(want.p);
+    }
     hn_graph_destroy(g);
     hone_context_destroy(&cx);
   }

@@ -1,16 +1,32 @@
 /* index_move.c - elements and slices picked or placed by indices that are known when it runs: GatherElements, GatherND,
-   ScatterElements and ScatterND without a reduction. */
+   ScatterElements and ScatterND, of floats also those that add to what is there, multiply it, or keep the larger or smaller. */
 #include <string.h>
 
 #include "base/parallel.h"
 #include "device/cpu/cpu.h"
 #include "device/cpu/move/strided_copy.h"
+#include "device/cpu/vec/float_runs.h"
 #include "op/infer.h"
 
 enum { GRAIN = 1 << 13 };
 
 static bool is_scatter(const hn_task *t) { return t->node->op == HN_ScatterElements || t->node->op == HN_ScatterND; }
 static bool of_elements(const hn_task *t) { return t->node->op == HN_ScatterElements || t->node->op == HN_GatherElements; }
+
+/* How an update meets what is there; false: nobody knows. HN_OP_NONE: it takes its place. */
+static bool combining(const hn_task *t, hn_op *op) {
+  static const struct {
+    const char *name;
+    hn_op op;
+  } rows[] = {{"none", HN_OP_NONE}, {"add", HN_Add}, {"mul", HN_Mul}, {"max", HN_Max}, {"min", HN_Min}};
+  const char *name = hn_attr_s(t->node, "reduction", "none");
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+    if (hn_streq(name, rows[i].name)) {
+      *op = rows[i].op;
+      return true;
+    }
+  return false;
+}
 
 static int64_t count_of(const hn_arg *a, int32_t from, int32_t to) {
   int64_t n = 1;
@@ -23,7 +39,8 @@ bool index_move_supports(const hn_task *t) {
   int32_t axis;
   if (!t->device || !hn_element_size(in->dtype) || (at->dtype != HONE_DTYPE_I64 && at->dtype != HONE_DTYPE_I32) || at->rank < 1 || in->rank < 1)
     return false;
-  if (is_scatter(t) && (!hn_streq(hn_attr_s(t->node, "reduction", "none"), "none") || t->in[2].dtype != in->dtype)) return false;
+  hn_op op;
+  if (is_scatter(t) && (!combining(t, &op) || (op != HN_OP_NONE && in->dtype != HONE_DTYPE_F32) || t->in[2].dtype != in->dtype)) return false;
   if (!of_elements(t)) {
     int64_t depth = at->dims[at->rank - 1];
     if (depth > in->rank || hn_attr_i(t->node, "batch_dims", 0)) return false;
@@ -50,6 +67,7 @@ typedef struct picking {
   const unsigned char *from; /* the whole that is read, or the updates */
   size_t size;
   bool scatter;
+  hn_op combine;
   int32_t axis;
   int64_t stride[HN_MAX_RANK]; /* of the whole */
   const int64_t *dims;         /* of the whole */
@@ -66,10 +84,25 @@ static inline int64_t within(int64_t i, int64_t d) { return i >= 0 ? (i < d ? i 
 
 static void refuse(picking *p, int64_t size) { __atomic_store_n(&p->bad, size + 1, __ATOMIC_RELAXED); }
 
+static inline float combined(hn_op op, float a, float b) {
+  switch (op) {
+    case HN_Add: return a + b;
+    case HN_Mul: return a * b;
+    case HN_Max: return a >= b || a != a ? a : b;
+    default: return a <= b || a != a ? a : b;
+  }
+}
+
+static void combine(const picking *p, float *to, const float *from, size_t n) {
+  if (n == 1) *to = combined(p->combine, *to, *from);
+  else p->x->task->device->vec->binary[p->combine](to, to, from, n);
+}
+
 static inline void move(const picking *p, int64_t whole, int64_t part, size_t bytes) {
   unsigned char *to = p->to + (size_t)(p->scatter ? whole : part) * p->size;
   const unsigned char *from = p->from + (size_t)(p->scatter ? part : whole) * p->size;
-  if (bytes == 4) memcpy(to, from, 4);
+  if (p->combine != HN_OP_NONE) combine(p, (float *)(void *)to, (const float *)(const void *)from, bytes / sizeof(float));
+  else if (bytes == 4) memcpy(to, from, 4);
   else if (bytes == 8) memcpy(to, from, 8);
   else memcpy(to, from, bytes);
 }
@@ -114,11 +147,12 @@ static void run_slices(void *arg, int64_t begin, int64_t end) {
 hone_status index_move_run(hn_exec *x) {
   const hn_task *t = x->task;
   const hn_view *whole = &x->in[0], *at = &x->in[1];
-  picking p = {.x = x, .at = at, .size = hn_element_size(whole->dtype), .scatter = is_scatter(t), .dims = whole->dims, .run = 1};
+  picking p = {.x = x, .at = at, .size = hn_element_size(whole->dtype), .scatter = is_scatter(t), .dims = whole->dims, .run = 1, .combine = HN_OP_NONE};
   int64_t stride = 1;
   for (int32_t i = whole->rank - 1; i >= 0; stride *= whole->dims[i], i--) p.stride[i] = stride;
   p.to = x->out[0].data;
   p.from = p.scatter ? x->in[2].data : whole->data;
+  if (p.scatter) combining(t, &p.combine);
   if (p.scatter && x->out[0].data != whole->data && whole->count) memcpy(x->out[0].data, whole->data, (size_t)whole->count * p.size);
   int threads = p.scatter ? 1 : x->threads; /* of two that are placed at one index the last stays */
   if (of_elements(t)) {

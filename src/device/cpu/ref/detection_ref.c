@@ -4,6 +4,7 @@
 
 #include "base/vec.h"
 #include "device/cpu/ref/broadcast.h"
+#include "op/sampling.h"
 
 static double get(const hn_view *v, int64_t i) { return hn_load_f64(v->dtype, v->data, (size_t)i); }
 
@@ -153,31 +154,20 @@ hone_status hk_nms_ref(hn_exec *x) {
 
 /* ---- RoiAlign */
 
-/* Bilinear value of a plane; outside by more than a pixel it is 0. max: the largest weighted corner instead. */
-static double sample(const hn_view *v, int64_t base, int64_t h, int64_t w, double y, double x, bool max) {
-  if (y < -1 || y > (double)h || x < -1 || x > (double)w) return 0;
-  y = y < 0 ? 0 : y > (double)(h - 1) ? (double)(h - 1) : y;
-  x = x < 0 ? 0 : x > (double)(w - 1) ? (double)(w - 1) : x;
-  int64_t y0 = (int64_t)y, x0 = (int64_t)x, y1 = y0 + 1 < h ? y0 + 1 : y0, x1 = x0 + 1 < w ? x0 + 1 : x0;
-  double fy = y - (double)y0, fx = x - (double)x0;
-  double p[4] = {(1 - fy) * (1 - fx) * get(v, base + y0 * w + x0), (1 - fy) * fx * get(v, base + y0 * w + x1),
-                 fy * (1 - fx) * get(v, base + y1 * w + x0), fy * fx * get(v, base + y1 * w + x1)};
-  if (!max) return p[0] + p[1] + p[2] + p[3];
-  return fmax(fmax(p[0], p[1]), fmax(p[2], p[3]));
+/* Bilinear value of a plane; max: the largest weighted corner instead. */
+static double sample(const hn_view *v, int64_t base, double y, double x, bool max) {
+  int64_t at[4];
+  double w[4], p[4];
+  if (!hn_region_taps(y, x, v->dims[2], v->dims[3], at, w)) return 0;
+  for (int i = 0; i < 4; i++) p[i] = w[i] * get(v, base + at[i]);
+  return max ? fmax(fmax(p[0], p[1]), fmax(p[2], p[3])) : p[0] + p[1] + p[2] + p[3];
 }
 
-typedef struct roi {
-  double y, x, bin_h, bin_w;
-  int64_t grid_h, grid_w;
-} roi;
-
-static double align_bin(const hn_view *in, int64_t base, const roi *r, int64_t i, int64_t j, bool max) {
+static double align_bin(const hn_view *in, int64_t base, const hn_region *r, int64_t i, int64_t j, bool max) {
   double sum = 0, best = -INFINITY;
   for (int64_t a = 0; a < r->grid_h; a++)
     for (int64_t b = 0; b < r->grid_w; b++) {
-      double y = r->y + ((double)i + ((double)a + 0.5) / (double)r->grid_h) * r->bin_h;
-      double x = r->x + ((double)j + ((double)b + 0.5) / (double)r->grid_w) * r->bin_w;
-      double v = sample(in, base, in->dims[2], in->dims[3], y, x, max);
+      double v = sample(in, base, hn_region_y(r, i, a), hn_region_x(r, j, b), max);
       sum += v;
       best = v > best ? v : best;
     }
@@ -189,21 +179,17 @@ hone_status hk_roi_align_ref(hn_exec *x) {
   const hn_node *n = hn_xnode(x);
   const hn_view *in = &x->in[0], *rois = &x->in[1], *images = &x->in[2];
   int64_t oh = hn_attr_i(n, "output_height", 1), ow = hn_attr_i(n, "output_width", 1), ratio = hn_attr_i(n, "sampling_ratio", 0);
-  double scale = hn_attr_f(n, "spatial_scale", 1);
   bool max = hn_streq(hn_attr_s(n, "mode", "avg"), "max");
-  bool half = hn_streq(hn_attr_s(n, "coordinate_transformation_mode", "half_pixel"), "half_pixel");
   if (in->rank != 4 || rois->rank != 2 || rois->dims[1] != 4 || images->count != rois->dims[0] || ratio < 0 || ratio > 1 << 12)
     return hn_xfail(x, HONE_BAD_GRAPH, "its inputs do not fit together");
   HN_TRY(hn_xout(x, 0, in->dtype, 4, (int64_t[]){rois->dims[0], in->dims[1], oh, ow}));
   for (int64_t k = 0; k < rois->dims[0]; k++) {
     int64_t image = hn_load_i64(images->dtype, images->data, (size_t)k);
     if (image < 0 || image >= in->dims[0]) return hn_xfail(x, HONE_BAD_GRAPH, "image %lld of %lld", (long long)image, (long long)in->dims[0]);
-    double shift = half ? 0.5 : 0, x0 = get(rois, 4 * k) * scale - shift, y0 = get(rois, 4 * k + 1) * scale - shift;
-    double w = get(rois, 4 * k + 2) * scale - shift - x0, h = get(rois, 4 * k + 3) * scale - shift - y0;
-    if (!half) w = fmax(w, 1), h = fmax(h, 1);
-    roi r = {y0, x0, h / (double)oh, w / (double)ow, ratio, ratio};
-    if (!(fabs(h) < 1e6 && fabs(w) < 1e6)) return hn_xfail(x, HONE_BAD_GRAPH, "region %lld is too large", (long long)k);
-    if (!ratio) r.grid_h = (int64_t)ceil(r.bin_h), r.grid_w = (int64_t)ceil(r.bin_w);
+    hn_region r;
+    double corner[4];
+    for (int i = 0; i < 4; i++) corner[i] = get(rois, 4 * k + i);
+    if (!hn_region_of(n, corner, &r)) return hn_xfail(x, HONE_BAD_GRAPH, "region %lld is too large", (long long)k);
     for (int64_t c = 0; c < in->dims[1]; c++)
       for (int64_t i = 0; i < oh * ow; i++)
         hn_store_f64(in->dtype, x->out[0].data, (size_t)((k * in->dims[1] + c) * oh * ow + i),

@@ -4,64 +4,17 @@
 
 #include "device/cpu/ref/broadcast.h"
 #include "op/infer.h"
+#include "op/sampling.h"
 
 static double get(const hn_view *v, int64_t i) { return hn_load_f64(v->dtype, v->data, (size_t)i); }
 
 /* ---- GridSample, of any number of spatial dimensions */
 
-typedef enum border { BORDER_ZEROS, BORDER_EDGE, BORDER_REFLECTION } border;
-
-typedef struct sampler {
-  const hn_view *in;
-  int32_t n;
-  const int64_t *size; /* spatial */
-  border border;
-  bool corners;
-  int taps; /* 1 nearest, 2 linear, 4 cubic */
-} sampler;
-
-/* x reflected at lo and hi until it lies between. */
-static double reflect(double x, double lo, double hi) {
-  double range = hi - lo;
-  if (range <= 0 || !isfinite(x)) return lo;
-  double t = fmod(fabs(x - lo), 2 * range);
-  return lo + (t > range ? 2 * range - t : t);
-}
-
-/* Where a coordinate outside lies: borders are pixel centres with aligned corners, else half a pixel outside them. */
-static double settle(const sampler *s, double x, int64_t size) {
-  if (s->border == BORDER_EDGE) return x < 0 ? 0 : x > (double)(size - 1) ? (double)(size - 1) : x;
-  if (s->border != BORDER_REFLECTION) return x;
-  x = s->corners ? reflect(x, 0, (double)(size - 1)) : reflect(x, -0.5, (double)size - 0.5);
-  return x < 0 ? 0 : x > (double)(size - 1) ? (double)(size - 1) : x;
-}
-
-/* Keys' cubic with a = -0.75. */
-static double cubic(double d) {
-  const double a = -0.75;
-  d = fabs(d);
-  if (d <= 1) return ((a + 2) * d - (a + 3)) * d * d + 1;
-  return d < 2 ? ((a * d - 5 * a) * d + 8 * a) * d - 4 * a : 0;
-}
-
-/* Taps of one axis; index -1: a zero outside. */
-static void axis_taps(const sampler *s, double x, int64_t size, int64_t *at, double *w) {
-  bool whole = s->taps != 4; /* cubic settles each tap, the others the coordinate */
-  if (whole) x = settle(s, x, size);
-  double base = s->taps == 1 ? rint(x) : floor(x) - (s->taps == 4);
-  for (int t = 0; t < s->taps; t++) {
-    double p = base + t;
-    w[t] = s->taps == 1 ? 1 : s->taps == 2 ? 1 - fabs(p - x) : cubic(p - x);
-    if (!whole) p = settle(s, p, size);
-    at[t] = p >= 0 && p <= (double)(size - 1) ? (int64_t)p : -1;
-  }
-}
-
-static double sample(const sampler *s, int64_t plane, const double *position) {
+static double sample(const hn_sampler *s, const hn_view *in, int64_t plane, const double *position) {
   int64_t at[HN_MAX_RANK][4], all = 1;
   double w[HN_MAX_RANK][4], sum = 0;
   for (int32_t i = 0; i < s->n; i++) {
-    axis_taps(s, position[i], s->size[i], at[i], w[i]);
+    hn_sampler_taps(s, i, position[i], at[i], w[i]);
     all *= s->taps;
   }
   for (int64_t c = 0; c < all; c++) {
@@ -76,31 +29,18 @@ static double sample(const sampler *s, int64_t plane, const double *position) {
     }
     if (!inside || weight == 0) continue;
     for (int32_t i = 0; i < s->n; i++) offset = offset * s->size[i] + place[i];
-    sum += weight * get(s->in, plane + offset);
+    sum += weight * get(in, plane + offset);
   }
   return sum;
-}
-
-static bool open_sampler(const hn_exec *x, sampler *s) {
-  const hn_node *n = hn_xnode(x);
-  const char *mode = hn_attr_s(n, "mode", "linear"), *pad = hn_attr_s(n, "padding_mode", "zeros");
-  *s = (sampler){.in = &x->in[0], .n = x->in[0].rank - 2, .size = x->in[0].dims + 2, .corners = hn_attr_i(n, "align_corners", 0) != 0};
-  if (hn_streq(mode, "nearest")) s->taps = 1;
-  else if (hn_streq(mode, "linear")) s->taps = 2;
-  else if (hn_streq(mode, "cubic")) s->taps = 4;
-  if (hn_streq(pad, "border")) s->border = BORDER_EDGE;
-  else if (hn_streq(pad, "reflection")) s->border = BORDER_REFLECTION;
-  else if (!hn_streq(pad, "zeros")) s->taps = 0;
-  return s->taps != 0;
 }
 
 hone_status hk_grid_sample_ref(hn_exec *x) {
   const hn_view *in = &x->in[0], *grid = &x->in[1];
   int64_t dims[HN_MAX_RANK], plane = 1, points = 1;
-  sampler s;
+  hn_sampler s;
   if (in->rank < 3 || grid->rank != in->rank || grid->dims[grid->rank - 1] != in->rank - 2 || grid->dims[0] != in->dims[0])
     return hn_xfail(x, HONE_BAD_GRAPH, "the grid does not fit the input");
-  if (!open_sampler(x, &s)) return hn_xfail(x, HONE_BAD_GRAPH, "its mode or padding_mode is not known");
+  if (!hn_sampler_open(hn_xnode(x), in->rank, in->dims, &s)) return hn_xfail(x, HONE_BAD_GRAPH, "its mode or padding_mode is not known");
   dims[0] = in->dims[0], dims[1] = in->dims[1];
   for (int32_t i = 2; i < in->rank; i++) {
     dims[i] = grid->dims[i - 1];
@@ -112,12 +52,9 @@ hone_status hk_grid_sample_ref(hn_exec *x) {
   for (int64_t q = 0; q < x->out[0].count; q++) {
     int64_t p = q % points, c = q / points, image = c / in->dims[1];
     double position[HN_MAX_RANK];
-    for (int32_t i = 0; i < s.n; i++) { /* the last of a vector is x, the innermost */
-      double v = get(grid, (image * points + p) * s.n + (s.n - 1 - i)), size = (double)s.size[i];
-      position[i] = s.corners ? (v + 1) / 2 * (size - 1) : ((v + 1) * size - 1) / 2;
-      if (!(fabs(position[i]) < 1e15)) position[i] = -1e15;
-    }
-    hn_store_f64(in->dtype, x->out[0].data, (size_t)q, sample(&s, c * plane, position));
+    for (int32_t i = 0; i < s.n; i++) /* the last of a vector is x, the innermost */
+      position[i] = hn_sampler_place(&s, i, get(grid, (image * points + p) * s.n + (s.n - 1 - i)));
+    hn_store_f64(in->dtype, x->out[0].data, (size_t)q, sample(&s, in, c * plane, position));
   }
   return HONE_OK;
 }

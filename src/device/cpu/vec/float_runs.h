@@ -37,6 +37,10 @@ typedef struct hn_vec {
   void (*scale_rows)(float *d, const float *x, const float *by, size_t n, size_t rows); /* rows of n numbers, each times by[] */
   void (*sum_rows)(float *d, const float *x, size_t n, size_t rows, size_t step);       /* d = the sum of rows `step` apart */
   void (*pick)(float *d, const float *x, const int32_t *from, size_t n); /* d[i] = x[from[i]] */
+  /* d[i] = the sum over k of x[from[k * n + i]] * w[k * n + i], taps > 0 */
+  void (*pick_sum)(float *d, const float *x, const int32_t *from, const float *w, size_t taps, size_t n);
+  /* d = the sum over k of w[k] times the run at x + at[k], or with `more` what d is and that; taps > 0 */
+  void (*blend)(float *d, const float *x, const int64_t *at, const float *w, size_t taps, size_t n, bool more);
   /* Where sign * x[i] is larger than best[i], or the first that is no number, it takes its place and at[i] becomes k. */
   void (*extreme)(float *best, int32_t *at, const float *x, float sign, int32_t k, size_t n);
   /* d[i] = c[i] ? a[i] : b[i], n > 0; one number of a or b for all where there are not many. Bits are kept. */

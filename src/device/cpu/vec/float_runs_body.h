@@ -125,6 +125,38 @@ static inline float verf(float x) {
   return c * (p / q);
 }
 
+/* By the polynomial for |x| <= tan(pi / 8); what is larger is turned by pi / 4 or pi / 2 first. */
+static inline float vatan(float x) {
+  float a = fabsf(x);
+  int large = a > 2.414213562f, middle = a > 0.4142135624f;
+  float t = (large ? -1.0f : middle ? a - 1.0f : a) / (large ? a : middle ? a + 1.0f : 1.0f), z = t * t;
+  float p = 8.05374449538e-2f;
+  p = p * z - 1.38776856032e-1f;
+  p = p * z + 1.99777106478e-1f;
+  p = p * z - 3.33329491539e-1f;
+  return copysignf(p * z * t + t + (large ? 1.57079632679f : middle ? 0.785398163397f : 0.0f), x);
+}
+
+/* The sine of x + turn * pi / 2, for |x| <= FOLDED. The multiple of pi / 2 is taken off in double precision, in two parts of which the
+   first has zeros enough at its end for exact products; polynomials do the rest. */
+#define FOLDED 1e5f
+static inline float vsin(float x, int32_t turn) {
+  double k = rint((double)x * 0.63661977236758134308);
+  double r = ((double)x - k * 1.57079632673412561417e+00) - k * 6.07710050650619224932e-11;
+  int32_t q = (int32_t)k + turn;
+  float f = (float)r, z = f * f;
+  float s = -1.9515295891e-4f;
+  s = s * z + 8.3321608736e-3f;
+  s = s * z - 1.6666654611e-1f;
+  s = s * z * f + f;
+  float c = 2.443315711809948e-5f;
+  c = c * z - 1.388731625493765e-3f;
+  c = c * z + 4.166664568298827e-2f;
+  c = c * z * z - 0.5f * z + 1.0f;
+  float v = q & 1 ? c : s;
+  return q & 2 ? -v : v;
+}
+
 static inline float vclamp(float v, float lo, float hi) {
   v = v < lo ? lo : v;
   return v > hi ? hi : v;
@@ -153,6 +185,7 @@ static inline float vexpm1(float x) { /* by exp, and its series where that cance
 
 #define UNARY(F)                                                          \
   F(Abs, fabsf(v))                                                        \
+  F(Atan, vatan(v))                                                       \
   F(Ceil, ceilf(v))                                                       \
   F(Floor, floorf(v))                                                     \
   F(Identity, v)                                                          \
@@ -194,6 +227,28 @@ static inline float vexpm1(float x) { /* by exp, and its series where that cance
     }                                                                                           \
   }
 UNARY(DEFINE)
+
+/* Runs of PERIODIC numbers, by the C library where one of them is too large to be folded well, or none. */
+enum { PERIODIC = 256 };
+static inline int all_fold(const float *x, size_t n) {
+  int large = 0;
+  LOOP large |= !(fabsf(x[i]) <= FOLDED);
+  return !large;
+}
+static inline void sines(float *d, const float *x, size_t n, int32_t turn) { LOOP d[i] = vsin(x[i], turn); }
+#define DEFINE_PERIODIC(N, turn, exact)                                                         \
+  static void N##_unary(float *d, const float *x, size_t all, float alpha, float beta) {        \
+    (void)alpha, (void)beta;                                                                    \
+    for (size_t at = 0; at < all; at += PERIODIC) {                                             \
+      size_t n = all - at < PERIODIC ? all - at : PERIODIC;                                     \
+      if (all_fold(x + at, n)) sines(d + at, x + at, n, turn);                                  \
+      else                                                                                      \
+        for (size_t i = at; i < at + n; i++) d[i] = exact(x[i]);                                \
+    }                                                                                           \
+  }
+DEFINE_PERIODIC(Sin, 0, sinf)
+DEFINE_PERIODIC(Cos, 1, cosf)
+
 #ifndef OWN_CURVES
 CURVES(DEFINE)
 
@@ -355,6 +410,29 @@ static void vec_pick(float *d, const float *x, const int32_t *from, size_t n) {
   LOOP d[i] = x[from[i]];
 }
 
+static void vec_pick_sum(float *restrict d, const float *x, const int32_t *from, const float *w, size_t taps, size_t n) {
+  LOOP d[i] = x[from[i]] * w[i];
+  for (size_t k = 1; k < taps; k++) {
+    from += n, w += n;
+    LOOP d[i] += x[from[i]] * w[i];
+  }
+}
+
+static void vec_blend(float *d, const float *x, const int64_t *at, const float *w, size_t taps, size_t n, bool more) {
+  size_t i = 0;
+  for (; i + 16 <= n; i += 16) {
+    wide sum = {0};
+    if (more) sum = *(const wide *)(d + i);
+    for (size_t k = 0; k < taps; k++) sum += *(const wide *)(x + at[k] + i) * w[k];
+    *(wide *)(d + i) = sum;
+  }
+  for (; i < n; i++) {
+    float sum = more ? d[i] : 0;
+    for (size_t k = 0; k < taps; k++) sum += x[at[k] + (int64_t)i] * w[k];
+    d[i] = sum;
+  }
+}
+
 static void vec_extreme(float *best, int32_t *at, const float *x, float sign, int32_t k, size_t n) {
   LOOP {
     float v = sign * x[i], b = best[i];
@@ -377,7 +455,7 @@ static void vec_select(float *d, const unsigned char *c, const float *a, const f
 #define RIGHT_ROW(N, expr) [HN_##N] = N##_right,
 #define LEFT_ROW(N, expr) [HN_##N] = N##_left,
 const hn_vec VEC = {
-    .unary = {UNARY(UNARY_ROW) CURVES(UNARY_ROW) UNARY_ROW(Gelu, )},
+    .unary = {UNARY(UNARY_ROW) CURVES(UNARY_ROW) UNARY_ROW(Gelu, ) UNARY_ROW(Sin, ) UNARY_ROW(Cos, )},
     .binary = {BINARY(BINARY_ROW)},
     .right = {BINARY(RIGHT_ROW)},
     .left = {BINARY(LEFT_ROW)},
@@ -395,6 +473,8 @@ const hn_vec VEC = {
     .scale_rows = vec_scale_rows,
     .sum_rows = vec_sum_rows,
     .pick = vec_pick,
+    .blend = vec_blend,
+    .pick_sum = vec_pick_sum,
     .extreme = vec_extreme,
     .select = vec_select,
 };

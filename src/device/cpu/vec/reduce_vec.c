@@ -9,7 +9,7 @@
 #include "device/cpu/vec/float_runs.h"
 #include "op/infer.h"
 
-enum { GRAIN = 8192, PIECE = 1024, WIDTH = 64, STAGES = HN_MAX_RANK / 2 + 1 };
+enum { GRAIN = 8192, PIECE = 1024, WIDTH = 256, STAGES = HN_MAX_RANK / 2 + 1 };
 
 typedef struct extent {
   int64_t outer, n, inner;
@@ -61,7 +61,8 @@ static bool describe(const hn_task *t, reduction *r) {
 
 bool reduce_vec_supports(const hn_task *t) {
   reduction r;
-  return t->device && t->in[0].dtype == HONE_DTYPE_F32 && !t->in[0].quant && describe(t, &r);
+  if (!t->device || t->in[0].dtype != HONE_DTYPE_F32 || t->in[0].quant || !describe(t, &r)) return false;
+  return t->node->op != HN_ReduceLogSumExp || r.stages == 1; /* the largest is found first, of all that are summed */
 }
 
 static size_t made(const extent *e) { return (size_t)(e->outer * e->inner); }
@@ -97,6 +98,7 @@ typedef struct stage {
   float *out;
   extent e;
   hn_op combine, map;
+  bool log_sum;   /* of exponentials */
   int64_t pieces; /* of a row of inner numbers */
 } stage;
 
@@ -128,11 +130,36 @@ static float reduce_run(const stage *s, const float *x) {
   map(s, sums, x, width);
   for (size_t at = width; at < n; at += WIDTH) {
     size_t some = n - at < WIDTH ? n - at : WIDTH;
-    map(s, next, x + at, some);
-    s->vec->binary[s->combine](sums, sums, next, some);
+    const float *from = x + at;
+    if (s->map != HN_OP_NONE) map(s, next, from, some), from = next;
+    s->vec->binary[s->combine](sums, sums, from, some);
   }
   for (size_t half = width; half > 1; half = (half + 1) / 2) s->vec->binary[s->combine](sums, sums, sums + (half + 1) / 2, half / 2);
   return sums[0];
+}
+
+/* The number that exponents are taken from: the largest, or 0 where it has no difference to others. */
+static float origin(float largest) { return isinf(largest) ? 0 : largest; }
+
+static float log_sum_of_run(const stage *s, const float *x) {
+  float e[PIECE], most = s->vec->max(x, (size_t)s->e.n), largest = origin(most), sum = 0;
+  if (most == INFINITY) return most;
+  for (int64_t at = 0; at < s->e.n; at += PIECE) sum += s->vec->exp_sum(e, x + at, (size_t)hn_smaller(PIECE, s->e.n - at), largest);
+  return logf(sum) + largest;
+}
+
+static void log_sum_of_columns(const stage *s, const float *x, float *d, size_t n) {
+  float largest[PIECE], row[PIECE];
+  memcpy(largest, x, sizeof *x * n);
+  for (int64_t k = 1; k < s->e.n; k++) s->vec->binary[HN_Max](largest, largest, x + k * s->e.inner, n);
+  for (size_t i = 0; i < n; i++) largest[i] = origin(largest[i]), d[i] = 0;
+  for (int64_t k = 0; k < s->e.n; k++) {
+    s->vec->binary[HN_Sub](row, x + k * s->e.inner, largest, n);
+    s->vec->unary[HN_Exp](row, row, n, 0, 0);
+    s->vec->accumulate(d, row, n);
+  }
+  s->vec->unary[HN_Log](d, d, n, 0, 0);
+  s->vec->accumulate(d, largest, n);
 }
 
 static void run_stage(void *arg, int64_t begin, int64_t end) {
@@ -140,8 +167,10 @@ static void run_stage(void *arg, int64_t begin, int64_t end) {
   for (int64_t i = begin; i < end; i++) {
     int64_t o = i / s->pieces, at = i % s->pieces * PIECE;
     const float *x = s->in + o * s->e.n * s->e.inner + at;
-    if (s->e.inner == 1) s->out[o] = reduce_run(s, x);
-    else reduce_columns(s, x, s->out + o * s->e.inner + at, (size_t)hn_smaller(PIECE, s->e.inner - at));
+    size_t n = (size_t)hn_smaller(PIECE, s->e.inner - at);
+    if (s->e.inner == 1) s->out[o] = s->log_sum ? log_sum_of_run(s, x) : reduce_run(s, x);
+    else if (s->log_sum) log_sum_of_columns(s, x, s->out + o * s->e.inner + at, n);
+    else reduce_columns(s, x, s->out + o * s->e.inner + at, n);
   }
 }
 
@@ -154,7 +183,7 @@ static void finish(const hn_vec *v, hn_op op, float *d, size_t n, int64_t all) {
 hone_status reduce_vec_run(hn_exec *x) {
   const reduction *r = x->task->state;
   hn_op op = x->task->node->op;
-  stage s = {.vec = x->task->device->vec, .in = x->in[0].data, .combine = combining(op), .map = mapping(op)};
+  stage s = {.vec = x->task->device->vec, .in = x->in[0].data, .combine = combining(op), .map = mapping(op), .log_sum = op == HN_ReduceLogSumExp};
   float *scratch = x->scratch;
   if (!x->out[0].count) return HONE_OK;
   for (int i = 0; i < r->stages; i++, s.in = s.out, s.map = HN_OP_NONE) {

@@ -24,7 +24,8 @@ hn_bytes hn_bytes_best(hn_isa isa) {
 #if defined(__x86_64__) || defined(__i386__)
   unsigned a = 0, b = 0, c = 0, d = 0;
   bool avx_vnni = __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & 1U << 4);
-  if (isa == HN_ISA_AVX512 && __builtin_cpu_supports("avx512vnni")) return HN_BYTES_VNNI;
+  if (isa == HN_ISA_AVX512 && __builtin_cpu_supports("avx512vnni"))
+    return hn_isa_has(HN_EXTRA_AMX_INT8) && hn_amx_permit() ? HN_BYTES_TILES : HN_BYTES_VNNI;
   if (isa == HN_ISA_AVX2 && avx_vnni) return HN_BYTES_VNNI;
 #endif
   (void)isa;
@@ -58,7 +59,7 @@ bool hn_isa_has(hn_extra e) {
   if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !__get_cpuid_count(7, 1, &a1, &b1, &c1, &d1)) return false;
   bool tiles = wide && (d & 1U << 24);
   switch (e) {
-    case HN_EXTRA_VNNI: return hn_bytes_best(hn_isa_best()) == HN_BYTES_VNNI;
+    case HN_EXTRA_VNNI: return hn_bytes_best(hn_isa_best()) >= HN_BYTES_VNNI;
     case HN_EXTRA_BF16: return wide && (a1 & 1U << 5);
     case HN_EXTRA_FP16: return wide && (d & 1U << 23);
     case HN_EXTRA_AMX_BF16: return tiles && (d & 1U << 22) && tiles_supported();
@@ -77,6 +78,7 @@ const char *hn_extra_name(hn_extra e) {
 
 const char *hn_bytes_name(hn_isa isa, hn_bytes b) {
   static const char *const names[HN_ISA_COUNT] = {"", "avx-vnni", "avx512-vnni"};
+  if (b == HN_BYTES_TILES) return "amx-int8";
   return b == HN_BYTES_VNNI && (unsigned)isa < HN_ISA_COUNT ? names[isa] : hn_isa_name(isa);
 }
 

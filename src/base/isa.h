@@ -16,6 +16,7 @@ bool hn_isa_has_bf16(void);
 typedef enum hn_bytes {
   HN_BYTES_PLAIN, /* by what the set itself has: products of 16 bits, or sums of two bytes' that saturate */
   HN_BYTES_VNNI,  /* sums of four products at once: AVX-VNNI beside AVX2, AVX-512 VNNI beside AVX-512 */
+  HN_BYTES_TILES, /* products of tiles beside them: AMX beside AVX-512 VNNI, where this system lets programs use it */
   HN_BYTES_COUNT
 } hn_bytes;
 hn_bytes hn_bytes_best(hn_isa isa); /* what this processor has for vectors of that set */

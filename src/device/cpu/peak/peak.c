@@ -53,8 +53,8 @@ static way fastest(hn_isa isa, hone_arithmetic a) {
   if (best && a == HONE_ARITHMETIC_BF16 && hn_isa_has(HN_EXTRA_AMX_BF16) && hn_amx_permit()) return (way){"amx-bf16", hn_peak_amx_bf16};
   if (best && a == HONE_ARITHMETIC_BF16 && hn_isa_has(HN_EXTRA_BF16)) return (way){"avx512-bf16", p->bf16};
 #endif
-  hn_bytes bytes = hn_bytes_best(isa);
-  if (a == HONE_ARITHMETIC_INT8 && bytes == HN_BYTES_VNNI && p->bytes_vnni) return (way){hn_bytes_name(isa, bytes), p->bytes_vnni};
+  if (a == HONE_ARITHMETIC_INT8 && hn_bytes_best(isa) >= HN_BYTES_VNNI && p->bytes_vnni)
+    return (way){hn_bytes_name(isa, HN_BYTES_VNNI), p->bytes_vnni};
   return (way){hn_isa_name(isa), a == HONE_ARITHMETIC_INT8 && p->bytes ? p->bytes : p->multiply};
 }
 

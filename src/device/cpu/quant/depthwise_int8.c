@@ -83,6 +83,7 @@ static hone_status pack(hn_task *t, depthwise *s) {
     s->unit[i] = hn_int8_way_out_unit(&s->way, (double)hn_int8_unit(t, c));
     s->bias[i] = hn_int8_way_out_bias(&s->way, bias ? (double)bias[c] : 0);
   }
+  hn_int8_way_out_settle(&s->way, s->unit, s->bias, n);
   t->in[1].unused = true;
   if (bias) t->in[2].unused = true;
   return HONE_OK;

@@ -280,3 +280,13 @@ bool hn_int8_way_out_take(hn_task *t, hn_layout l, bool residual, hn_int8_way_ou
     if (n->post[i].operand != HN_NONE) t->in[n->post[i].operand].unused = true;
   return true;
 }
+
+void hn_int8_way_out_settle(hn_int8_way_out *w, const float *unit, const float *bias, int64_t n) {
+  hn_int8_ending *e = &w->ending;
+  const float low = (float)((e->is_signed ? -128 : 0) - e->zero);
+  const double most = 1 << 29; /* of a sum of 32 bits times its unit, of the bias, of what is added: together they are below 2^31 */
+  bool settled = e->function == HN_INT8_BOUNDS && !e->to_float && e->lo < low + 0.5F && e->hi > low + 254.5F;
+  settled = settled && (w->residual == HN_NONE || (w->residual_type != HN_INT8_RESIDUAL_F32 && 255 * fabs(w->residual_scale * w->by) <= most));
+  for (int64_t i = 0; i < n && settled; i++) settled = 2147483648.0 * fabs((double)unit[i]) <= most && fabs((double)bias[i]) <= most;
+  if (settled) e->function = HN_INT8_BYTES;
+}

@@ -20,6 +20,9 @@ bool hn_int8_way_out_take(hn_task *t, hn_layout l, bool residual, hn_int8_way_ou
 bool hn_int8_function_of(const hn_task *t, const hn_step *steps, uint32_t n, double least, double most, hn_int8_way_out *w);
 /* The reals that bytes can stand for. */
 void hn_int8_range(const hn_arg *a, double *low, double *high);
+/* Where bounds are those of the bytes, and no sum can leave the range in which floats become integers, none are needed. Units and
+   biases: of all channels, as given to the function. */
+void hn_int8_way_out_settle(hn_int8_way_out *w, const float *unit, const float *bias, int64_t n);
 /* What the function is given for a result of sum * unit + bias: unit and bias. */
 static inline float hn_int8_way_out_unit(const hn_int8_way_out *w, double unit) { return (float)(unit * w->by); }
 static inline float hn_int8_way_out_bias(const hn_int8_way_out *w, double bias) {

@@ -11,6 +11,7 @@
 
 /* What becomes of a result, told in steps of the output. */
 typedef enum hn_int8_function {
+  HN_INT8_BYTES,     /* nothing that bytes would not do by themselves: packing ends where they do */
   HN_INT8_BOUNDS,    /* lo..hi */
   HN_INT8_LEAKY,     /* what is below zero times a, then bounds */
   HN_INT8_HARDSWISH, /* x, a real, times a x + b within 0..c, plus d, then bounds */
@@ -37,6 +38,12 @@ typedef struct hn_int8_mul {
   int64_t quads;
   const int32_t *init;   /* what the sums of each column start from */
   int32_t *sum;          /* rows of `cols` */
+  /* where there are tiles, after begin(); height 0: without */
+  int height;            /* rows of one */
+  bool starts;           /* init is not all zeros */
+  int64_t step;          /* quads of one, of which `quads` is a multiple */
+  const int8_t *next;    /* weights that are wanted next, to be brought nearer; NULL: they are near */
+  struct hn_int8_later *later;
 } hn_int8_mul;
 
 typedef struct hn_int8_finish {
@@ -49,6 +56,13 @@ typedef struct hn_int8_finish {
   void *out;
   const hn_int8_ending *ending;
 } hn_int8_finish;
+
+/* Sums that become outputs while the next ones are made: `rows` of them, 0: none. One for each thread; flush() in the end. */
+typedef struct hn_int8_later {
+  hn_int8_finish f;
+  int rows;
+  int turn;              /* which half of hn_int8_mul.sum is free */
+} hn_int8_later;
 
 /* A row of pixels of a depthwise convolution, channels last, `wide` channels at a time. Taps are taken by columns: the rows of
    the window, in quads, filled up with any pixel under weights of zero. */
@@ -100,6 +114,10 @@ typedef struct hn_int8_tile {
   int rows, cols;        /* largest tile */
   int lanes;             /* half of cols: a narrower last panel costs half */
   int wide, pixels;      /* of depthwise(): channels of a block; pixels that it does at once, or one */
+  int deep;              /* most quads that one instruction of tiles multiplies; 0: there are none */
+  void (*begin)(int height, int64_t step); /* on each thread, before mul() with tiles of so many rows (16 at most) and quads */
+  void (*end)(void);
+  void (*flush)(hn_int8_later *l);
   bool saturates;        /* the sum of two products must fit 16 bits: quads where it may not are to be given in two */
   void (*mul)(const hn_int8_mul *m, const hn_int8_finish *f, int rows, bool narrow); /* to the end, m->sum being room; f NULL: to the sums */
   void (*finish)(const hn_int8_finish *f, int rows);
@@ -119,6 +137,6 @@ typedef struct hn_int8_tile {
 const hn_int8_tile *hn_int8_tile_for(hn_isa isa, hn_bytes bytes);
 extern const hn_int8_tile hn_int8_tile_portable;
 #if defined(__x86_64__)
-extern const hn_int8_tile hn_int8_tile_avx2, hn_int8_tile_avxvnni, hn_int8_tile_avx512, hn_int8_tile_avx512vnni;
+extern const hn_int8_tile hn_int8_tile_avx2, hn_int8_tile_avxvnni, hn_int8_tile_avx512, hn_int8_tile_avx512vnni, hn_int8_tile_amx;
 #endif
 #endif

@@ -69,6 +69,7 @@ CONST_FN floats ending(const hn_int8_ending *e, const limits *l, floats v, const
       floats x = between(l->lo, v, l->hi), at = add_floats(x, big), d = sub_floats(x, sub_floats(at, big));
       return fma_floats(fma_floats(look_up(e->curve[2], at), d, look_up(e->curve[1], at)), d, look_up(e->curve[0], at));
     }
+    case HN_INT8_BYTES: return v;
     case HN_INT8_BOUNDS:
     case HN_INT8_FUNCTIONS:
     default: break;
@@ -136,6 +137,7 @@ CONST_FN void finish_bytes(const hn_int8_finish *f, int rows, const hn_int8_func
     case HN_INT8_LEAKY: call(HN_INT8_LEAKY); break;              \
     case HN_INT8_HARDSWISH: call(HN_INT8_HARDSWISH); break;      \
     case HN_INT8_CURVE: call(HN_INT8_CURVE); break;              \
+    case HN_INT8_BYTES: call(HN_INT8_BYTES); break;              \
     case HN_INT8_BOUNDS:                                         \
     case HN_INT8_FUNCTIONS:                                      \
     default: call(HN_INT8_BOUNDS); break;                        \
@@ -182,6 +184,8 @@ CONST_FN void whole_tiles(const hn_int8_mul *m, const hn_int8_finish *f, int row
 CONST_FN void whole_tiles_of(const hn_int8_mul *m, const hn_int8_finish *f, int rows, const int vecs) {
   bool residual = f->residual == HN_INT8_RESIDUAL_U8;
   if (f->ending->function == HN_INT8_CURVE) whole_tiles(m, f, rows, vecs, HN_INT8_CURVE, false);
+  else if (f->ending->function == HN_INT8_BYTES && residual) whole_tiles(m, f, rows, vecs, HN_INT8_BYTES, true);
+  else if (f->ending->function == HN_INT8_BYTES) whole_tiles(m, f, rows, vecs, HN_INT8_BYTES, false);
   else if (residual) whole_tiles(m, f, rows, vecs, HN_INT8_BOUNDS, true);
   else whole_tiles(m, f, rows, vecs, HN_INT8_BOUNDS, false);
 }
@@ -191,7 +195,7 @@ static void mul(const hn_int8_mul *m, const hn_int8_finish *f, int rows, bool na
     sums(m, 0, rows, narrow);
     return;
   }
-  bool bounds = f->ending->function == HN_INT8_BOUNDS, curve = f->ending->function == HN_INT8_CURVE;
+  bool bounds = f->ending->function == HN_INT8_BOUNDS || f->ending->function == HN_INT8_BYTES, curve = f->ending->function == HN_INT8_CURVE;
   bool plain = f->residual == HN_INT8_NO_RESIDUAL, bytes = bounds && f->residual == HN_INT8_RESIDUAL_U8 && f->n == (narrow ? LANES : COLS);
   int done = !f->ending->to_float && (bytes || ((bounds || curve) && plain)) ? rows - rows % ROWS : 0;
   if (done && narrow) whole_tiles_of(m, f, rows, 1);
@@ -427,8 +431,17 @@ static void add_products(int32_t *restrict sum, const uint8_t *restrict x, int32
   for (int64_t i = 0; i < n; i++) sum[i] += (x[i] - zero) * w[i];
 }
 
+#ifdef TILES
+#include "device/cpu/quant/int8_tile_amx.h"
+#endif
+
 const hn_int8_tile TILE = {
-    .rows = ROWS, .cols = COLS, .lanes = LANES, .mul = mul, .finish = finish, .add_products = add_products,
+#ifdef TILES
+    .rows = TILE_ROWS, .mul = mul_tiles, .deep = DEEP, .begin = begin_tiles, .end = hn_amx_release, .flush = flush_later,
+#else
+    .rows = ROWS, .mul = mul,
+#endif
+    .cols = COLS, .lanes = LANES, .finish = finish, .add_products = add_products,
     .add_pixels = add_pixels, .pair = pair, .blend = blend, .weigh = weigh, .most = most, .look_up = look_bytes_up,
     .wide = WIDE, .pixels = PIXELS, .depthwise = depthwise, .order = order,
 #ifdef SATURATES

@@ -93,7 +93,7 @@ static inline void interleave(ints x[4], const uint8_t *a, const uint8_t *b, con
 
 const hn_int8_tile *hn_int8_tile_for(hn_isa isa, hn_bytes bytes) {
 #if defined(__x86_64__)
-  if (isa == HN_ISA_AVX512) return bytes == HN_BYTES_VNNI ? &hn_int8_tile_avx512vnni : &hn_int8_tile_avx512;
+  if (isa == HN_ISA_AVX512) return bytes == HN_BYTES_TILES ? &hn_int8_tile_amx : bytes == HN_BYTES_VNNI ? &hn_int8_tile_avx512vnni : &hn_int8_tile_avx512;
   if (isa == HN_ISA_AVX2) return bytes == HN_BYTES_VNNI ? &hn_int8_tile_avxvnni : &hn_int8_tile_avx2;
 #endif
   (void)isa, (void)bytes;

@@ -9,7 +9,11 @@
 #include "device/cpu/quant/int8_tail.h"
 #include "op/infer.h"
 
-enum { TILES = 4 }; /* of rows in a block, for each panel of weights that is read */
+enum {
+  TILES = 4, /* of rows in a block, for each panel of weights that is read */
+  FEW = 4,   /* rows: fewer are left to vectors */
+  FAR_BYTES = 1 << 20
+};
 
 typedef struct panel {
   int64_t start, quads; /* in the packed weights */
@@ -34,6 +38,8 @@ typedef struct product {
   int64_t block;                   /* rows */
   int threads;
   bool by_columns;
+  int64_t step;                    /* quads of a tile, where there are tiles; else 0 */
+  bool far;                        /* all weights are more than the nearest caches hold */
   size_t scratch, inits;           /* of a thread; of what sums start from, where the zero point is known only now */
   hn_int8_tail tail;               /* for steps that the ending does not know */
 } product;
@@ -138,7 +144,11 @@ static int8_t weight(const product *p, const int8_t *w, int64_t g, int64_t k, in
 }
 
 static int64_t panels_of(const product *p) { return hn_ceil_div(p->columns, p->tile->cols); }
-static int64_t quads_of(const product *p) { return hn_ceil_div(p->k, 4); }
+/* With tiles, as many as whole ones have, which are as deep as it takes. */
+static int64_t quads_of(const product *p) {
+  int64_t quads = hn_ceil_div(p->k, 4);
+  return p->step ? hn_round_up(quads, p->step) : quads;
+}
 
 static bool over(int a, int b) { return (a > 0 ? a : 0) + (b > 0 ? b : 0) > 128 || (a < 0 ? a : 0) + (b < 0 ? b : 0) < -128; }
 
@@ -194,7 +204,7 @@ static hone_status pack_weights(hn_task *t, product *p) {
     return HONE_OK;
   }
   HN_TRY(plan_panels(t, p));
-  HN_TRY(hn_task_pack(t, (size_t)((p->panels[n - 1].start + p->panels[n - 1].quads) * cols * 4), 0, &weights, &fill));
+  HN_TRY(hn_task_pack(t, (size_t)((p->panels[n - 1].start + p->panels[n - 1].quads) * cols * 4), (uint64_t)p->step, &weights, &fill));
   HN_TRY(hn_task_pack(t, sizeof(int32_t) * (size_t)(n * cols), 0, &init, &fill));
   p->weights = weights;
   p->init = init;
@@ -217,9 +227,16 @@ static hone_status set_numbers(hn_task *t, product *p) {
       p->unit[g * per + c] = hn_int8_way_out_unit(&p->way, (double)hn_int8_unit(t, channel));
       p->bias[g * per + c] = hn_int8_way_out_bias(&p->way, bias ? (double)bias[channel] : 0);
     }
+  hn_int8_way_out_settle(&p->way, p->unit, p->bias, n);
   t->in[1].unused = true;
   if (bias) t->in[2].unused = true;
   return HONE_OK;
+}
+
+/* Tiles are as deep as they can be all alike. */
+static int64_t step_of(const product *p) {
+  int64_t quads = hn_ceil_div(p->k, 4);
+  return p->tile->deep && !p->depthwise && p->rows >= FEW ? hn_ceil_div(quads, hn_ceil_div(quads, p->tile->deep)) : 0;
 }
 
 static size_t whole_lines(size_t bytes) { return (bytes + 63) / 64 * 64; }
@@ -230,6 +247,8 @@ hone_status product_int8_plan(hn_task *t) {
   if (!p) return hn_nomem(t->cx);
   if (!describe(t, p)) return HONE_UNSUPPORTED;
   p->tile = hn_int8_tile_for(t->device->isa, t->device->bytes);
+  p->step = step_of(p);
+  p->far = p->k * p->columns * p->group > FAR_BYTES;
   hn_layout l = p->image ? HN_LAYOUT_NHWC : HN_LAYOUT_PLAIN;
   t->in[0].layout = t->out[0].layout = l;
   HN_TRY(pack_weights(t, p));
@@ -245,7 +264,8 @@ hone_status product_int8_plan(hn_task *t) {
   p->threads = hn_conv_threads(t, p->rows * p->k * p->columns * p->group / 4);
   p->by_columns = !p->depthwise && p->rows < 2 * rows * p->threads && p->group * panels_of(p) >= p->threads;
   size_t gathered = p->depthwise ? (size_t)p->group : (size_t)(4 * quads_of(p) * p->block);
-  size_t sums = sizeof(int32_t) * (size_t)(p->depthwise ? hn_round_up(p->group, p->tile->cols) : p->block * p->tile->cols);
+  int64_t sum_rows = p->step ? hn_larger(p->block, 2 * rows) : p->block; /* with tiles, two at a time */
+  size_t sums = sizeof(int32_t) * (size_t)(p->depthwise ? hn_round_up(p->group, p->tile->cols) : sum_rows * p->tile->cols);
   p->scratch = whole_lines(gathered) + whole_lines(sums);
   p->inits = p->to_sums ? whole_lines(sizeof(int32_t) * (size_t)(panels_of(p) * p->tile->cols)) : 0;
   t->scratch = p->tail.bytes + p->inits + p->scratch * (size_t)p->threads;
@@ -346,17 +366,31 @@ static void gather(const product_run *r, int64_t row, int rows, int64_t g, uint8
   }
 }
 
-/* The panels of a group that lie in from..to of all, for a block of rows. */
-static void run_panels(const product_run *r, int64_t row, int rows, int64_t from, int64_t to, unsigned char *scratch) {
+/* A thread at work. */
+typedef struct worker {
+  unsigned char *scratch;
+  hn_int8_later later;
+  int height; /* that tiles have now */
+} worker;
+
+/* Tiles as high as they can be all alike, in pairs. */
+static int height_for(const product *p, int64_t rows) {
+  if (!p->step || rows < FEW) return 0;
+  return (int)hn_ceil_div(rows, 2 * hn_ceil_div(rows, p->tile->rows));
+}
+
+/* The panels from..to of all, for a block of rows. */
+static void run_panels(const product_run *r, int64_t row, int rows, int64_t from, int64_t to, bool first_block, worker *o) {
   const product *p = r->p;
   const hn_int8_way_out *w = &p->way;
   int64_t cols = p->tile->cols, channels = p->group * p->columns, depth = 4 * quads_of(p), gathered = -1;
-  uint8_t *a = scratch;
-  int32_t *sum = (int32_t *)(void *)(scratch + whole_lines((size_t)(depth * p->block)));
-  /* a quad at the end of the last row would reach past the tensor */
-  bool direct = p->direct && (p->k == depth || row + rows < p->rows);
+  uint8_t *a = o->scratch;
+  int32_t *sum = (int32_t *)(void *)(o->scratch + whole_lines((size_t)(depth * p->block)));
+  /* the last quads of the last rows would reach past the tensor */
+  bool direct = p->direct && (p->rows - row - rows) * p->k >= depth - p->k;
   size_t size = w->ending.to_float ? sizeof(float) : 1, res_size = w->residual_type == HN_INT8_RESIDUAL_F32 ? sizeof(float) : 1;
-  hn_int8_mul m = {.a = a, .lda = depth, .sum = sum};
+  hn_int8_mul m = {.a = a, .lda = depth, .sum = sum, .height = height_for(p, rows), .step = p->step, .later = &o->later, .starts = p->to_sums || p->zero};
+  if (m.height && m.height != o->height) p->tile->begin(o->height = m.height, p->step);
   if (direct) m.a = (const uint8_t *)r->x->in[0].data + row * p->k, m.lda = p->k;
   for (int64_t i = from; i < to; i++) {
     int64_t g = i / panels_of(p), first = i % panels_of(p) * cols, n = hn_smaller(p->columns - first, cols), at = row * channels + g * p->columns + first;
@@ -366,6 +400,7 @@ static void run_panels(const product_run *r, int64_t row, int rows, int64_t from
     m.at = p->at ? p->at + p->panels[i].start : NULL;
     m.quads = p->panels[i].quads;
     m.init = r->init + i * cols;
+    m.next = (p->far || first_block) && i + 1 < to ? m.w + m.quads * cols * 4 : NULL;
     if (p->to_sums) {
       p->tile->mul(&m, NULL, rows, n <= p->tile->lanes);
       for (int k = 0; k < rows; k++) memcpy((int32_t *)r->y + at + k * channels, sum + k * cols, sizeof *sum * (size_t)n);
@@ -404,6 +439,20 @@ static void run_depthwise(const product_run *r, int64_t begin, int64_t end, unsi
   }
 }
 
+/* Rows from..to, in blocks alike, of panels first..last. */
+static void run_blocks(const product_run *r, int64_t from, int64_t to, int64_t first, int64_t last, unsigned char *scratch) {
+  const product *p = r->p;
+  worker o = {.scratch = scratch};
+  int64_t n = hn_ceil_div(to - from, p->block);
+  for (int64_t i = 0; i < n; i++) {
+    int64_t row = from + (to - from) * i / n, end = from + (to - from) * (i + 1) / n;
+    run_panels(r, row, (int)(end - row), first, last, i == 0, &o);
+  }
+  if (!o.height) return;
+  p->tile->flush(&o.later);
+  p->tile->end();
+}
+
 static void run_share(void *arg, int64_t begin, int64_t end) {
   const product_run *r = arg;
   const product *p = r->p;
@@ -412,10 +461,8 @@ static void run_share(void *arg, int64_t begin, int64_t end) {
     int64_t from = all * k / p->threads, to = all * (k + 1) / p->threads;
     unsigned char *scratch = r->scratch + (size_t)k * p->scratch;
     if (p->depthwise) run_depthwise(r, from, to, scratch);
-    else if (p->by_columns)
-      for (int64_t row = 0; row < p->rows; row += p->block) run_panels(r, row, (int)hn_smaller(p->block, p->rows - row), from, to, scratch);
-    else
-      for (int64_t row = from; row < to; row += p->block) run_panels(r, row, (int)hn_smaller(p->block, to - row), 0, panels, scratch);
+    else if (p->by_columns) run_blocks(r, 0, p->rows, from, to, scratch);
+    else run_blocks(r, from, to, 0, panels, scratch);
   }
 }
 

@@ -1,37 +1,19 @@
 /* split__avx512.c - the products of split.h by AMX: four tiles of 16 x 16 sums, two tiles each of the left and of the right
-   matrix. Its instructions are written as they are. */
+   matrix. */
 #if defined(__AVX512F__) && defined(__x86_64__)
 #include <immintrin.h>
 
+#include "device/cpu/amx.h"
 #include "device/cpu/split/split.h"
 
-enum { TILES = 8, HALF = 16, ROW = 64, PART = HN_SPLIT_PART, A_ROW = HN_SPLIT_CELL * 2, A_HALF = HALF * HN_SPLIT_CELL,
+enum { HALF = 16, ROW = 64, PART = HN_SPLIT_PART, A_ROW = HN_SPLIT_CELL * 2, A_HALF = HALF * HN_SPLIT_CELL,
        AHEAD = 32 /* lines of weights that are asked for before they are cut */ };
 
-typedef struct tile_config { /* as LDTILECFG reads it */
-  uint8_t palette, start_row, reserved[14];
-  uint16_t row_bytes[16];
-  uint8_t rows[16];
-} tile_config;
-
-static void begin(void) {
-  tile_config c = {.palette = 1};
-  for (int i = 0; i < TILES; i++) {
-    c.row_bytes[i] = ROW;
-    c.rows[i] = HALF;
-  }
-  __asm__ volatile("ldtilecfg %0" : : "m"(c));
-}
-
-static void end(void) { __asm__ volatile("tilerelease"); }
-
-#define LOAD(tile, from, step) \
-  __asm__ volatile("tileloadd (%0,%1,1), %%tmm" #tile : : "r"(from), "r"((int64_t)(step)) : "memory");
-#define SUMS(tile, from) LOAD(tile, from, HN_SPLIT_COLS * 4)
-#define STORE(tile, to) \
-  __asm__ volatile("tilestored %%tmm" #tile ", (%0,%1,1)" : : "r"(to), "r"((int64_t)(HN_SPLIT_COLS * 4)) : "memory");
-#define ZERO(tile) __asm__ volatile("tilezero %tmm" #tile);
-#define DOT(sum, a, b) __asm__ volatile("tdpbf16ps %tmm" #b ", %tmm" #a ", %tmm" #sum);
+#define LOAD HN_AMX_LOAD
+#define SUMS(tile, from) HN_AMX_LOAD(tile, from, HN_SPLIT_COLS * 4)
+#define STORE(tile, to) HN_AMX_STORE(tile, to, HN_SPLIT_COLS * 4)
+#define ZERO HN_AMX_ZERO
+#define DOT HN_AMX_DOT_BF16
 
 static void finish(const hn_split_end *e, int from, int to) {
   const __m512 lo = _mm512_set1_ps(e->lo), hi = _mm512_set1_ps(e->hi);
@@ -226,7 +208,7 @@ static uint32_t cut(const float *x, int64_t pitch, int64_t pixels, int64_t n, ui
   return _mm512_reduce_max_epu32(most);
 }
 
-const hn_split hn_split_avx512 = {begin, end, mul, finish, cut, cut_panel};
+const hn_split hn_split_avx512 = {hn_amx_whole, hn_amx_release, mul, finish, cut, cut_panel};
 #else
 typedef int hn_split_avx512_absent;
 #endif

@@ -37,7 +37,7 @@ typedef struct hn_int8_mul {
   const int32_t *at;     /* where in a row the activations of each quad lie; NULL: at 4 times its number */
   int64_t quads;
   const int32_t *init;   /* what the sums of each column start from */
-  int32_t *sum;          /* rows of `cols` */
+  int32_t *sum;          /* rows of `cols`: with tiles HN_INT8_LATER of them at least */
   /* where there are tiles, after begin(); height 0: without */
   int height;            /* rows of one */
   bool starts;           /* init is not all zeros */
@@ -57,11 +57,15 @@ typedef struct hn_int8_finish {
   const hn_int8_ending *ending;
 } hn_int8_finish;
 
-/* Sums that become outputs while the next ones are made: `rows` of them, 0: none. One for each thread; flush() in the end. */
-typedef struct hn_int8_later {
+/* Sums that become outputs while others are made. One for each thread, of calls of one kind of ending; flush() in the end. */
+enum { HN_INT8_LATER = 3 };
+typedef struct hn_int8_waiting {
   hn_int8_finish f;
-  int rows;
-  int turn;              /* which half of hn_int8_mul.sum is free */
+  int rows;              /* 0: none */
+} hn_int8_waiting;
+typedef struct hn_int8_later {
+  hn_int8_waiting waiting[HN_INT8_LATER]; /* each with its part of hn_int8_mul.sum */
+  int turn;              /* the next one's */
 } hn_int8_later;
 
 /* A row of pixels of a depthwise convolution, channels last, `wide` channels at a time. Taps are taken by columns: the rows of

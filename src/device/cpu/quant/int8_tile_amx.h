@@ -12,54 +12,64 @@ static void begin_tiles(int height, int64_t step) {
 }
 
 /* Rows from..to of the sums of f, four vectors at a time. */
-CONST_FN void end_stored(const hn_int8_finish *f, int from, int to, const int vecs, const hn_int8_function function, const bool residual) {
-  const limits l = limits_of(f->ending, function);
+CONST_FN void end_stored(const hn_int8_finish *f, int from, int to, const int vecs, const hn_int8_function function, const bool residual, const bool is_signed) {
+  const hn_int8_ending *e = f->ending;
+  const limits l = limits_of(e, function);
   const floats by = all_floats(f->by);
+  const ints zero = _mm512_set1_epi16((int16_t)e->zero);
   const __mmask32 wanted = (__mmask32)((1ULL << f->n) - 1);
   const int each = 4 / vecs;
+  const int64_t ld = f->ld;
+  const int32_t *sum = f->sum + from * COLS;
+  const uint8_t *res = (const uint8_t *)f->res + (residual ? from * ld : 0);
+  uint8_t *out = (uint8_t *)f->out + from * ld;
   floats unit[VECS], bias[VECS];
   UNROLL for (int v = 0; v < vecs; v++) unit[v] = load_floats(f->unit + v * LANES), bias[v] = load_floats(f->bias + v * LANES);
-  for (int first = from; first < to; first += each) {
+  for (int left = to - from; left > 0; left -= each, sum += each * COLS, out += each * ld, res += residual ? each * ld : 0) {
     ints r[4];
     UNROLL for (int k = 0; k < 4; k++) {
-      const int row = first + k / vecs < to ? first + k / vecs : to - 1, v = k % vecs;
-      floats x = fma_floats(to_floats(load_ints(f->sum + row * COLS + v * LANES)), unit[v], bias[v]);
+      const int v = k % vecs, row = k / vecs < left ? k / vecs : left - 1;
+      floats x = fma_floats(to_floats(load_ints(sum + row * COLS + v * LANES)), unit[v], bias[v]);
       if (residual) {
-        const uint8_t *res = (const uint8_t *)f->res + row * f->ld + v * LANES;
-        __m128i b = _mm_maskz_loadu_epi8((__mmask16)(wanted >> (v * LANES)), res);
+        __m128i b = _mm_maskz_loadu_epi8((__mmask16)(wanted >> (v * LANES)), res + row * ld + v * LANES);
         x = fma_floats(_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(b)), by, x);
       }
-      r[k] = to_ints(ending(f->ending, &l, x, function));
+      r[k] = to_ints(ending(e, &l, x, function));
     }
-    ints bytes = in_order(pack_bytes(r[0], r[1], r[2], r[3], f->ending->zero, f->ending->is_signed));
-    uint8_t *out = (uint8_t *)f->out + first * f->ld;
+    ints x = _mm512_adds_epi16(_mm512_packs_epi32(r[0], r[1]), zero), y = _mm512_adds_epi16(_mm512_packs_epi32(r[2], r[3]), zero);
+    ints bytes = in_order(is_signed ? _mm512_packs_epi16(x, y) : _mm512_packus_epi16(x, y));
     UNROLL for (int k = 0; k < each; k++) {
-      if (first + k >= to) break;
-      if (vecs == 2) _mm256_mask_storeu_epi8(out + k * f->ld, wanted, k ? _mm512_extracti64x4_epi64(bytes, 1) : _mm512_castsi512_si256(bytes));
-      else _mm_mask_storeu_epi8(out + k * f->ld, (__mmask16)wanted, _mm512_castsi512_si128(bytes)), bytes = _mm512_alignr_epi64(bytes, bytes, 2);
+      if (k >= left) break;
+      if (vecs == 2) _mm256_mask_storeu_epi8(out + k * ld, wanted, k ? _mm512_extracti64x4_epi64(bytes, 1) : _mm512_castsi512_si256(bytes));
+      else _mm_mask_storeu_epi8(out + k * ld, (__mmask16)wanted, _mm512_castsi512_si128(bytes)), bytes = _mm512_alignr_epi64(bytes, bytes, 2);
     }
   }
 }
 
 /* Whether end_stored() can. */
 static bool ends_stored(const hn_int8_finish *f) {
-  return !f->ending->to_float && (f->residual == HN_INT8_NO_RESIDUAL || f->residual == HN_INT8_RESIDUAL_U8);
+  return !f->ending->to_float && !(f->ending->is_signed && f->residual) && (f->residual == HN_INT8_NO_RESIDUAL || f->residual == HN_INT8_RESIDUAL_U8);
 }
 
 static void end_later(const hn_int8_finish *f, int from, int to) {
 #define END_STORED(function)                                                                                \
   do {                                                                                                      \
-    if (f->n <= LANES && f->residual) end_stored(f, from, to, 1, function, true);                           \
-    else if (f->n <= LANES) end_stored(f, from, to, 1, function, false);                                    \
-    else if (f->residual) end_stored(f, from, to, VECS, function, true);                                    \
-    else end_stored(f, from, to, VECS, function, false);                                                    \
+    if (f->n <= LANES && f->residual) end_stored(f, from, to, 1, function, true, false);                    \
+    else if (f->n <= LANES && f->ending->is_signed) end_stored(f, from, to, 1, function, false, true);      \
+    else if (f->n <= LANES) end_stored(f, from, to, 1, function, false, false);                             \
+    else if (f->residual) end_stored(f, from, to, VECS, function, true, false);                             \
+    else if (f->ending->is_signed) end_stored(f, from, to, VECS, function, false, true);                    \
+    else end_stored(f, from, to, VECS, function, false, false);                                             \
   } while (0)
   EACH_FUNCTION(END_STORED)
 }
 
 static void flush_later(hn_int8_later *l) {
-  if (l->rows) end_later(&l->f, 0, l->rows);
-  l->rows = 0;
+  for (int i = 1; i <= HN_INT8_LATER; i++) {
+    hn_int8_waiting *w = &l->waiting[(l->turn + i) % HN_INT8_LATER];
+    if (w->rows) end_later(&w->f, 0, w->rows);
+    w->rows = 0;
+  }
 }
 
 /* Some of the weights from *next on, quads of two lines each. */
@@ -68,11 +78,11 @@ CONST_FN void bring_near(const int8_t **next, const int8_t *last, int64_t quads)
 }
 
 /* Two tiles of rows, from `at` and from `second` on; what waits is done a little after each step. */
-CONST_FN void tile_sums(const hn_int8_mul *m, int64_t at, int64_t second, const bool narrow, int32_t *sum, const int8_t **next, int64_t bring) {
+CONST_FN void tile_sums(const hn_int8_mul *m, const hn_int8_waiting *old, int64_t at, int64_t second, const bool narrow, int32_t *sum, const int8_t **next, int64_t bring) {
   const uint8_t *a = m->a + at * m->lda, *b = m->a + second * m->lda;
   const int8_t *w = m->w, *last = m->next + m->quads * 4 * COLS;
   const int64_t step = m->step, lda = m->lda, w_row = 4 * COLS;
-  const int steps = (int)(m->quads / step), rows = m->later->rows;
+  const int steps = (int)(m->quads / step), rows = old->rows;
   const int each = (rows + steps - 1) / steps, share = (each + 3) / 4 * 4;
   int done = 0;
   if (m->starts) { /* each row like the one before */
@@ -88,39 +98,45 @@ CONST_FN void tile_sums(const hn_int8_mul *m, int64_t at, int64_t second, const 
     if (*next) bring_near(next, last, bring);
     if (done >= rows) continue;
     int to = done + share < rows ? done + share : rows;
-    end_later(&m->later->f, done, to);
+    end_later(&old->f, done, to);
     done = to;
   }
-  HN_AMX_STORE(0, sum, SUM_ROW) HN_AMX_STORE(2, sum + (second - at) * COLS, SUM_ROW)
-  if (!narrow) { HN_AMX_STORE(1, sum + LANES, SUM_ROW) HN_AMX_STORE(3, sum + (second - at) * COLS + LANES, SUM_ROW) }
+  int32_t *half = sum + (second - at) * COLS;
+  HN_AMX_STORE(0, sum, SUM_ROW)
+  if (!narrow) HN_AMX_STORE(1, sum + LANES, SUM_ROW)
+  HN_AMX_STORE(2, half, SUM_ROW)
+  if (!narrow) HN_AMX_STORE(3, half + LANES, SUM_ROW)
 }
 
 /* Rows `skip` on of a tile that was made at row `at`, for later. */
-static void put_off(hn_int8_later *l, const hn_int8_finish *f, const int32_t *sum, int64_t at, int skip, int rows) {
-  l->f = *f;
-  l->f.sum = sum + skip * COLS;
-  l->f.out = (uint8_t *)f->out + (at + skip) * f->ld;
-  if (f->residual) l->f.res = (const uint8_t *)f->res + (at + skip) * f->ld;
-  l->rows = rows;
+static void put_off(hn_int8_waiting *w, const hn_int8_finish *f, const int32_t *sum, int64_t at, int skip, int rows) {
+  w->f = *f;
+  w->f.sum = sum + skip * COLS;
+  w->f.out = (uint8_t *)f->out + (at + skip) * f->ld;
+  if (f->residual) w->f.res = (const uint8_t *)f->res + (at + skip) * f->ld;
+  w->rows = rows;
 }
 
-/* The last tiles repeat some rows: their sums come out the same. */
+/* The last tiles repeat some rows: their sums come out the same. What is done meanwhile was made two turns before: the last
+   one's sums are still on their way to the cache. */
 static void mul_tiles(const hn_int8_mul *m, const hn_int8_finish *f, int rows, bool narrow) {
   if (!m->height) {
     mul(m, f, rows, narrow);
     return;
   }
   const int h = m->height;
-  bool stored = f && ends_stored(f);
+  const bool stored = f && ends_stored(f);
   const int8_t *next = m->next;
   const int64_t pairs = (rows + 2 * h - 1) / (2 * h), bring = (m->step + pairs - 1) / pairs;
+  hn_int8_later *l = m->later;
   for (int done = 0; done < rows;) {
     int at = done < rows - h ? done : rows - h, second = at + h < rows - h ? at + h : rows - h, end = second + h;
-    int32_t *sum = stored ? m->sum + (m->later->turn ^= 1) * TILE_SUMS : m->sum + at * COLS;
-    if (narrow) tile_sums(m, at, second, true, sum, &next, bring);
-    else tile_sums(m, at, second, false, sum, &next, bring);
-    m->later->rows = 0;
-    if (stored) put_off(m->later, f, sum, at, done - at, end - done);
+    hn_int8_waiting *own = &l->waiting[l->turn], *old = &l->waiting[(l->turn + 1) % HN_INT8_LATER];
+    int32_t *sum = stored ? m->sum + l->turn * TILE_SUMS : m->sum + at * COLS;
+    if (narrow) tile_sums(m, old, at, second, true, sum, &next, bring);
+    else tile_sums(m, old, at, second, false, sum, &next, bring);
+    old->rows = 0;
+    if (stored) put_off(own, f, sum, at, done - at, end - done), l->turn = (l->turn + 1) % HN_INT8_LATER;
     done = end;
   }
   if (!stored && f) finish(f, rows);

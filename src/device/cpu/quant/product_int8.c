@@ -264,7 +264,7 @@ hone_status product_int8_plan(hn_task *t) {
   p->threads = hn_conv_threads(t, p->rows * p->k * p->columns * p->group / 4);
   p->by_columns = !p->depthwise && p->rows < 2 * rows * p->threads && p->group * panels_of(p) >= p->threads;
   size_t gathered = p->depthwise ? (size_t)p->group : (size_t)(4 * quads_of(p) * p->block);
-  int64_t sum_rows = p->step ? hn_larger(p->block, 2 * rows) : p->block; /* with tiles, two at a time */
+  int64_t sum_rows = p->step ? hn_larger(p->block, HN_INT8_LATER * rows) : p->block;
   size_t sums = sizeof(int32_t) * (size_t)(p->depthwise ? hn_round_up(p->group, p->tile->cols) : sum_rows * p->tile->cols);
   p->scratch = whole_lines(gathered) + whole_lines(sums);
   p->inits = p->to_sums ? whole_lines(sizeof(int32_t) * (size_t)(panels_of(p) * p->tile->cols)) : 0;

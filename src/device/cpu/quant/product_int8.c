@@ -205,7 +205,7 @@ static hone_status pack_weights(hn_task *t, product *p) {
   }
   HN_TRY(plan_panels(t, p));
   HN_TRY(hn_task_pack(t, (size_t)((p->panels[n - 1].start + p->panels[n - 1].quads) * cols * 4), (uint64_t)p->step, &weights, &fill));
-  HN_TRY(hn_task_pack(t, sizeof(int32_t) * (size_t)(n * cols), 0, &init, &fill));
+  HN_TRY(hn_task_pack(t, sizeof(int32_t) * (size_t)(n * cols), (uint64_t)p->step, &init, &fill));
   p->weights = weights;
   p->init = init;
   if (!fill) return HONE_OK;

@@ -41,6 +41,8 @@ typedef struct hn_vec {
   void (*pick_sum)(float *d, const float *x, const int32_t *from, const float *w, size_t taps, size_t n);
   /* d = the sum over k of w[k] times the run at x + at[k], or with `more` what d is and that; taps > 0 */
   void (*blend)(float *d, const float *x, const int64_t *at, const float *w, size_t taps, size_t n, bool more);
+  /* d = bias (NULL: zeros) and the sum over k of the runs x + at[k] and w + row[k], number by number */
+  void (*sum_products)(float *d, const float *x, const int64_t *at, const float *w, const int64_t *row, size_t taps, size_t n, const float *bias);
   /* Where sign * x[i] is larger than best[i], or the first that is no number, it takes its place and at[i] becomes k. */
   void (*extreme)(float *best, int32_t *at, const float *x, float sign, int32_t k, size_t n);
   /* d[i] = c[i] ? a[i] : b[i], n > 0; one number of a or b for all where there are not many. Bits are kept. */

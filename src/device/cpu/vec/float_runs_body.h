@@ -433,6 +433,29 @@ static void vec_blend(float *d, const float *x, const int64_t *at, const float *
   }
 }
 
+/* Sixty-four channels at a time, so that sums do not wait for one another. */
+static void vec_sum_products(float *d, const float *x, const int64_t *at, const float *w, const int64_t *row, size_t taps, size_t n, const float *bias) {
+  size_t i = 0;
+  for (; i + 64 <= n; i += 64) {
+    wide sum[4] = {{0}};
+    for (int v = 0; v < 4 && bias; v++) sum[v] = *(const wide *)(bias + i + 16 * v);
+    for (size_t k = 0; k < taps; k++)
+      for (int v = 0; v < 4; v++) sum[v] += *(const wide *)(x + at[k] + i + 16 * v) * *(const wide *)(w + row[k] + i + 16 * v);
+    for (int v = 0; v < 4; v++) *(wide *)(d + i + 16 * v) = sum[v];
+  }
+  for (; i + 16 <= n; i += 16) {
+    wide sum = {0};
+    if (bias) sum = *(const wide *)(bias + i);
+    for (size_t k = 0; k < taps; k++) sum += *(const wide *)(x + at[k] + i) * *(const wide *)(w + row[k] + i);
+    *(wide *)(d + i) = sum;
+  }
+  for (; i < n; i++) {
+    float sum = bias ? bias[i] : 0;
+    for (size_t k = 0; k < taps; k++) sum += x[at[k] + (int64_t)i] * w[row[k] + (int64_t)i];
+    d[i] = sum;
+  }
+}
+
 static void vec_extreme(float *best, int32_t *at, const float *x, float sign, int32_t k, size_t n) {
   LOOP {
     float v = sign * x[i], b = best[i];
@@ -473,6 +496,7 @@ const hn_vec VEC = {
     .scale_rows = vec_scale_rows,
     .sum_rows = vec_sum_rows,
     .pick = vec_pick,
+    .sum_products = vec_sum_products,
     .blend = vec_blend,
     .pick_sum = vec_pick_sum,
     .extreme = vec_extreme,

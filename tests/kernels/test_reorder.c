@@ -34,6 +34,11 @@ static void change(hone_context *cx, hn_cpu *cpu, hn_dtype dtype, hn_layout from
   hn_arg in = {.present = true, .dtype = dtype, .rank = 3 + (int32_t)pick(3), .layout = from};
   int64_t count = 1;
   for (int32_t i = 0; i < in.rank; i++) count *= in.dims[i] = 1 + pick(in.rank > 3 ? 5 : 18);
+  if (in.rank == 3 && pick(2)) { /* an image of few channels */
+    int64_t few[] = {1 + pick(2), 1 + pick(5), 1 + pick(300)};
+    memcpy(in.dims, few, sizeof few);
+    count = few[0] * few[1] * few[2];
+  }
   hn_arg out = in;
   out.layout = to;
   bool strided = from <= HN_LAYOUT_NHWC && to <= HN_LAYOUT_NHWC;

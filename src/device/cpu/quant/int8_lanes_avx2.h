@@ -3,6 +3,7 @@
 #define ROWS 6
 #define LANES 8
 #define PIXELS 2
+#define SPLIT 2
 typedef __m256i ints;
 typedef __m256 floats;
 
@@ -39,11 +40,24 @@ static inline ints pack_bytes(ints a, ints b, ints c, ints d, int32_t zero, bool
 }
 static inline ints in_order(ints v) { return _mm256_permutevar8x32_epi32(v, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)); }
 static inline ints largest_bytes(ints a, ints b, bool is_signed) { return is_signed ? _mm256_max_epi8(a, b) : _mm256_max_epu8(a, b); }
+/* A part each from pixels `step` pointers apart; to where parts are `step` bytes apart */
+static inline ints load_parts(const uint8_t *const *p, int64_t step, int64_t c, const int split) {
+  if (split == 1) return load_ints(p[0] + c);
+  __m128i low = _mm_loadu_si128((const __m128i *)(const void *)(p[0] + c)), high = _mm_loadu_si128((const __m128i *)(const void *)(p[step] + c));
+  return _mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1);
+}
+static inline void store_parts(uint8_t *to, int64_t step, ints v, const int split) {
+  if (split == 1) {
+    store_ints(to, v);
+    return;
+  }
+  _mm_storeu_si128((__m128i *)(void *)to, _mm256_castsi256_si128(v));
+  _mm_storeu_si128((__m128i *)(void *)(to + step), _mm256_extracti128_si256(v, 1));
+}
 /* Bytes of four rows next to each other, within halves: x[0..3] hold the channels in order() */
-static inline void interleave(ints x[4], const uint8_t *a, const uint8_t *b, const uint8_t *c, const uint8_t *d) {
-  ints va = load_ints(a), vb = load_ints(b), vc = load_ints(c), vd = load_ints(d);
-  ints ab = _mm256_unpacklo_epi8(va, vb), AB = _mm256_unpackhi_epi8(va, vb);
-  ints cd = _mm256_unpacklo_epi8(vc, vd), CD = _mm256_unpackhi_epi8(vc, vd);
+static inline void interleave(ints x[4], const ints of[4]) {
+  ints ab = _mm256_unpacklo_epi8(of[0], of[1]), AB = _mm256_unpackhi_epi8(of[0], of[1]);
+  ints cd = _mm256_unpacklo_epi8(of[2], of[3]), CD = _mm256_unpackhi_epi8(of[2], of[3]);
   x[0] = _mm256_unpacklo_epi16(ab, cd), x[1] = _mm256_unpackhi_epi16(ab, cd);
   x[2] = _mm256_unpacklo_epi16(AB, CD), x[3] = _mm256_unpackhi_epi16(AB, CD);
 }

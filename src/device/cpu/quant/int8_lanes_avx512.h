@@ -3,6 +3,7 @@
 #define ROWS 12
 #define LANES 16
 #define PIXELS 4
+#define SPLIT 4
 typedef __m512i ints;
 typedef __m512 floats;
 
@@ -37,11 +38,32 @@ static inline ints in_order(ints v) {
   return _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), v);
 }
 static inline ints largest_bytes(ints a, ints b, bool is_signed) { return is_signed ? _mm512_max_epi8(a, b) : _mm512_max_epu8(a, b); }
+/* A part each from pixels `step` pointers apart; to where parts are `step` bytes apart */
+static inline ints load_parts(const uint8_t *const *p, int64_t step, int64_t c, const int split) {
+#define HALF(k) _mm256_loadu_si256((const __m256i *)(const void *)(p[(k) * step] + c))
+#define QUARTER(k) _mm_loadu_si128((const __m128i *)(const void *)(p[(k) * step] + c))
+  if (split == 1) return load_ints(p[0] + c);
+  if (split == 2) return _mm512_inserti64x4(_mm512_castsi256_si512(HALF(0)), HALF(1), 1);
+  __m256i low = _mm256_inserti128_si256(_mm256_castsi128_si256(QUARTER(0)), QUARTER(1), 1);
+  __m256i high = _mm256_inserti128_si256(_mm256_castsi128_si256(QUARTER(2)), QUARTER(3), 1);
+  return _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
+#undef HALF
+#undef QUARTER
+}
+static inline void store_parts(uint8_t *to, int64_t step, ints v, const int split) {
+  if (split == 1) store_ints(to, v);
+  for (int k = 0; k < 2 && split == 2; k++)
+    _mm256_storeu_si256((__m256i *)(void *)(to + k * step), k ? _mm512_extracti64x4_epi64(v, 1) : _mm512_castsi512_si256(v));
+  if (split < 4) return;
+  _mm_storeu_si128((__m128i *)(void *)to, _mm512_castsi512_si128(v));
+  _mm_storeu_si128((__m128i *)(void *)(to + step), _mm512_extracti32x4_epi32(v, 1));
+  _mm_storeu_si128((__m128i *)(void *)(to + 2 * step), _mm512_extracti32x4_epi32(v, 2));
+  _mm_storeu_si128((__m128i *)(void *)(to + 3 * step), _mm512_extracti32x4_epi32(v, 3));
+}
 /* Bytes of four rows next to each other, within quarters: x[0..3] hold the channels in order() */
-static inline void interleave(ints x[4], const uint8_t *a, const uint8_t *b, const uint8_t *c, const uint8_t *d) {
-  ints va = load_ints(a), vb = load_ints(b), vc = load_ints(c), vd = load_ints(d);
-  ints ab = _mm512_unpacklo_epi8(va, vb), AB = _mm512_unpackhi_epi8(va, vb);
-  ints cd = _mm512_unpacklo_epi8(vc, vd), CD = _mm512_unpackhi_epi8(vc, vd);
+static inline void interleave(ints x[4], const ints of[4]) {
+  ints ab = _mm512_unpacklo_epi8(of[0], of[1]), AB = _mm512_unpackhi_epi8(of[0], of[1]);
+  ints cd = _mm512_unpacklo_epi8(of[2], of[3]), CD = _mm512_unpackhi_epi8(of[2], of[3]);
   x[0] = _mm512_unpacklo_epi16(ab, cd), x[1] = _mm512_unpackhi_epi16(ab, cd);
   x[2] = _mm512_unpacklo_epi16(AB, CD), x[3] = _mm512_unpackhi_epi16(AB, CD);
 }

@@ -68,16 +68,18 @@ typedef struct hn_int8_later {
   int turn;              /* the next one's */
 } hn_int8_later;
 
-/* A row of pixels of a depthwise convolution, channels last, `wide` channels at a time. Taps are taken by columns: the rows of
-   the window, in quads, filled up with any pixel under weights of zero. */
-enum { HN_INT8_PIXELS = 4, HN_INT8_SIDE = 5 }; /* largest */
+/* Neighbouring pixels of a depthwise convolution, channels last: `wide` channels of `pixels` of them or of one, or, in `split` parts
+   of a vector, wide / split channels of so many times as many. Taps are taken by columns: the rows of the window, in quads, filled
+   up with any pixel under weights of zero. */
+enum { HN_INT8_PIXELS = 4, HN_INT8_SPLIT = 4, HN_INT8_SIDE = 5 }; /* largest */
 typedef struct hn_int8_depthwise {
-  const uint8_t *const *pixel; /* 4 * quads rows of (pixels - 1) * stride + side pointers */
-  int quads, side, stride;
-  const int8_t *w;       /* block of channels, quad, column, four vectors of quads of weights; as order() puts channels */
+  const uint8_t *const *pixel; /* 4 * quads rows of (all pixels - 1) * stride + side pointers */
+  int quads, side, stride, split;
+  int64_t from, blocks;  /* first channel; blocks of channels, the last of which ends where the channels do and repeats a few */
+  const int8_t *w;       /* block, quad, column, four vectors of quads of weights; as order() puts channels, those of each part in turn */
   const int32_t *init;   /* by block, as order() puts channels */
   const float *unit, *bias;
-  int64_t channels;      /* `wide` at least */
+  int64_t channels;      /* of a pixel */
   void *out;
   const hn_int8_ending *ending;
 } hn_int8_depthwise;
@@ -117,7 +119,7 @@ typedef struct hn_int8_weigh {
 typedef struct hn_int8_tile {
   int rows, cols;        /* largest tile */
   int lanes;             /* half of cols: a narrower last panel costs half */
-  int wide, pixels;      /* of depthwise(): channels of a block; pixels that it does at once, or one */
+  int wide, pixels, split; /* of depthwise(): channels of a block; pixels that it does at once, or one; most parts */
   int deep;              /* most quads that one instruction of tiles multiplies; 0: there are none */
   void (*begin)(int height, int64_t step); /* on each thread, before mul() with tiles of so many rows (16 at most) and quads */
   void (*end)(void);

@@ -216,17 +216,18 @@ enum { WIDE = 4 * LANES };
 /* Within each 16 bytes channels lie in order; vectors hold four of each 16. */
 static int order(int i) { return i % LANES / 4 * 16 + i / LANES * 4 + i % 4; }
 
-/* Sums of a block of channels of n pixels. */
-CONST_FN void depthwise_sums(const hn_int8_depthwise *d, int64_t c, int64_t block, const int side, const int stride, const int n, int32_t *to) {
-  const int cols = (n - 1) * stride + side;
+/* Sums of a block, channels from c on, of n pixels, or n in each part. */
+CONST_FN void depthwise_sums(const hn_int8_depthwise *d, int64_t c, int64_t block, const int side, const int stride, const int n, const int split, int32_t *to) {
+  const int cols = (n - 1) * stride + side, all = (n * split - 1) * stride + side, part = n * stride;
   const int8_t *w = d->w + block * WIDE * 4 * d->quads * side;
   ints sum[PIXELS][4];
   UNROLL for (int p = 0; p < n; p++) UNROLL for (int v = 0; v < 4; v++) sum[p][v] = load_ints(d->init + block * WIDE + v * LANES);
   for (int q = 0; q < d->quads; q++, w += WIDE * 4 * side) {
-    const uint8_t *const *row = d->pixel + 4 * q * cols;
+    const uint8_t *const *row = d->pixel + 4 * q * all;
     UNROLL for (int i = 0; i < cols; i++) {
-      ints x[4];
-      interleave(x, row[i] + c, row[i + cols] + c, row[i + 2 * cols] + c, row[i + 3 * cols] + c);
+      ints x[4], of[4];
+      UNROLL for (int k = 0; k < 4; k++) of[k] = load_parts(row + k * all + i, part, c, split);
+      interleave(x, of);
       UNROLL for (int p = 0; p < n; p++) {
         int k = i - p * stride;
         if (k < 0 || k >= side) continue;
@@ -239,33 +240,42 @@ CONST_FN void depthwise_sums(const hn_int8_depthwise *d, int64_t c, int64_t bloc
 
 #define DEPTHWISE_KIND(side, stride)                                                                                           \
   static __attribute__((noinline)) void sums_##side##_##stride(const hn_int8_depthwise *d, int64_t c, int64_t block, int n, int32_t *to) { \
-    if (n == 1) depthwise_sums(d, c, block, side, stride, 1, to);                                                              \
-    else depthwise_sums(d, c, block, side, stride, PIXELS, to);                                                                \
+    if (n == 1) depthwise_sums(d, c, block, side, stride, 1, 1, to);                                                           \
+    else if (SPLIT >= 2 && d->split == 2) depthwise_sums(d, c, block, side, stride, PIXELS, 2, to);                            \
+    else if (SPLIT >= 4 && d->split == 4) depthwise_sums(d, c, block, side, stride, PIXELS, 4, to);                            \
+    else depthwise_sums(d, c, block, side, stride, PIXELS, 1, to);                                                             \
   }
 DEPTHWISE_KIND(3, 1) DEPTHWISE_KIND(3, 2) DEPTHWISE_KIND(5, 1) DEPTHWISE_KIND(5, 2)
 
-CONST_FN void end_pixels(const hn_int8_depthwise *d, const int32_t *sum, int64_t c, int64_t block, int n, const hn_int8_function function) {
+CONST_FN void end_pixels(const hn_int8_depthwise *d, const int32_t *sum, int64_t c, int64_t block, int n, const hn_int8_function function, const int split) {
   const limits l = limits_of(d->ending, function);
+  const int64_t part = n * d->channels;
   floats unit[4], bias[4];
   UNROLL for (int v = 0; v < 4; v++) unit[v] = load_floats(d->unit + block * WIDE + v * LANES), bias[v] = load_floats(d->bias + block * WIDE + v * LANES);
   for (int p = 0; p < n; p++) {
     ints r[4];
     UNROLL for (int v = 0; v < 4; v++)
       r[v] = to_ints(ending(d->ending, &l, fma_floats(to_floats(load_ints(sum + p * WIDE + v * LANES)), unit[v], bias[v]), function));
-    store_ints((uint8_t *)d->out + p * d->channels + c, pack_bytes(r[0], r[1], r[2], r[3], d->ending->zero, d->ending->is_signed));
+    store_parts((uint8_t *)d->out + p * d->channels + c, part, pack_bytes(r[0], r[1], r[2], r[3], d->ending->zero, d->ending->is_signed), split);
   }
 }
 
-/* The last block ends where the channels do: it repeats a few. */
 static void depthwise(const hn_int8_depthwise *f, int n) {
   int32_t sum[PIXELS * WIDE];
-  for (int64_t block = 0; block * WIDE < f->channels; block++) {
-    int64_t c = block * WIDE + WIDE <= f->channels ? block * WIDE : f->channels - WIDE;
+  const int64_t wide = WIDE / f->split;
+  for (int64_t block = 0; block < f->blocks; block++) {
+    int64_t c = f->from + block * wide, last = f->channels > wide ? f->channels - wide : 0;
+    if (c > last) c = last;
     if (f->side == 3 && f->stride == 1) sums_3_1(f, c, block, n, sum);
     else if (f->side == 3) sums_3_2(f, c, block, n, sum);
     else if (f->stride == 1) sums_5_1(f, c, block, n, sum);
     else sums_5_2(f, c, block, n, sum);
-#define END_PIXELS(function) end_pixels(f, sum, c, block, n, function)
+#define END_PIXELS(function)                                                           \
+  do {                                                                                 \
+    if (SPLIT >= 2 && f->split == 2) end_pixels(f, sum, c, block, n, function, 2);      \
+    else if (SPLIT >= 4 && f->split == 4) end_pixels(f, sum, c, block, n, function, 4); \
+    else end_pixels(f, sum, c, block, n, function, 1);                                 \
+  } while (0)
     EACH_FUNCTION(END_PIXELS)
   }
 }
@@ -443,7 +453,7 @@ const hn_int8_tile TILE = {
 #endif
     .cols = COLS, .lanes = LANES, .finish = finish, .add_products = add_products,
     .add_pixels = add_pixels, .pair = pair, .blend = blend, .weigh = weigh, .most = most, .look_up = look_bytes_up,
-    .wide = WIDE, .pixels = PIXELS, .depthwise = depthwise, .order = order,
+    .wide = WIDE, .pixels = PIXELS, .split = SPLIT, .depthwise = depthwise, .order = order,
 #ifdef SATURATES
     .saturates = true,
 #endif

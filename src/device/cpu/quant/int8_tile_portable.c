@@ -7,6 +7,7 @@
 #define ROWS 4
 #define LANES 4
 #define PIXELS 2
+#define SPLIT 1
 #define UNROLL
 typedef struct ints {
   int32_t v[4];
@@ -84,9 +85,19 @@ static inline ints look_up_bytes(ints x, const uint8_t table[256]) {
   __builtin_memcpy(&x, v, sizeof v);
   return x;
 }
-static inline void interleave(ints x[4], const uint8_t *a, const uint8_t *b, const uint8_t *c, const uint8_t *d) {
-  uint8_t four[64];
-  for (int i = 0; i < 16; i++) four[4 * i] = a[i], four[4 * i + 1] = b[i], four[4 * i + 2] = c[i], four[4 * i + 3] = d[i];
+static inline ints load_parts(const uint8_t *const *p, int64_t step, int64_t c, const int split) {
+  (void)step, (void)split;
+  return load_ints(p[0] + c);
+}
+static inline void store_parts(uint8_t *to, int64_t step, ints v, const int split) {
+  (void)step, (void)split;
+  store_ints(to, v);
+}
+static inline void interleave(ints x[4], const ints of[4]) {
+  uint8_t row[4][16], four[64];
+  __builtin_memcpy(row, of, sizeof row);
+  for (int i = 0; i < 16; i++)
+    for (int k = 0; k < 4; k++) four[4 * i + k] = row[k][i];
   __builtin_memcpy(x, four, sizeof four);
 }
 #include "device/cpu/quant/int8_tile_body.h"

@@ -177,44 +177,57 @@ static void test_kernel(const hn_kernel *k, hn_isa isa, hn_bytes bytes, hn_layou
   test_kernel_from(k, isa, bytes, layout, threads, 0, false);
 }
 
-/* The bound that half_tile.h states, for short and long sums, odd numbers of pairs and all sizes of tile. */
-TEST(sums_of_half_floats) {
+/* The bound that half_tile.h states, for short and long sums, odd numbers of pairs and all sizes of tile. Of bfloat16: that of sums
+   of single precision. */
+static void sums_of(const hn_half_tile *tile, hone_dtype t) {
   enum { MOST = 200, LDA = 2 * MOST + 6 };
-  const hn_half_tile *tile = hn_half_tile_best();
-  if (!tile) return;
+  float (*wide)(uint16_t) = t == HONE_DTYPE_BF16 ? hn_bf16_to_f32 : hn_f16_to_f32;
+  uint16_t (*narrow)(float) = t == HONE_DTYPE_BF16 ? hn_f32_to_bf16 : hn_f32_to_f16;
   uint16_t *a = hn_calloc(HN_HALF_ROWS * LDA, sizeof *a), *b = hn_calloc((size_t)MOST * 2 * HN_HALF_COLS, sizeof *b);
   float sums[HN_HALF_ROWS * HN_HALF_COLS];
   uint16_t out[HN_HALF_ROWS * HN_HALF_COLS];
   REQUIRE(a && b);
-  for (uint32_t at = 0; at < 60; at++) {
-    int rows = 1 + (int)at % HN_HALF_ROWS, cols = (int)between(1, HN_HALF_COLS), wrong = 0;
-    int64_t pairs = at < 14 ? (int64_t)at + 1 : between(1, MOST);
+  for (uint32_t at = 0; at < 4 * (uint32_t)tile->rows; at++) {
+    int rows = 1 + (int)at % tile->rows, cols = (int)between(1, HN_HALF_COLS), wrong = 0;
+    int64_t pairs = at < 14 ? (int64_t)at + 1 : between(1, MOST), step = 0;
     float scale = at % 3 ? 1 : 1.0f / 256; /* products below the smallest normal number too */
-    for (int i = 0; i < HN_HALF_ROWS * LDA; i++) a[i] = hn_f32_to_f16(scale * ((float)(between(0, 4000)) / 1000.0f - 2));
-    for (int i = 0; i < MOST * 2 * HN_HALF_COLS; i++) b[i] = hn_f32_to_f16(scale * ((float)(between(0, 4000)) / 1000.0f - 2));
-    tile->mul(pairs, a, LDA, b, sums, rows, at % 2 ? (const char *)b : NULL, 64);
+    if (tile->deep) {
+      step = (pairs + (pairs + tile->deep - 1) / tile->deep - 1) / ((pairs + tile->deep - 1) / tile->deep);
+      pairs -= pairs % step;
+      tile->begin((rows + 1) / 2, step);
+    }
+    for (int i = 0; i < HN_HALF_ROWS * LDA; i++) a[i] = narrow(scale * ((float)(between(0, 4000)) / 1000.0f - 2));
+    for (int i = 0; i < MOST * 2 * HN_HALF_COLS; i++) b[i] = narrow(scale * ((float)(between(0, 4000)) / 1000.0f - 2));
+    tile->mul(&(hn_half_job){.pairs = pairs, .lda = LDA, .a = a, .b = b, .sums = sums, .rows = rows, .next = at % 2 ? (const char *)b : NULL,
+                             .next_step = 64, .height = (rows + 1) / 2, .step = step});
+    if (tile->deep) tile->end();
     for (int r = 0; r < rows; r++)
       for (int c = 0; c < HN_HALF_COLS; c++) {
         double sum = 0, size = 0;
         for (int64_t k = 0; k < 2 * pairs; k++) {
-          double p = (double)hn_f16_to_f32(a[r * LDA + k]) * (double)hn_f16_to_f32(b[k / 2 * 2 * HN_HALF_COLS + hn_half_column(c) + k % 2]);
+          double p = (double)wide(a[r * LDA + k]) * (double)wide(b[k / 2 * 2 * HN_HALF_COLS + hn_half_column(t, c) + k % 2]);
           sum += p, size += fabs(p);
         }
-        double bound = (HN_HALF_CHAIN + 2) * ldexp(size, -11) + ldexp((double)(2 * pairs), -25);
+        double bound = t == HONE_DTYPE_BF16 ? ldexp((double)pairs * size, -23) : (HN_HALF_CHAIN + 2) * ldexp(size, -11) + ldexp((double)(2 * pairs), -25);
         wrong += !(fabs((double)sums[r * HN_HALF_COLS + c] - sum) <= bound);
       }
-    CHECK_MSG(!wrong, "%d sums of %lld pairs, %d rows are further off than stated", wrong, (long long)pairs, rows);
+    CHECK_MSG(!wrong, "%s: %d sums of %lld pairs, %d rows are further off than stated", hone_dtype_name(t), wrong, (long long)pairs, rows);
     memset(out, 0xff, sizeof out);
     hn_half_ending e = {.lo = -0.5f, .hi = 1, .out = out, .ld_out = HN_HALF_COLS};
     tile->finish(&e, sums, rows, cols);
     for (int i = 0; i < HN_HALF_ROWS * HN_HALF_COLS; i++) {
       float v = sums[i < rows * HN_HALF_COLS ? i : 0], in = v < -0.5f ? -0.5f : v > 1 ? 1 : v;
       bool inside = i / HN_HALF_COLS < rows && i % HN_HALF_COLS < cols;
-      CHECK(out[i] == (inside ? hn_f32_to_f16(in) : 0xffff));
+      CHECK(out[i] == (inside ? narrow(in) : 0xffff));
     }
   }
   hn_free(a);
   hn_free(b);
+}
+
+TEST(sums_of_half_floats) {
+  if (hn_half_tile_best()) sums_of(hn_half_tile_best(), HONE_DTYPE_F16);
+  if (hn_bf16_tile_for(hn_isa_best())) sums_of(hn_bf16_tile_for(hn_isa_best()), HONE_DTYPE_BF16);
 }
 
 TEST(half_floats) {

@@ -1,6 +1,7 @@
 #include "device/cpu/cpu.h"
 
 #include "device/cpu/onednn/dnnl_util.h"
+#include "device/cpu/quant/half_tile.h"
 #include "device/cpu/split/split.h"
 #include "device/cpu/vec/float_runs.h"
 #include "device/cpu/vec/half_runs.h"
@@ -11,6 +12,7 @@ hone_status hn_cpu_create(hone_context *cx, hn_isa isa, hn_cpu **out) {
   c->isa = isa;
   c->bytes = hn_bytes_best(isa);
   c->half = isa == HN_ISA_AVX512 ? hn_half_runs_best() : NULL;
+  c->bf16 = hn_bf16_tile_for(isa);
   c->split = hn_split_for(isa);
   c->vec = hn_vec_for(isa);
   c->winograd_error = HN_WINOGRAD_ERROR;

@@ -9,6 +9,7 @@ typedef struct hn_cpu {
   hn_isa isa;
   hn_bytes bytes;              /* how it multiplies bytes; tests set less than the processor has */
   const struct hn_half_runs *half; /* arithmetic on half floats, vec/half_runs.h; NULL: it has none */
+  const struct hn_half_tile *bf16; /* products of bfloat16, quant/half_tile.h; NULL: it has none of ours */
   const struct hn_split *split;/* products of single precision by bfloat16 parts, split/split.h; NULL: not worth while here */
   const struct hn_vec *vec;    /* arithmetic for it, vec/float_runs.h */
   struct dnnl_engine *engine;  /* oneDNN's, once a kernel of its is planned: hn_dnnl_open(); NULL before */

@@ -5,7 +5,7 @@
 #include <immintrin.h>
 #include <math.h>
 
-enum { ROWS = HN_HALF_ROWS, COLS = HN_HALF_COLS, STEP = 2 * COLS, ODD = (int)0xAAAAAAAA };
+enum { ROWS = 14, COLS = HN_HALF_COLS, STEP = 2 * COLS, ODD = (int)0xAAAAAAAA };
 #define UNROLL _Pragma("GCC unroll 16")
 #define ALWAYS static inline __attribute__((always_inline))
 #define FMA(sum, a, b) __asm__("vfmadd231ph %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b))
@@ -62,10 +62,10 @@ ALWAYS void product(const int rows, int64_t pairs, const uint16_t *a, int64_t ld
   }
 SIZE(1) SIZE(2) SIZE(3) SIZE(4) SIZE(5) SIZE(6) SIZE(7) SIZE(8) SIZE(9) SIZE(10) SIZE(11) SIZE(12) SIZE(13) SIZE(14)
 
-static void mul(int64_t pairs, const uint16_t *a, int64_t lda, const uint16_t *b, float *sums, int rows, const char *next, int64_t next_step) {
+static void mul(const hn_half_job *j) {
   static void (*const of[])(int64_t, const uint16_t *, int64_t, const uint16_t *, float *, const char *, int64_t) = {
       NULL, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7, tile_8, tile_9, tile_10, tile_11, tile_12, tile_13, tile_14};
-  of[rows](pairs, a, lda, b, sums, next, next ? next_step : 0);
+  of[j->rows](j->pairs, j->a, j->lda, j->b, j->sums, j->next, j->next ? j->next_step : 0);
 }
 
 static void finish(const hn_half_ending *e, float *sums, int rows, int cols) {
@@ -82,5 +82,5 @@ static void finish(const hn_half_ending *e, float *sums, int rows, int cols) {
   }
 }
 
-const hn_half_tile hn_half_tile_avx512fp16 = {mul, finish};
+const hn_half_tile hn_half_tile_avx512fp16 = {.rows = ROWS, .mul = mul, .finish = finish};
 #endif

@@ -1,5 +1,4 @@
-/* product_half.c - convolutions, MatMul and Gemm of half floats with constant weights, multiplied as half floats (half_tile.h).
-   A product is a convolution by a window of one. Rows of the left matrix are read where they lie, or are lined up first. */
+/* product_half.c - convolutions, MatMul and Gemm of 16-bit floats with constant weights, multiplied as such (half_tile.h). A product is a convolution by a window of one. Rows of the left matrix are read where they lie, or are lined up first. */
 #include <math.h>
 #include <string.h>
 
@@ -23,13 +22,20 @@ typedef struct product_half {
   const float *bias;
   hn_ending e;
   bool copy;
+  bool unary_on_sums;
   int64_t lda, block, parts;   /* rows at a time; parts of the columns */
+  int64_t step;                /* pairs of an instruction's tile, if it has any */
   size_t scratch;              /* bytes of a thread */
 } product_half;
 
-static bool half_constant(const hn_arg *a) { return a->present && a->constant && a->dtype == HONE_DTYPE_F16; }
+static const hn_half_tile *tile_for(const hn_task *t) {
+  if (!t->device) return NULL;
+  return t->in[0].dtype == HONE_DTYPE_BF16 ? t->device->bf16 : t->in[0].dtype == HONE_DTYPE_F16 && t->device->half ? hn_half_tile_best() : NULL;
+}
 
-static bool is_row(const hn_arg *a, int64_t n) { return half_constant(a) && a->rank > 0 && a->dims[a->rank - 1] == n && a->constant->count == n; }
+static bool half_constant(const hn_task *t, const hn_arg *a) { return a->present && a->constant && a->dtype == t->in[0].dtype; }
+
+static bool is_row(const hn_task *t, const hn_arg *a, int64_t n) { return half_constant(t, a) && a->rank > 0 && a->dims[a->rank - 1] == n && a->constant->count == n; }
 
 static int64_t columns(const hn_task *t) {
   const hn_arg *w = &t->in[1];
@@ -39,15 +45,14 @@ static int64_t columns(const hn_task *t) {
 bool product_half_supports(const hn_task *t) {
   const hn_arg *x = &t->in[0], *y = &t->out[0];
   const hn_node *n = t->node;
-  if (!t->device || !t->device->half) return false;
-  if (x->dtype != HONE_DTYPE_F16 || y->dtype != HONE_DTYPE_F16 || !half_constant(&t->in[1]) || x->rank < 1 || t->in[1].constant->count == 0) return false;
+  if (!tile_for(t) || y->dtype != x->dtype || !half_constant(t, &t->in[1]) || x->rank < 1 || t->in[1].constant->count == 0) return false;
   for (int32_t i = 0; i < x->rank; i++)
     if (x->dims[i] == 0) return false;
   if (n->op == HN_Conv)
-    return x->rank >= 3 && x->rank <= 4 && hn_attr_i(n, "group", 1) == 1 && (!hn_conv_has_bias(t) || half_constant(&t->in[2]));
+    return x->rank >= 3 && x->rank <= 4 && hn_attr_i(n, "group", 1) == 1 && (!hn_conv_has_bias(t) || half_constant(t, &t->in[2]));
   if (t->in[1].rank != 2) return false;
   return n->op == HN_MatMul || (!hn_attr_i(n, "transA", 0) && hn_attr_f(n, "alpha", 1) == 1 && hn_attr_f(n, "beta", 1) == 1 &&
-                                (n->n_main < 3 || !t->in[2].present || is_row(&t->in[2], columns(t))));
+                                (n->n_main < 3 || !t->in[2].present || is_row(t, &t->in[2], columns(t))));
 }
 
 /* Number k of column n: channels lie together, then the taps of a window. */
@@ -64,7 +69,7 @@ static hone_status pack_weights(hn_task *t, product_half *s) {
   HN_TRY(hn_task_pack(t, sizeof *p * (size_t)(panels * panel), 0, (void **)&p, &fill));
   if (fill) memset(p, 0, sizeof *p * (size_t)(panels * panel));
   for (int64_t n = 0; n < s->n && fill; n++) {
-    uint16_t *to = p + n / HN_HALF_COLS * panel + hn_half_column(n % HN_HALF_COLS);
+    uint16_t *to = p + n / HN_HALF_COLS * panel + hn_half_column(t->in[0].dtype, n % HN_HALF_COLS);
     for (int64_t k = 0; k < s->k; k++) to[k / 2 * 2 * HN_HALF_COLS + k % 2] = weight_at(t, s, k, n);
   }
   t->in[1].unused = true;
@@ -104,15 +109,25 @@ static hone_status describe(hn_task *t, product_half *s) {
   return HONE_OK;
 }
 
+/* Tiles are all alike in depth. Where rows lie as they are needed, none goes on into the next one, which might hold infinities. */
+static void cut_depth(product_half *s) {
+  int64_t deep = s->tile->deep;
+  if (!deep) return;
+  for (s->step = hn_smaller(deep, s->pairs); s->pairs % s->step;) s->step--;
+  if (2 * s->step >= deep || s->step == s->pairs) return;
+  s->step = hn_ceil_div(s->pairs, hn_ceil_div(s->pairs, deep));
+  s->pairs = hn_round_up(s->pairs, s->step);
+}
+
 /* Blocks of rows, and parts of the columns where there are too few of those for the threads. */
 static void cut(hn_task *t, product_half *s) {
   const hn_conv *c = &s->c;
   bool direct = c->kernel_h == 1 && c->kernel_w == 1 && c->stride_h == 1 && c->stride_w == 1 && c->in_h == c->out_h && c->in_w == c->out_w;
-  s->copy = !direct || s->k % 2 || (s->in_pitch % CONFLICT == 0 && s->k >= CONFLICT && s->m > HN_HALF_ROWS / 2);
+  s->copy = !direct || s->k != 2 * s->pairs || (s->in_pitch % CONFLICT == 0 && s->k >= CONFLICT && s->m > s->tile->rows / 2);
   s->lda = !s->copy ? s->in_pitch : 2 * s->pairs % CONFLICT ? 2 * s->pairs : 2 * s->pairs + GAP;
-  int64_t fit = hn_larger(BLOCK_BYTES / (2 * (s->lda + s->n)), 4 * HN_HALF_ROWS), each = hn_ceil_div(s->m, t->threads);
+  int64_t fit = hn_larger(BLOCK_BYTES / (2 * (s->lda + s->n)), 4 * s->tile->rows), each = hn_ceil_div(s->m, t->threads);
   int64_t blocks = hn_round_up(hn_ceil_div(s->m, hn_smaller(fit, each)), t->threads);
-  s->block = hn_smaller(s->m, hn_round_up(hn_ceil_div(s->m, blocks), HN_HALF_ROWS));
+  s->block = hn_smaller(s->m, hn_round_up(hn_ceil_div(s->m, blocks), s->tile->rows));
   s->parts = hn_ceil_div(s->m, s->block) >= t->threads ? 1 : hn_smaller(hn_ceil_div(s->n, HN_HALF_COLS), t->threads);
   s->scratch = s->copy ? (size_t)hn_round_up(2 * s->block * s->lda, 64) : 0;
   t->scratch = s->scratch * (size_t)t->threads;
@@ -122,19 +137,21 @@ hone_status product_half_plan(hn_task *t) {
   product_half *s = hn_calloc(1, sizeof *s);
   if (!s) return hn_nomem(t->cx);
   t->state = s;
-  s->tile = hn_half_tile_best();
+  s->tile = tile_for(t);
   HN_TRY(describe(t, s));
+  cut_depth(s);
   t->threads = hn_conv_threads(t, s->m * s->n * s->k);
   cut(t, s);
   HN_TRY(pack_weights(t, s));
   if (t->node->n_main > 2 && t->in[2].present) {
     HN_TRY(pack_bias(t, s, 2));
   } else if (t->node->op != HN_Conv && t->node->n_post && t->node->post[0].op == HN_Add && t->node->post[0].operand != HN_NONE &&
-             is_row(&t->in[t->node->post[0].operand], s->n)) {
+             is_row(t, &t->in[t->node->post[0].operand], s->n)) {
     HN_TRY(pack_bias(t, s, t->node->post[0].operand));
     t->fused = 1;
   }
   hn_ending_take(t, t->out[0].layout, true, &s->e);
+  s->unary_on_sums = s->e.n && !s->e.half; /* as floats they are at hand */
   return HONE_OK;
 }
 
@@ -170,8 +187,21 @@ static void copy_rows(const product_half *s, const uint16_t *in, int64_t row, in
       if (at < 0 || at >= c->in_h) memset(to + ky * n, 0, sizeof *to * (size_t)n);
       else line_up(s, in + (image * c->in_h + at) * c->in_w * s->in_pitch, x, to + ky * n);
     }
-    if (s->k % 2) to[s->k] = 0;
+    for (int64_t k = s->k; k < 2 * s->pairs; k++) to[k] = 0;
   }
+}
+
+/* Sums to outputs. */
+static void end_tile(const product_half *s, const hn_half_ending *e, float *sums, int rows, int cols) {
+  hn_half_ending floats = *e, out = {.lo = -INFINITY, .hi = INFINITY, .out = e->out, .ld_out = e->ld_out};
+  if (!s->unary_on_sums) {
+    s->tile->finish(e, sums, rows, cols);
+    return;
+  }
+  floats.out = NULL;
+  s->tile->finish(&floats, sums, rows, cols);
+  hn_ending_floats(&s->e, sums, (int64_t)rows * HN_HALF_COLS);
+  s->tile->finish(&out, sums, rows, cols);
 }
 
 /* Rows row..end of the result in columns col..col_end. */
@@ -179,29 +209,34 @@ static void run_block(const product_half *s, hn_exec *x, int64_t row, int64_t en
   const uint16_t *a = (const uint16_t *)x->in[0].data + row * s->in_pitch;
   const uint16_t *residual = s->e.residual == HN_NONE ? NULL : x->in[s->e.residual].data;
   uint16_t *out = x->out[0].data;
-  int64_t tiles = hn_ceil_div(end - row, HN_HALF_ROWS);
+  int64_t tiles = hn_ceil_div(end - row, s->tile->rows);
   float sums[HN_HALF_ROWS * HN_HALF_COLS] __attribute__((aligned(64)));
+  hn_half_job j = {.pairs = s->pairs, .lda = s->lda, .sums = sums, .step = s->step};
   if (s->copy) {
     copy_rows(s, x->in[0].data, row, end, copied);
     a = copied;
   }
+  if (s->tile->deep) s->tile->begin(j.height = (int)hn_ceil_div(hn_ceil_div(end - row, tiles), 2), s->step);
   for (int64_t n = col; n < col_end; n += HN_HALF_COLS) {
-    const uint16_t *b = s->weights + n * s->pairs * 2;
     int cols = (int)hn_smaller(HN_HALF_COLS, col_end - n);
-    const char *next = tiles <= MOST_TILES_AHEAD && n + HN_HALF_COLS < col_end ? (const char *)(b + s->pairs * 2 * HN_HALF_COLS) : NULL;
-    int64_t step = hn_round_up(hn_ceil_div(PANEL_STEP, tiles), 64);
+    j.b = s->weights + n * s->pairs * 2;
+    const char *next = tiles <= MOST_TILES_AHEAD && n + HN_HALF_COLS < col_end ? (const char *)(j.b + s->pairs * 2 * HN_HALF_COLS) : NULL;
+    j.next_step = hn_round_up(hn_ceil_div(PANEL_STEP, tiles), 64);
     hn_half_ending e = {.bias = s->bias ? s->bias + n : NULL, .ld_residual = s->e.residual_pitch, .lo = s->e.lo, .hi = s->e.hi, .ld_out = s->out_pitch};
     for (int64_t i = 0; i < tiles; i++) {
       int64_t from = (end - row) * i / tiles, at = row + from;
-      int rows = (int)((end - row) * (i + 1) / tiles - from);
+      j.rows = (int)((end - row) * (i + 1) / tiles - from);
+      j.a = a + from * s->lda;
       /* the weights behind come nearer while these are in use: they are many where there are few rows */
-      s->tile->mul(s->pairs, a + from * s->lda, s->lda, b, sums, rows, next ? next + i * (s->pairs / 4) * step : NULL, step);
+      j.next = next ? next + i * (s->pairs / 4) * j.next_step : NULL;
+      s->tile->mul(&j);
       e.residual = residual ? residual + at * s->e.residual_pitch + n : NULL;
       e.out = out + at * s->out_pitch + n;
-      s->tile->finish(&e, sums, rows, cols);
+      end_tile(s, &e, sums, j.rows, cols);
     }
   }
-  if (!s->e.n) return;
+  if (s->tile->deep) s->tile->end();
+  if (!s->e.n || s->unary_on_sums) return;
   if (col_end - col == s->out_pitch) hn_ending_run(&s->e, out + row * s->out_pitch, (end - row) * s->out_pitch);
   else
     for (int64_t r = row; r < end; r++) hn_ending_run(&s->e, out + r * s->out_pitch + col, col_end - col);

@@ -7,7 +7,7 @@
 #include "device/cpu/cpu.h"
 #include "device/cpu/vec/float_runs.h"
 
-enum { GRAIN = 16384 };
+enum { GRAIN = 16384, CHUNK = 2048 };
 
 typedef struct gate {
   uint32_t image;                             /* which input it is */
@@ -16,7 +16,9 @@ typedef struct gate {
   int64_t step;                               /* from the gate of one image to the next */
   size_t size;                                /* of a number */
   const hn_vec *vec;
-  const hn_half_runs *half;                   /* NULL: of floats */
+  const hn_half_runs *half;                   /* NULL: of floats, or of bfloat16 by floats */
+  hn_load_run load;                           /* from bfloat16, and back; NULL: it is not */
+  hn_store_run store;
 } gate;
 
 bool gate_vec_supports(const hn_task *t) {
@@ -26,7 +28,7 @@ bool gate_vec_supports(const hn_task *t) {
   for (int32_t i = 0; i < 4; i++)
     if (o->dims[i] == 0) return false;
   return t->in[0].dtype == o->dtype && t->in[1].dtype == o->dtype &&
-         (o->dtype == HONE_DTYPE_F32 || (o->dtype == HONE_DTYPE_F16 && t->device->half));
+         (o->dtype == HONE_DTYPE_F32 || o->dtype == HONE_DTYPE_BF16 || (o->dtype == HONE_DTYPE_F16 && t->device->half));
 }
 
 hone_status gate_vec_plan(hn_task *t) {
@@ -40,6 +42,10 @@ hone_status gate_vec_plan(hn_task *t) {
   s->size = hone_dtype_size(t->out[0].dtype);
   s->vec = hn_cpu_of(t)->vec;
   s->half = t->out[0].dtype == HONE_DTYPE_F16 ? hn_cpu_of(t)->half : NULL;
+  if (t->out[0].dtype == HONE_DTYPE_BF16) {
+    const hn_convert *convert = hn_convert_for(hn_cpu_of(t)->isa);
+    s->load = convert->load[HONE_DTYPE_BF16], s->store = convert->store[HONE_DTYPE_BF16];
+  }
   t->in[0].layout = t->in[1].layout = t->out[0].layout = HN_LAYOUT_NHWC;
   s->in_pitch = hn_take_pitch(&t->in[s->image]);
   s->out_pitch = hn_take_pitch(&t->out[0]);
@@ -50,6 +56,22 @@ hone_status gate_vec_plan(hn_task *t) {
 void gate_vec_destroy(hn_task *t) {
   hn_free(t->state);
   t->state = NULL;
+}
+
+/* Rows of n numbers by floats. */
+static void scale_converted(const gate *s, char *to, const char *from, const char *by, size_t n, size_t rows) {
+  float x[CHUNK], factor[CHUNK];
+  for (size_t c = 0, m; c < n; c += m) {
+    m = n - c < CHUNK ? n - c : CHUNK;
+    s->load(factor, by + s->size * c, m, 1, 0);
+    for (size_t r = 0, k; r < rows; r += k) {
+      size_t at = s->size * (r * n + c), fit = m == n ? CHUNK / n : 1;
+      k = rows - r < fit ? rows - r : fit;
+      s->load(x, from + at, m * k, 1, 0);
+      s->vec->scale_rows(x, x, factor, m, k);
+      s->store(to + at, x, m * k, 1, 0);
+    }
+  }
 }
 
 void gate_vec_lines(const hn_task *t, const hn_strip *p, void *scratch) {
@@ -63,7 +85,8 @@ void gate_vec_lines(const hn_task *t, const hn_strip *p, void *scratch) {
     char *out = (char *)p->out + (size_t)(hn_strip_line(p->out_ring, p->image, s->lines, y) * s->width) * to;
     const char *in = (const char *)p->in + (size_t)(hn_strip_line(p->in_ring, p->image, s->lines, y) * s->width) * from;
     for (int64_t x = 0; x < s->width; x += each, out += (size_t)each * to, in += (size_t)each * from) {
-      if (s->half) s->half->scale_rows((void *)out, (const void *)in, (const void *)by, n, (size_t)each);
+      if (s->load) scale_converted(s, out, in, by, n, (size_t)each);
+      else if (s->half) s->half->scale_rows((void *)out, (const void *)in, (const void *)by, n, (size_t)each);
       else s->vec->scale_rows((void *)out, (const void *)in, (const void *)by, n, (size_t)each);
     }
   }

@@ -10,7 +10,8 @@ typedef struct quality {
   difference d;             /* of all outputs */
   double error;             /* root mean square of the differences by that of the values, the worst output's */
   double cosine;            /* the worst output's */
-  double least;             /* of any one example; where it gives less than they do on the average, the difference counts against that */
+  double least;             /* of any one example; where it gives next to nothing, the noise counts against a part of what is common */
+  double shift;             /* of items with scores: by how much the best class is more or less ahead of the second, root mean square */
   size_t items, top1, top5; /* of items with scores: the same best class; that one among the best five */
   size_t labelled, right_before, right;
 } quality;
@@ -22,8 +23,10 @@ typedef struct account_row {
   double sqnr, accumulated; /* of its output in dB: quantized alone (NaN: not measured), and all layers together */
   quality alone;            /* of the model, with this layer alone quantized */
   double saved_ms;
+  double price;             /* damage for the time saved */
   bool kept;                /* stays in floats */
   bool settled;             /* that it does: the calibration says so */
+  bool slow;                /* it is no faster in 8 bits in the mixture, with its conversions */
 } account_row;
 
 /* What the layers that stay in floats are chosen for. */
@@ -34,9 +37,10 @@ typedef enum account_aim {
 } account_aim;
 
 /* What AIM_AUTO asks of the outputs: the least cosine, and how many items keep their best class. */
-#define GOOD_COSINE 0.994 /* on any one example */
+#define GOOD_COSINE 0.994 /* on any one example; not of sequences */
 #define GOOD_SCORES 0.998 /* on all together, of a classifier's, whose best class hangs on small differences */
 #define GOOD_AGREEMENT 0.99
+#define LEAST_SHARE 0.1 /* of the common example's output: the noise of one that has less is held against this */
 typedef struct account {
   account_row *rows; /* worst first */
   uint32_t n, layers;
@@ -48,7 +52,7 @@ typedef struct account {
   bool steps;        /* ... of steps, several an item: those are its items */
   account_aim aim;
   double limit;                /* of AIM_DROP */
-  double ms_floats, ms_quantized; /* a run, with kernels not tuned */
+  double ms_floats, ms_every, ms_quantized; /* a run in floats, with every layer quantized, and of the result; kernels not tuned */
   size_t rounds, examples;
 } account;
 

@@ -8,10 +8,12 @@ static void decibels(table *t, double db) { table_cell(t, isnan(db) ? "" : "%.1f
 
 static double share(size_t n, size_t of) { return of ? 100 * (double)n / (double)of : 0; }
 
+static bool no_faster(const account_row *r) { return r->slow || r->saved_ms < 1e-3; }
+
 /* Why a layer stays in floats; NULL: it does not. */
 static const char *reason(const account_row *r) {
   if (!r->kept) return NULL;
-  return r->settled ? "as the calibration says" : r->saved_ms < 1e-3 ? "no faster in 8 bits" : "costs accuracy";
+  return r->settled ? "as the calibration says" : no_faster(r) ? "no faster in 8 bits" : "costs accuracy";
 }
 
 static void print_reasons(const account *a) {
@@ -19,21 +21,23 @@ static void print_reasons(const account *a) {
   for (uint32_t i = 0; i < a->n; i++) {
     const account_row *r = &a->rows[i];
     settled += r->kept && r->settled;
-    slow += r->kept && !r->settled && r->saved_ms < 1e-3;
+    slow += r->kept && !r->settled && no_faster(r);
   }
   if (a->kept) printf("%u stay in floats:", a->kept);
   if (settled) printf(" %u as the calibration says%s", settled, settled < a->kept ? "," : "");
   if (a->kept > settled) printf(" %u cost more accuracy than their time is worth, %u are no faster in 8 bits", a->kept - settled - slow, slow);
   if (a->kept) printf("\n");
   if (a->aim == AIM_AUTO)
-    printf("aim: a cosine of at least %.4g on each of %zu examples%s (--max-drop=P%% sets a limit instead, --no-mixed none)\n", GOOD_COSINE, a->examples,
+    printf("aim: a cosine of at least %.4g on %s of %zu examples%s (--max-drop=P%% sets a limit instead, --no-mixed none)\n",
+           GOOD_COSINE, a->steps ? "all" : "each", a->examples,
            a->steps        ? ", the same best class in 99% of the steps"
            : a->classifier ? ", 0.998 on all, the same best class in 99%" : "");
   else if (a->aim == AIM_DROP)
     printf("aim: to lose no more than %g%% %s, on %zu examples\n", a->limit, a->all.labelled ? "of accuracy" : a->classifier ? "of the best classes" : "(root mean square)",
            a->examples);
   if (a->ms_quantized > 0)
-    printf("a run takes %.3g ms, in floats %.3g: %.2f times as fast, kernels not tuned\n", a->ms_quantized, a->ms_floats, a->ms_floats / a->ms_quantized);
+    printf("a run takes %.3g ms, in floats %.3g, all in 8 bits %.3g: %.2f times as fast, kernels not tuned\n", a->ms_quantized, a->ms_floats, a->ms_every,
+           a->ms_floats / a->ms_quantized);
 }
 
 void account_print(const account *a) {
@@ -70,15 +74,15 @@ json_t *account_json(const account *a) {
   json_t *layers = json_array();
   for (uint32_t i = 0; i < a->n; i++) {
     const account_row *r = &a->rows[i];
-    json_array_append_new(layers, json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:o}", "layer", json_text(r->name), "op", json_text(r->op),
+    json_array_append_new(layers, json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:o}", "layer", json_text(r->name), "op", json_text(r->op),
                                             "low", json_number((double)r->low), "high", json_number((double)r->high), "scale",
                                             json_number((double)r->scale), "sqnr_db", number_or_null(!isnan(r->sqnr), r->sqnr), "error_alone",
                                             number_or_null(a->detailed && !r->settled, r->alone.error), "sqnr_accumulated_db",
-                                            number_or_null(!isnan(r->accumulated), r->accumulated), "saved_ms", json_number(r->saved_ms), "kept",
+                                            number_or_null(!isnan(r->accumulated), r->accumulated), "saved_ms", json_number(r->saved_ms), "lead_shift_alone", number_or_null(a->detailed && a->classifier && !r->settled, r->alone.shift), "kept",
                                             (int)r->kept, "reason", r->kept ? json_text(reason(r)) : json_null()));
   }
   const quality *q = &a->all;
-  return json_pack("{s:o, s:o, s:o, s:o, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "least_cosine", json_number(a->all.least), "ms_floats", json_number(a->ms_floats), "ms", json_number(a->ms_quantized), "layers", layers, "kept", (int)a->kept, "error_of_all",
+  return json_pack("{s:o, s:o, s:o, s:o, s:o, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "least_cosine", json_number(a->all.least), "ms_floats", json_number(a->ms_floats), "ms_all_quantized", json_number(a->ms_every), "ms", json_number(a->ms_quantized), "layers", layers, "kept", (int)a->kept, "error_of_all",
                    json_number(a->every.error), "error", json_number(q->error), "cosine", json_number(q->cosine), "items", json_count(q->items),
                    "top1_agreement", json_number(share(q->top1, q->items) / 100), "top5_agreement", json_number(share(q->top5, q->items) / 100),
                    "labelled", json_count(q->labelled), "right_before", json_count(q->right_before), "right_after", json_count(q->right));

@@ -90,7 +90,7 @@ static int quantize(cli *c, hone_model *m, outcome *r) {
   quant_wishes(&o->quant, &qo);
   int code = account_calibrate(c, m, &setup, false, &r->quant, &k, &r->account);
   bool none = r->account.n && r->account.kept == r->account.n;
-  if (!code && none) cli_warn("every layer has to stay in floats for outputs that are good enough");
+  if (!code && none) cli_warn("no layer is both exact enough and faster in 8 bits: all stay in floats (--no-mixed quantizes them all the same)");
   hone_status st = code || none ? HONE_OK : hone_model_quantize(m, k, &qo, &r->quant.counts);
   if (!code && !st) st = hone_model_get_stats(m, &r->after);
   if (st) code = cli_fail_hone(c->cx, st);

@@ -11,6 +11,8 @@ void progress_begin(progress *p, const char *what) {
 }
 
 void progress_step(progress *p, size_t done, size_t total) {
+  p->done = done;
+  p->total = total;
   if (!p->terminal) return;
   double now = cli_seconds();
   if (now - p->begun < 2 || now - p->drawn < 0.1) return;

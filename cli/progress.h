@@ -7,6 +7,7 @@
 typedef struct progress {
   const char *what;
   double begun, drawn;
+  size_t done, total;
   bool terminal;
 } progress;
 

@@ -24,6 +24,7 @@ typedef struct difference {
 } difference;
 /* False if the type has no numbers. */
 bool difference_add(difference *d, hone_dtype dtype, const void *a, const void *b, size_t count);
+void difference_merge(difference *d, const difference *of);
 double difference_relative(const difference *d); /* max_abs by the largest value; 0 where both are 0 */
 double difference_mean(const difference *d);
 double difference_cosine(const difference *d);

@@ -101,13 +101,16 @@ static void group_values(plan *p) {
   }
 }
 
-/* Unsigned 8 bits over a range that holds zero. */
+/* Unsigned 8 bits over a range that holds zero. Zero is a whole step, so that the steps of both sides are made as wide as it takes to reach
+   both ends: pictures from -1 to 1 would else lie half a step beside all of the 256. */
 static hn_quant quant_of(const plan *p, hn_id v) {
   const hn_range *r = &p->range[leader(p, v)];
-  float low = fminf(r->low, 0), scale = step_of(r);
+  float low = fminf(r->low, 0), high = fmaxf(r->high, 0), scale = step_of(r);
   if (!(scale >= LEAST_SCALE)) return (hn_quant){.scale = 1}; /* always zero: any scale tells so */
-  float zero = rintf(-low / scale);
-  return (hn_quant){.scale = scale, .zero = (int32_t)(zero < 0 ? 0 : zero > 255 ? 255 : zero)};
+  float zero = fminf(fmaxf(rintf(-low / scale), 0), 255);
+  if (zero > 0) scale = fmaxf(scale, -low / zero);
+  if (zero < 255) scale = fmaxf(scale, high / (255 - zero));
+  return (hn_quant){.scale = scale, .zero = (int32_t)zero};
 }
 
 /* ------------------------------------------------------------------------------------------- building */

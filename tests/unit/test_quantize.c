@@ -108,6 +108,34 @@ TEST(quantization_is_explicit) {
   hone_context_destroy(&cx);
 }
 
+/* Zero is a whole step, and yet both ends are reached: the 256 values of a picture from -1 to 1 do not lie half a step beside all steps. */
+TEST(scales_reach_both_ends) {
+  static const float ends[][2] = {{-1, 1}, {-0.375f, 28}, {-3, 0}, {0, 6}, {-1, 1.01f}, {-200, 1}};
+  for (size_t k = 0; k < sizeof ends / sizeof *ends; k++) {
+    hone_context *cx;
+    hn_range *ranges;
+    hone_quantize_result r;
+    REQUIRE(!hone_context_create(&cx));
+    hn_graph *g = graph(cx, &ranges);
+    for (size_t i = 0; i < g->values.n; i++) ranges[i] = (hn_range){true, ends[k][0], ends[k][1]};
+    REQUIRE(!hn_quantize_int8(g, ranges, NULL, NULL, &r));
+    size_t n_seen = 0;
+    for (size_t i = 0; i < g->nodes.n; i++) {
+      const hn_node *n = &g->nodes.p[i];
+      if (n->dead || n->op != HN_QuantizeLinear) continue;
+      double scale = hn_tensor_f(hn_const(g, n->in[1]), 0), zero = hn_tensor_f(hn_const(g, n->in[2]), 0);
+      CHECK_MSG(-zero * scale <= (double)ends[k][0] * (1 - 1e-6), "from %g", -zero * scale);
+      CHECK_MSG((255 - zero) * scale >= (double)ends[k][1] * (1 - 1e-6), "to %g", (255 - zero) * scale);
+      CHECK_MSG(scale <= (double)(ends[k][1] - ends[k][0]) / 255 * 1.34, "a step of %g", scale);
+      n_seen++;
+    }
+    CHECK(n_seen == 3);
+    hn_graph_destroy(g);
+    free(ranges);
+    hone_context_destroy(&cx);
+  }
+}
+
 TEST(equalization_keeps_the_function) {
   static const char *const two =
       "graph \"g\" {\n  input %x : f32[1, 2, 2, 2]\n  const %w : f32[2, 2, 1, 1] = {8, 4, 0.5, 0.25}\n  const %b : f32[2] = {4, 1}\n"

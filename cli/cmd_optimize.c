@@ -273,6 +273,17 @@ static void print_report(const hone_model *m) {
   table_free(t);
 }
 
+/* Of kernels and layouts over the whole graph: what was expected, and what came of it. */
+static void print_assignment(const hone_tune_result *r) {
+  double gap = r->bound_ms > 0 ? 100 * (r->assigned_ms / r->bound_ms - 1) : 0;
+  printf("kernels and layouts over the whole graph: %u layers, %u changes of layout; %.4g ms expected, layer by layer %.4g ms",
+         r->assigned_layers, r->assigned_reorders, r->assigned_ms, r->single_ms);
+  if (gap < 0.01) printf(", the least there is");
+  else printf(", at most %.2f %% above the least", gap);
+  if (r->assigned_ratio == 1) printf("; the same plan\n");
+  else printf("; a run takes %.3f of before, %s\n", r->assigned_ratio, r->assigned_ratio < 1 ? "kept" : "left");
+}
+
 static void print_outcome(const optimize_options *o, const hone_model *m, const outcome *r) {
   table *t = table_make("lrr");
   table_cell(t, "%s", "");
@@ -311,6 +322,7 @@ static void print_outcome(const optimize_options *o, const hone_model *m, const 
     printf("kernels tuned in %.1f s: %u layers with a choice, %u times measured%s; a run %.3g ms, by fixed priorities %.3g ms\n",
            r->tune_seconds, r->tune.layers, r->tune.measured, r->tune.recalled ? ", others recalled" : "", r->tune.after_ms,
            r->tune.before_ms);
+  if (r->tuned && r->tune.assigned_layers) print_assignment(&r->tune);
   segments_print(&r->segments);
   if (r->packed)
     printf("written: %s, with %s of packed weights\n", o->output, human_bytes(r->packed_bytes).s);
@@ -326,9 +338,12 @@ static int print_json(const optimize_options *o, const hone_model *m, const outc
                                             json_text(row_.rule), "doc", json_text(row_.doc), "hits", (int)row_.hits, "exact",
                                             (int)row_.exact));
   difference w = worst(r);
-  json_t *tuned = r->tuned ? json_pack("{s:i, s:i, s:i, s:o, s:o, s:o}", "layers", (int)r->tune.layers, "measured",
+  json_t *tuned = r->tuned ? json_pack("{s:i, s:i, s:i, s:o, s:o, s:i, s:i, s:o, s:o, s:o, s:o, s:o}", "layers", (int)r->tune.layers, "measured",
                                        (int)r->tune.measured, "recalled", (int)r->tune.recalled, "before_ms",
-                                       json_number(r->tune.before_ms), "after_ms", json_number(r->tune.after_ms), "seconds",
+                                       json_number(r->tune.before_ms), "after_ms", json_number(r->tune.after_ms), "assigned_layers",
+                                       (int)r->tune.assigned_layers, "assigned_reorders", (int)r->tune.assigned_reorders, "single_ms",
+                                       json_number(r->tune.single_ms), "assigned_ms", json_number(r->tune.assigned_ms), "bound_ms",
+                                       json_number(r->tune.bound_ms), "assigned_ratio", json_number(r->tune.assigned_ratio), "seconds",
                                        json_number(r->tune_seconds))
                            : json_null();
   return json_print(json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "packed_bytes",

@@ -511,6 +511,11 @@ typedef struct hone_tune_result {
   uint32_t measured; /**< times taken, of a kernel for a kind of layer */
   uint32_t recalled; /**< plans all of whose times came from the cache */
   double before_ms, after_ms; /**< a run by the kernels' fixed priorities, and by the choice made */
+  uint32_t assigned_layers, assigned_reorders; /**< layers and possible changes of layout in the assignment over the graph; 0: there was
+                                none (devices, 16-bit floats) */
+  double single_ms, assigned_ms, bound_ms; /**< steps and changes of layout, summed: chosen layer by layer; over the whole graph;
+                                what no choice is below */
+  double assigned_ratio; /**< a run of the latter by one of the former, by turns; 1: they are the same plan. It was kept if below 1 */
 } hone_tune_result;
 
 /** Kernel auto-tuning: times the kernels that may run each layer, in their places in the whole graph, with the shapes,

@@ -1,4 +1,5 @@
-/* assignment.c - bucket elimination (Dechter, "Bucket elimination", 1999), mini-buckets for bounds, depth-first branch and bound. */
+/* assignment.c - bucket elimination (Dechter, "Bucket elimination", 1999), mini-buckets for bounds, depth-first branch
+ * and bound. */
 #include "plan/assignment.h"
 
 #include <math.h>
@@ -16,17 +17,17 @@ typedef struct bucket {
 typedef struct search {
   hone_context *cx;
   const hn_assign *a;
-  uint32_t n;          /* variables */
+  uint32_t n; /* variables */
   size_t limit;
-  double room;         /* entries that the sweep has made */
-  hn_arena *tables;    /* of the sweep */
+  double room;               /* entries that the sweep has made */
+  hn_arena *tables;          /* of the sweep */
   HN_VEC(hn_factor) factors; /* those given, then those made */
   HN_VEC(bool) live;
   HN_VEC(uint32_t) taken;
   HN_VEC(bucket) buckets;
-  double *size;        /* of the table that eliminating the variable would make; negative: not known */
+  double *size; /* of the table that eliminating the variable would make; negative: not known */
   bool *gone;
-  uint32_t *fixed;     /* by branching; HN_NONE: free */
+  uint32_t *fixed; /* by branching; HN_NONE: free */
   uint32_t *decoded;
   uint32_t *best;
   double least, open, work;
@@ -56,7 +57,9 @@ hone_status hn_assign_variable(hone_context *cx, hn_assign *a, uint32_t labels, 
 hone_status hn_assign_factor(hone_context *cx, hn_assign *a, uint32_t n, const uint32_t *variables, double **cost) {
   size_t size = 1;
   for (uint32_t i = 0; i < n; i++) size *= a->labels.p[variables[i]];
-  hn_factor f = {.n = n, .variables = hn_arena_memdup(a->arena, variables, n * sizeof *variables), .cost = hn_arena_alloc(a->arena, size * sizeof *f.cost)};
+  hn_factor f = {.n = n,
+                 .variables = hn_arena_memdup(a->arena, variables, n * sizeof *variables),
+                 .cost = hn_arena_alloc(a->arena, size * sizeof *f.cost)};
   if (!f.variables || !f.cost || !hn_push(&a->factors, f)) return hn_nomem(cx);
   memset(f.cost, 0, size * sizeof *f.cost);
   *cost = f.cost;
@@ -84,7 +87,8 @@ static bool has(const hn_factor *f, uint32_t v) {
 /* The cost of a label of v in a factor with the labels of the others. */
 static double cost_with(const hn_assign *a, const hn_factor *f, const uint32_t *label, uint32_t v, uint32_t as) {
   size_t at = 0;
-  for (uint32_t i = 0; i < f->n; i++) at = at * a->labels.p[f->variables[i]] + (f->variables[i] == v ? as : label[f->variables[i]]);
+  for (uint32_t i = 0; i < f->n; i++)
+    at = at * a->labels.p[f->variables[i]] + (f->variables[i] == v ? as : label[f->variables[i]]);
   return f->cost[at];
 }
 
@@ -113,7 +117,8 @@ static hone_status restrict_factor(search *s, const hn_factor *f) {
   for (uint32_t i = 0; i < f->n; i++)
     if (s->fixed[f->variables[i]] == HN_NONE) free++, size *= s->a->labels.p[f->variables[i]];
   if (free == f->n) return add_factor(s, f);
-  hn_factor r = {.variables = hn_arena_alloc(s->tables, (free + 1) * sizeof *r.variables), .cost = hn_arena_alloc(s->tables, size * sizeof *r.cost)};
+  hn_factor r = {.variables = hn_arena_alloc(s->tables, (free + 1) * sizeof *r.variables),
+                 .cost = hn_arena_alloc(s->tables, size * sizeof *r.cost)};
   if (!r.variables || !r.cost) return hn_nomem(s->cx);
   for (uint32_t i = 0; i < f->n; i++)
     if (s->fixed[f->variables[i]] == HN_NONE) r.variables[r.n++] = f->variables[i];
@@ -131,7 +136,8 @@ static hone_status restrict_factor(search *s, const hn_factor *f) {
 }
 
 /* The variables but x that a group of factors has; *size: of a table over them. */
-static uint32_t scope_of(const search *s, const uint32_t *group, uint32_t n, uint32_t x, uint32_t *scope, double *size) {
+static uint32_t scope_of(const search *s, const uint32_t *group, uint32_t n, uint32_t x, uint32_t *scope,
+                         double *size) {
   uint32_t m = 0;
   *size = 1;
   for (uint32_t i = 0; i < n; i++) {
@@ -148,7 +154,8 @@ static uint32_t scope_of(const search *s, const uint32_t *group, uint32_t n, uin
 }
 
 /* How far each factor's place moves when the label of scope[k] goes up by one; behind them, x's. */
-static void find_strides(const search *s, const hn_factor *f, const uint32_t *scope, uint32_t m, uint32_t x, size_t *stride) {
+static void find_strides(const search *s, const hn_factor *f, const uint32_t *scope, uint32_t m, uint32_t x,
+                         size_t *stride) {
   memset(stride, 0, (m + 1) * sizeof *stride);
   size_t step = 1;
   for (uint32_t i = f->n; i-- > 0;) {
@@ -160,9 +167,13 @@ static void find_strides(const search *s, const hn_factor *f, const uint32_t *sc
 }
 
 /* The least over x of the sum of a group, as a table over all others. */
-static hone_status minimize(search *s, const uint32_t *group, uint32_t n, uint32_t x, const uint32_t *scope, uint32_t m, size_t size) {
-  hn_factor out = {.n = m, .variables = hn_arena_memdup(s->tables, scope, m * sizeof *scope), .cost = hn_arena_alloc(s->tables, size * sizeof *out.cost)};
-  size_t *stride = hn_arena_alloc(s->tables, (size_t)n * (m + 1) * sizeof *stride), *at = hn_arena_alloc(s->tables, n * sizeof *at);
+static hone_status minimize(search *s, const uint32_t *group, uint32_t n, uint32_t x, const uint32_t *scope, uint32_t m,
+                            size_t size) {
+  hn_factor out = {.n = m,
+                   .variables = hn_arena_memdup(s->tables, scope, m * sizeof *scope),
+                   .cost = hn_arena_alloc(s->tables, size * sizeof *out.cost)};
+  size_t *stride = hn_arena_alloc(s->tables, (size_t)n * (m + 1) * sizeof *stride),
+         *at = hn_arena_alloc(s->tables, n * sizeof *at);
   uint32_t *label = hn_arena_alloc(s->tables, (m + 1) * sizeof *label);
   if ((m && !out.variables) || !out.cost || !stride || !at || !label) return hn_nomem(s->cx);
   memset(at, 0, n * sizeof *at);
@@ -253,15 +264,16 @@ static void decode(search *s) {
     uint32_t best = 0;
     for (uint32_t l = 0; l < s->a->labels.p[b->variable]; l++) {
       double sum = 0;
-      for (uint32_t k = 0; k < b->n; k++) sum += cost_with(s->a, &s->factors.p[s->taken.p[b->first + k]], s->decoded, b->variable, l);
+      for (uint32_t k = 0; k < b->n; k++)
+        sum += cost_with(s->a, &s->factors.p[s->taken.p[b->first + k]], s->decoded, b->variable, l);
       if (sum < least) least = sum, best = l;
     }
     s->decoded[b->variable] = best;
   }
 }
 
-/* All free variables: *bound is what no labels are below, s->decoded labels that come near. *split: the variable whose table was
-   the largest that did not fit; HN_NONE: all did, and the decoded labels cost the bound. */
+/* All free variables: *bound is what no labels are below, s->decoded labels that come near. *split: the variable whose
+   table was the largest that did not fit; HN_NONE: all did, and the decoded labels cost the bound. */
 static hone_status sweep(search *s, double *bound, uint32_t *split) {
   uint32_t *scope = hn_calloc(s->n + 1, sizeof *scope), *group = NULL;
   double most = 0;
@@ -303,7 +315,9 @@ static void keep_better(search *s) {
   memcpy(s->best, s->decoded, s->n * sizeof *s->best);
 }
 
-static bool no_better(const search *s, double bound) { return bound >= s->least - 1e-12 * fabs(s->least); }
+static bool no_better(const search *s, double bound) {
+  return bound >= s->least - 1e-12 * fabs(s->least);
+}
 
 static hone_status branch(search *s, uint32_t depth) {
   double bound;
@@ -329,7 +343,12 @@ static hone_status branch(search *s, uint32_t depth) {
 
 hone_status hn_assign_solve(hone_context *cx, const hn_assign *a, uint32_t *label, hn_assign_result *result) {
   hn_assign_result unused;
-  search s = {.cx = cx, .a = a, .n = (uint32_t)a->labels.n, .limit = a->limit ? a->limit : TABLE, .best = label, .open = INFINITY,
+  search s = {.cx = cx,
+              .a = a,
+              .n = (uint32_t)a->labels.n,
+              .limit = a->limit ? a->limit : TABLE,
+              .best = label,
+              .open = INFINITY,
               .result = result ? result : &unused};
   *s.result = (hn_assign_result){.cost = 0};
   s.size = hn_calloc(s.n, sizeof *s.size);

@@ -6,10 +6,8 @@
 #include "op/infer.h"
 #include "plan/builder.h"
 
-/* Where a part, at `at` along the axis of a whole whose runs lie whole_pitch apart (0: dense), is in a layout: its first
-   element and its own pitch. false: not in one stretch. */
-static bool place(hn_layout l, const hn_shape *whole, int64_t whole_pitch, const hn_shape *part, int32_t axis, int64_t at,
-                  int64_t *offset, int64_t *pitch) {
+bool hn_part_place(hn_layout l, const hn_shape *whole, int64_t whole_pitch, const hn_shape *part, int32_t axis, int64_t at,
+                   int64_t *offset, int64_t *pitch) {
   int64_t d[HN_ND_RANK], stride[HN_ND_RANK], block, outer = 1;
   if (l != HN_LAYOUT_PLAIN && whole->rank < 3) return false;
   int32_t n = hn_layout_dims(l, whole->rank, whole->d, d), a = hn_layout_axis(l, whole->rank, axis, &block);
@@ -39,7 +37,7 @@ static bool in_use(const hn_builder *b) { return !b->o->reference && !b->o->keep
 /* A Concat, Split or Slice that may be done without; timing may have found it faster to copy. */
 static bool may_vanish(const hn_builder *b, hn_id id, const char *copying) {
   const hn_node *n = hn_node_at(b->g, id);
-  return in_use(b) && !n->n_post && n->n_in == n->n_main && on_host(b, id) && (b->o->untuned || !hn_streq(n->tactic, copying));
+  return in_use(b) && !n->n_post && n->n_in == n->n_main && on_host(b, id) && (b->o->untuned || !hn_tactic_is(n->tactic, copying));
 }
 
 /* ---------------------------------------------------------------------------------------- finding them */
@@ -58,6 +56,10 @@ static bool may_join(const hn_builder *b, hn_id id, int32_t *axis) {
     if (!fixed(v) || v->dtype != whole->dtype) return false;
   }
   return true;
+}
+
+bool hn_concat_axis(const hn_graph *g, const hn_node *n, int32_t *axis) {
+  return n->op == HN_Concat && hn_axis(hn_attr_i(n, "axis", 0), hn_value_at(g, n->out[0])->shape.rank, axis);
 }
 
 /* Are the inputs of a Concat neighbours in a whole already, in order? */
@@ -130,22 +132,44 @@ bool hn_join_offer(const hn_builder *b, hn_id v, hn_arg *a) {
   const hn_join *j = &b->joins.list.p[p->join];
   if (j->whole == v) return false;
   if (!layout_with_gaps(a->rank, j->axis, &l) || (j->begun && j->layout != l)) return true;
-  if (!place(l, &hn_value_at(b->g, j->whole)->shape, 0, &val->shape, j->axis, p->at, &offset, &pitch)) return true;
+  if (!hn_part_place(l, &hn_value_at(b->g, j->whole)->shape, 0, &val->shape, j->axis, p->at, &offset, &pitch)) return true;
   a->pitch = pitch;
   a->pitch_in = l;
   return true;
 }
 
+static bool may_have(const hn_graph *g, const hn_join *j, hn_layout l) {
+  const hn_shape *whole = &hn_value_at(g, j->whole)->shape;
+  int64_t block;
+  if (l != HN_LAYOUT_PLAIN && whole->rank < 3) return false;
+  hn_layout_axis(l, whole->rank, j->axis, &block);
+  return j->unit % block == 0;
+}
+
+bool hn_join_lies(const hn_joins *joins, const hn_graph *g, hn_id v, hn_layout l, int64_t *pitch) {
+  const hn_part *p = joins->part ? &joins->part[v] : NULL;
+  int64_t offset, unused;
+  if (!p || p->join == HN_NONE) return false;
+  const hn_join *j = &joins->list.p[p->join];
+  return may_have(g, j, l) && hn_part_place(l, &hn_value_at(g, j->whole)->shape, 0, &hn_value_at(g, v)->shape, j->axis, p->at, &offset,
+                                            pitch ? pitch : &unused);
+}
+
+bool hn_join_belongs(const hn_joins *joins, const hn_graph *g, const hn_node *concat, uint32_t i) {
+  const hn_part *whole = &joins->part[concat->out[0]], *p = &joins->part[concat->in[i]];
+  if (whole->join == HN_NONE || p->join != whole->join) return false;
+  int64_t at = whole->at;
+  for (uint32_t k = 0; k < i; k++) at += hn_value_at(g, concat->in[k])->shape.d[joins->list.p[whole->join].axis];
+  return p->at == at;
+}
+
 /* A whole gets its layout and its block with the first part that is made. */
 static hone_status begin(hn_builder *b, hn_join *j, hn_layout l, bool *possible) {
   const hn_value *whole = hn_value_at(b->g, j->whole);
-  int64_t block;
   size_t bytes;
   *possible = j->begun && j->layout == l;
   if (j->begun) return HONE_OK;
-  if (l != HN_LAYOUT_PLAIN && whole->shape.rank < 3) return HONE_OK;
-  hn_layout_axis(l, whole->shape.rank, j->axis, &block);
-  if (j->unit % block || !hn_layout_bytes(l, whole->dtype, whole->shape.rank, whole->shape.d, &bytes)) return HONE_OK;
+  if (!may_have(b->g, j, l) || !hn_layout_bytes(l, whole->dtype, whole->shape.rank, whole->shape.d, &bytes)) return HONE_OK;
   HN_TRY(hn_block_add(b, bytes, HN_HOST, &j->block));
   j->layout = l;
   *possible = j->begun = true;
@@ -182,7 +206,7 @@ hone_status hn_join_output(hn_builder *b, hn_id v, const hn_arg *a, uint8_t devi
   int64_t offset, pitch;
   bool possible;
   if (!j || j->whole == v || device != HN_HOST || a->dynamic ||
-      !place(a->layout, &hn_value_at(b->g, j->whole)->shape, 0, &hn_value_at(b->g, v)->shape, j->axis, p->at, &offset, &pitch) ||
+      !hn_part_place(a->layout, &hn_value_at(b->g, j->whole)->shape, 0, &hn_value_at(b->g, v)->shape, j->axis, p->at, &offset, &pitch) ||
       (pitch && !a->pitched))
     return hn_slot_own(b, v, a, device, out);
   HN_TRY(begin(b, j, a->layout, &possible));
@@ -226,7 +250,7 @@ hone_status hn_join_concat(hn_builder *b, hn_id id, bool *done) {
   int32_t axis;
   if (!p || p->join == HN_NONE || !b->joins.list.p[p->join].begun || !may_join(b, id, &axis)) return HONE_OK;
   const hn_join *j = &b->joins.list.p[p->join];
-  if (j->axis != axis || !place(j->layout, &hn_value_at(b->g, j->whole)->shape, 0, &hn_value_at(b->g, v)->shape, axis, p->at, &offset, &pitch))
+  if (j->axis != axis || !hn_part_place(j->layout, &hn_value_at(b->g, j->whole)->shape, 0, &hn_value_at(b->g, v)->shape, axis, p->at, &offset, &pitch))
     return HONE_OK;
   bool *placed = hn_arena_alloc(b->p->arena, n->n_in * sizeof *placed);
   if (!placed) return hn_nomem(b->g->cx);
@@ -313,12 +337,12 @@ hone_status hn_join_cut(hn_builder *b, hn_id id, bool *done) {
   const hn_shape *shape = &hn_value_at(b->g, n->in[0])->shape;
   for (uint32_t i = 0; i < n->n_out; i++)
     if (!hn_is_cut(b->g, n, i, &axis, &at) ||
-        !place(whole.layout, shape, whole.pitch, &hn_value_at(b->g, n->out[i])->shape, axis, at, &offset, &pitch))
+        !hn_part_place(whole.layout, shape, whole.pitch, &hn_value_at(b->g, n->out[i])->shape, axis, at, &offset, &pitch))
       return HONE_OK;
   for (uint32_t i = 0; i < n->n_out; i++) {
     const hn_value *v = hn_value_at(b->g, n->out[i]);
     hn_is_cut(b->g, n, i, &axis, &at);
-    place(whole.layout, shape, whole.pitch, &v->shape, axis, at, &offset, &pitch);
+    hn_part_place(whole.layout, shape, whole.pitch, &v->shape, axis, at, &offset, &pitch);
     hn_slot s = whole;
     s.value = n->out[i];
     s.pitch = pitch;

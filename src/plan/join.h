@@ -28,6 +28,16 @@ typedef struct hn_joins {
   hn_part *part; /* by value */
 } hn_joins;
 
+/* Where a part, at `at` along the axis of a whole whose runs lie whole_pitch apart (0: dense), is in a layout: its first
+   element and its own pitch. false: not in one stretch. */
+bool hn_part_place(hn_layout l, const hn_shape *whole, int64_t whole_pitch, const hn_shape *part, int32_t axis, int64_t at,
+                   int64_t *offset, int64_t *pitch);
+/* Could a value lie in its place in a whole of this layout, and with what pitch? The whole itself: dense. */
+bool hn_join_lies(const hn_joins *j, const hn_graph *g, hn_id v, hn_layout l, int64_t *pitch);
+/* Is the place of input i in a Concat's output its place in the whole? */
+bool hn_join_belongs(const hn_joins *j, const hn_graph *g, const hn_node *concat, uint32_t i);
+bool hn_concat_axis(const hn_graph *g, const hn_node *n, int32_t *axis);
+
 struct hn_builder;
 /* Finds the Concats that may be made in place; order: of the nodes. */
 hone_status hn_joins_find(struct hn_builder *b, const hn_id *order, uint32_t n);

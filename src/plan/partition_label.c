@@ -1,5 +1,5 @@
-/* partition_label.c - any number of devices as labels of nodes; a value's labels are where it is made and the set of devices it is
-   on, so that a copy is paid once however many read it there. */
+/* partition_label.c - any number of devices as labels of nodes; a value's labels are where it is made and the set of
+   devices it is on, so that a copy is paid once however many read it there. */
 #include <math.h>
 #include <string.h>
 
@@ -7,12 +7,18 @@
 #include "plan/partition.h"
 
 /* The label: the home device and, above it, the set. */
-static uint32_t home_of(uint32_t label, uint32_t n_devices) { return label % n_devices; }
-static uint32_t set_of(uint32_t label, uint32_t n_devices) { return label / n_devices; }
+static uint32_t home_of(uint32_t label, uint32_t n_devices) {
+  return label % n_devices;
+}
+static uint32_t set_of(uint32_t label, uint32_t n_devices) {
+  return label / n_devices;
+}
 
 static double copies_cost(const hn_part_value *v, uint32_t n_devices, uint32_t home, uint32_t set) {
   double sum = 0;
-  if (!(set & 1U << home) || (v->wanted_on_host && !(set & 1U << HN_HOST)) || (v->producer == HN_NONE && home != HN_HOST)) return INFINITY;
+  if (!(set & 1U << home) || (v->wanted_on_host && !(set & 1U << HN_HOST)) ||
+      (v->producer == HN_NONE && home != HN_HOST))
+    return INFINITY;
   for (uint32_t d = 1; d < n_devices; d++)
     if (d != home && set & 1U << d) sum += v->seconds[d];
   return sum + (home != HN_HOST && set != 1U << home ? v->seconds[home] : 0);
@@ -66,7 +72,8 @@ hone_status hn_partition_label(hone_context *cx, const hn_part_problem *p, uint8
   uint32_t *label = hn_calloc((size_t)p->n_nodes + p->n_values, sizeof *label);
   if (!st && !label) st = hn_nomem(cx);
   for (uint32_t i = 0; i < p->n_nodes && !st; i++) label[i] = of_node[i];
-  for (uint32_t i = 0; i < p->n_values && !st; i++) label[p->n_nodes + i] = label_of(&p->values[i], p->n_devices, of_node);
+  for (uint32_t i = 0; i < p->n_values && !st; i++)
+    label[p->n_nodes + i] = label_of(&p->values[i], p->n_devices, of_node);
   if (!st) st = hn_assign_solve(cx, &a, label, &r);
   for (uint32_t i = 0; i < p->n_nodes && !st; i++) of_node[i] = (uint8_t)label[i];
   if (!st && bound) *bound = r.bound;

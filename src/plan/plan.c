@@ -43,6 +43,30 @@ static hn_arg as_plain(const hn_graph *g, hn_id id) {
   return a;
 }
 
+/* The layout in which a node is to be offered its images; false: as they lie. */
+static bool brought_in(const hn_builder *b, const hn_node *n, hn_layout *l) {
+  const char *at = b->o->untuned || !n->tactic ? NULL : strchr(n->tactic, '@');
+  *l = b->o->bring ? (hn_layout)(b->o->bring - 1) : HN_LAYOUT_PLAIN;
+  for (int k = 0; at && k < HN_LAYOUT_COUNT; k++)
+    if (strcmp(at + 1, hn_layout_name((hn_layout)k)) == 0) return *l = (hn_layout)k, true;
+  return b->o->bring != 0;
+}
+
+/* Input i of a step on the host that is not in the layout wanted is brought into it. */
+static hone_status bring(hn_builder *b, hn_planned *s, uint32_t i, bool *brought) {
+  uint32_t slot;
+  hn_layout l;
+  hn_id v = s->task.node->in[i];
+  const hn_arg *a = &s->task.in[i];
+  *brought = false;
+  if (s->device != HN_HOST || !brought_in(b, s->task.node, &l)) return HONE_OK;
+  if (a->dynamic || a->constant || a->rank < 3 || a->rank > 5 || (a->layout == l && !a->pitch) || hn_element_size(a->dtype) == 0) return HONE_OK;
+  HN_TRY(hn_slot_in_layout(b, v, s->device, l, false, &slot));
+  hn_slot_arg(b, slot, &s->task.in[i]);
+  *brought = true;
+  return HONE_OK;
+}
+
 /* As the kernel sees them before plan(): inputs as they lie, outputs plain. */
 static hone_status describe(hn_builder *b, hn_planned *s) {
   hn_task *t = &s->task;
@@ -56,6 +80,9 @@ static hone_status describe(hn_builder *b, hn_planned *s) {
     uint32_t group = b->group[n->in[i]], here = 0;
     for (uint32_t k = 0; k < n->n_in; k++) here += n->in[k] != HN_NONE && b->group[n->in[k]] == group;
     if (s->device != HN_HOST || b->p->slots.p[slot].device != HN_HOST) t->in[i].pitch = 0; /* to be moved first */
+    bool brought;
+    HN_TRY(bring(b, s, i, &brought));
+    if (brought) continue;
     t->in[i].may_overwrite = b->p->slots.p[slot].kind == HN_SLOT_BLOCK && !b->p->slots.p[slot].pitch && !b->pinned[group] &&
                              here == 1 && b->reads[group] == 1;
   }
@@ -96,13 +123,13 @@ static hone_status try_tactic(hn_builder *b, tactic way, hn_planned *s) {
   return st == HONE_UNSUPPORTED && !k->plan ? HONE_OK : st; /* after a reference the references can do it */
 }
 
-/* Is it what the node's tactic names? */
+/* Is it what the node's tactic names? Behind an @ the tactic has a layout. */
 static bool is_named(tactic way, const char *name) {
   size_t n = strlen(way.kernel->name);
+  if (!way.variant) return hn_tactic_is(name, way.kernel->name);
   if (!name || strncmp(name, way.kernel->name, n) != 0) return false;
-  if (!way.variant) return !name[n];
   char *end;
-  return name[n] == '#' && strtoul(name + n + 1, &end, 10) == way.variant + 1 && !*end;
+  return name[n] == '#' && strtoul(name + n + 1, &end, 10) == way.variant + 1 && (!*end || *end == '@');
 }
 
 static bool may_do(const hn_plan_options *o, const hn_kernel *k, const hn_task *t) {
@@ -198,11 +225,18 @@ static hone_status choose_kernel(hn_builder *b, hn_planned *s) {
 
 /* ------------------------------------------------------------------------------------------- nodes */
 
+bool hn_tactic_is(const char *name, const char *kernel) {
+  size_t n = strlen(kernel);
+  return name && strncmp(name, kernel, n) == 0 && (!name[n] || name[n] == '@');
+}
+
+bool hn_is_view_op(hn_op op) {
+  return op == HN_Reshape || op == HN_Flatten || op == HN_Squeeze || op == HN_Unsqueeze || op == HN_Identity;
+}
+
 /* Same bytes, other dimensions: the output is a view of the input. */
 static bool is_view(const hn_builder *b, const hn_node *n) {
-  bool op = n->op == HN_Reshape || n->op == HN_Flatten || n->op == HN_Squeeze || n->op == HN_Unsqueeze ||
-            n->op == HN_Identity;
-  if (!op || n->n_post || b->o->keep_all) return false;
+  if (!hn_is_view_op(n->op) || n->n_post || b->o->keep_all) return false;
   return hn_shape_fixed(&hn_value_at(b->g, n->out[0])->shape) && hn_shape_fixed(&hn_value_at(b->g, n->in[0])->shape) &&
          hn_value_at(b->g, n->out[0])->dtype;
 }
@@ -384,7 +418,7 @@ hone_status hn_plan_create(hn_graph *g, const hn_plan_options *o, hn_plan **out)
   if (!st && b.n_devices > 1) st = hn_schedule_create(p, o->placement);
   else if (!st) st = hn_plan_memory(g->cx, p->blocks.p, p->blocks.n, &p->arena_bytes, &p->lower_bound);
   hn_free(order);
-  hn_joins_free(&b.joins);
+  p->joins = b.joins;
   hn_free(b.group);
   hn_free(b.reads);
   hn_free(b.pinned);
@@ -406,6 +440,7 @@ void hn_plan_destroy(hn_plan *p) {
   hn_vec_free(&p->steps);
   hn_vec_free(&p->forks);
   hn_vec_free(&p->fallbacks);
+  hn_joins_free(&p->joins);
   hn_arena_destroy(p->arena);
   hn_free(p);
 }

@@ -5,6 +5,7 @@
 #include "device/cpu/conv/strip.h"
 #include "device/cpu/vec/chain.h"
 #include "device/device.h"
+#include "plan/join.h"
 
 /* Where a tensor in one layout lives at run time. */
 typedef enum hn_slot_kind {
@@ -70,6 +71,7 @@ typedef struct hn_plan {
   size_t device_bytes[HN_MAX_DEVICES]; /* of activations and weights; [HN_HOST]: 0, see arena_bytes */
   HN_VEC(hn_id) fallbacks; /* nodes that stay on the CPU because the device they were meant for does not run them */
   struct hn_schedule *schedule; /* lanes and what waits for what; NULL where all is on the CPU (schedule.h) */
+  hn_joins joins; /* which values are parts of which, found before the walk */
   uint32_t alternatives; /* the largest number of fast kernels that may do one node */
 } hn_plan;
 
@@ -104,6 +106,7 @@ typedef struct hn_plan_options {
   hn_strips_use strips; /* which chains of layers are run strip by strip */
   hn_forks_use forks;    /* which branches run side by side */
   bool copy_joins; /* no Concat is made in place */
+  uint32_t bring; /* 1 + the layout in which nodes are offered their images, whatever they lie in; 0: as they lie */
   uint32_t round; /* how many of a node's kernels to pass over, as long as another is left: how tuning visits all */
   /* For tests: of its operator's kernels no other is tried; inputs of images are brought into a layout first; tensors that
      lie in it get so many elements between runs where their kernels can do with that. */
@@ -112,6 +115,9 @@ typedef struct hn_plan_options {
   int64_t gap;
 } hn_plan_options;
 
+/* Does a tactic, which may have a layout behind an @, name a kernel? */
+bool hn_tactic_is(const char *tactic, const char *kernel);
+bool hn_is_view_op(hn_op op); /* the same elements in the same order, under other dimensions perhaps */
 /* Would a fast kernel do the node as it is, by what kernels say before they plan it? If tuning has chosen one for it: that one. */
 bool hn_plan_takes(const hn_plan_options *o, const hn_graph *g, hn_id node);
 hone_status hn_plan_create(hn_graph *g, const hn_plan_options *o, hn_plan **out);

@@ -1,6 +1,7 @@
 #include "run/tuner.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/isa.h"
@@ -67,6 +68,7 @@ const char *hn_tuner_plan_text(tuner *t, const hn_program *p) {
     const char *text = id == HN_NONE ? "" : t->layers[id].text;
     h = hn_hash(text, strlen(text), h);
     h = hn_hash(hn_planned_tactic(s), strlen(hn_planned_tactic(s)), h);
+    for (uint32_t k = 0; k < s->task.n_in; k++) h = 31 * h + (uint64_t)s->task.in[k].layout;
   }
   for (size_t i = 0; i < plan->forks.n; i++) {
     const hn_fork *f = &plan->forks.p[i];
@@ -105,7 +107,7 @@ static size_t charged(const tuner *t, const hn_plan *plan, size_t i) {
   return around == HN_NONE ? i : step_of(plan, around);
 }
 
-static hone_status name_layers(tuner *t, const hn_program *p) {
+hone_status hn_tuner_name_layers(tuner *t, const hn_program *p) {
   const hn_plan *plan = hn_program_plan(p);
   for (size_t i = 0; i < plan->steps.n; i++) {
     uint32_t id = hn_tuner_layer(t, &plan->steps.p[i]);
@@ -122,7 +124,7 @@ static hone_status name_layers(tuner *t, const hn_program *p) {
 
 /* --------------------------------------------------------------------------------------- measuring */
 
-static bool all_known(const tuner *t, const hn_plan *plan, const char *whole) {
+static bool all_known(tuner *t, const hn_plan *plan, const char *whole) {
   double unused;
   for (size_t i = 0; i < plan->steps.n; i++) {
     uint32_t id = hn_tuner_layer(t, &plan->steps.p[i]);
@@ -130,7 +132,7 @@ static bool all_known(const tuner *t, const hn_plan *plan, const char *whole) {
         !hn_timing_cache_get(t->cache, t->machine, t->layers[id].text, hn_planned_tactic(&plan->steps.p[i]), &unused))
       return false;
   }
-  return hn_timing_cache_get(t->cache, t->machine, whole, "all", &unused);
+  return hn_tuner_ways_known(t, plan) && hn_timing_cache_get(t->cache, t->machine, whole, "all", &unused);
 }
 
 /* Layers of one text and tactic share the mean of their times. */
@@ -160,7 +162,7 @@ static hone_status remember(tuner *t, const hn_plan *plan, const double *seconds
     double known; /* a time once taken stays, so that the choice from the file is the choice made now */
     if (hn_timing_cache_get(t->cache, t->machine, a->text, a->tactic, &known)) continue;
     st = hn_timing_cache_put(t->cache, t->machine, a->text, a->tactic, a->sum / a->n);
-    t->result.measured++;
+    t->result.measured += !t->assigns; /* else ways are counted */
   }
   hn_vec_free(&all);
   return st;
@@ -192,10 +194,9 @@ static void charge_copies(const hn_plan *plan, double *seconds) {
 }
 
 /* The smallest time of each step and of a whole run: what disturbs a run only adds to it. */
-static hone_status time_program(tuner *t, hn_program *p, const char *whole, bool copied) {
+hone_status hn_tuner_time_steps(tuner *t, hn_program *p, double *least, double *total) {
   const hn_plan *plan = hn_program_plan(p);
-  double *least = hn_calloc(plan->steps.n, sizeof *least), total = 0;
-  hone_status st = least ? hn_program_run(p, t->inputs, t->outputs) : hn_nomem(t->g->cx); /* warm-up */
+  hone_status st = hn_program_run(p, t->inputs, t->outputs); /* warm-up */
   hn_program_profile(p, true);
   for (int32_t r = 0; r < t->how->runs && !st; r++) {
     double sum = 0;
@@ -205,13 +206,47 @@ static hone_status time_program(tuner *t, hn_program *p, const char *whole, bool
       sum += s;
       if (!r || s < least[i]) least[i] = s;
     }
-    if (!r || sum < total) total = sum;
+    if (!r || sum < *total) *total = sum;
   }
+  return st ? st : hn_tuner_remember_ways(t, plan, least);
+}
+
+static hone_status time_program(tuner *t, hn_program *p, const char *whole, bool copied) {
+  const hn_plan *plan = hn_program_plan(p);
+  double *least = hn_calloc(plan->steps.n, sizeof *least), total = 0;
+  hone_status st = least ? hn_tuner_time_steps(t, p, least, &total) : hn_nomem(t->g->cx);
   if (!st && !copied) charge_copies(plan, least);
   if (!st) st = remember(t, plan, least);
   if (!st) st = hn_timing_cache_put(t->cache, t->machine, whole, "all", total);
   hn_free(least);
   return st;
+}
+
+static hone_status time_run(tuner *t, hn_program *p, double *seconds) {
+  double begin = hn_now();
+  hone_status st = hn_program_run(p, t->inputs, t->outputs);
+  *seconds = hn_now() - begin;
+  return st;
+}
+
+static int ascending(const void *a, const void *b) {
+  double x = *(const double *)a, y = *(const double *)b;
+  return x < y ? -1 : x > y;
+}
+
+hone_status hn_tuner_compare(tuner *t, hn_program *a, hn_program *b, double *ratio) {
+  enum { MOST = 64 };
+  double of[MOST], x, y;
+  int32_t runs = 3 * t->how->runs < MOST ? 3 * t->how->runs : MOST;
+  if (runs < 9) runs = 9;
+  for (int32_t r = -1; r < runs; r++) { /* the first warms up */
+    HN_TRY(time_run(t, a, &x));
+    HN_TRY(time_run(t, b, &y));
+    if (r >= 0) of[r] = y / x;
+  }
+  qsort(of, (size_t)runs, sizeof *of, ascending);
+  *ratio = of[runs / 2];
+  return HONE_OK;
 }
 
 static hone_status note(tuner *t, layer *l, const hn_planned *s, double seconds) {
@@ -237,7 +272,7 @@ static const timing *best_of(const layer *l) {
   return best;
 }
 
-static const timing *tried_with(const layer *l, const char *tactic) {
+const timing *hn_tuner_tried(const layer *l, const char *tactic) {
   for (uint32_t i = 0; i < l->n; i++)
     if (tactic && strcmp(l->tried[i].tactic, tactic) == 0) return &l->tried[i];
   return NULL;
@@ -286,7 +321,8 @@ hone_status hn_tuner_try(tuner *t, const hn_plan_options *how, uint32_t *alterna
   o.copy_joins = how->copy_joins;
   HN_TRY(hn_program_create(t->g, t->inputs, &o, &p));
   const hn_plan *plan = hn_program_plan(p);
-  hone_status st = name_layers(t, p);
+  hone_status st = hn_tuner_name_layers(t, p);
+  if (!st) st = hn_tuner_look(t, plan);
   const char *whole = st ? NULL : hn_tuner_plan_text(t, p);
   if (!st && !whole) st = hn_nomem(t->g->cx);
   if (!st && !all_known(t, plan, whole)) st = time_program(t, p, whole, how->copy_joins);
@@ -322,7 +358,7 @@ static hone_status descend(tuner *t, double *total) {
   const double near = 1.3, gain = 0.995;
   for (hn_id id = 0; id < t->g->nodes.n; id++) {
     const layer *l = &t->layers[id];
-    const timing *now = leads(t, id) ? tried_with(l, hn_node_at(t->g, id)->tactic) : NULL;
+    const timing *now = leads(t, id) ? hn_tuner_tried(l, hn_node_at(t->g, id)->tactic) : NULL;
     for (uint32_t i = 0; now && i < l->n; i++) {
       const timing other = l->tried[i], was = *now;
       double seconds;
@@ -331,7 +367,7 @@ static hone_status descend(tuner *t, double *total) {
       HN_TRY(hn_tuner_try(t, &chosen, NULL, &seconds));
       if (seconds < *total * gain) {
         *total = seconds;
-        now = tried_with(l, other.tactic);
+        now = hn_tuner_tried(l, other.tactic);
         continue;
       }
       choose_kind(t, id, &was);
@@ -372,7 +408,7 @@ static hone_status search_chains(tuner *t, double *total) {
 static const char *copies(const tuner *t, hn_id id) {
   hn_op op = hn_node_at(t->g, id)->op;
   const char *name = op == HN_Concat ? "concat_move" : op == HN_Split ? "split_move" : op == HN_Slice ? "slice_move" : NULL;
-  const timing *measured = name ? tried_with(&t->layers[id], name) : NULL;
+  const timing *measured = name ? hn_tuner_tried(&t->layers[id], name) : NULL;
   return measured ? measured->tactic : NULL;
 }
 
@@ -381,7 +417,7 @@ static void copy_alike(tuner *t, hn_id first, bool copy) {
   for (hn_id id = 0; id < t->g->nodes.n; id++) {
     const char *copying = copies(t, id);
     if (!copying || (first != HN_NONE && t->layers[id].first != first)) continue;
-    if (copy) choose(t, id, tried_with(&t->layers[id], copying));
+    if (copy) choose(t, id, hn_tuner_tried(&t->layers[id], copying));
     else hn_node_at(t->g, id)->tactic = NULL;
   }
 }
@@ -430,7 +466,7 @@ static bool price_without(const tuner *t, const hn_plan *plan, bool *of_dnnl, do
     const hn_planned *s = &plan->steps.p[i];
     if (hn_kernel_origin(s->task.kernel) != HN_ORIGIN_ONEDNN) continue;
     if (s->node >= t->g->nodes.n || s->task.chain) return false;
-    const timing *ours = best_of_ours(&t->layers[s->node]), *now = tried_with(&t->layers[s->node], hn_planned_tactic(s));
+    const timing *ours = best_of_ours(&t->layers[s->node]), *now = hn_tuner_tried(&t->layers[s->node], hn_planned_tactic(s));
     if (!ours || !now) return false;
     *cost += ours->seconds - now->seconds;
     of_dnnl[s->node] = true;
@@ -458,8 +494,9 @@ static hone_status do_without(tuner *t, double *total) {
   if (some) st = hn_tuner_try(t, &(hn_plan_options){.round = 0}, NULL, &seconds);
   bool back = seconds > *total * (1 + may_cost) * noise;
   for (hn_id id = 0; !st && some && back && id < t->g->nodes.n; id++) {
-    const timing *before = of_dnnl[id] ? tried_with(&t->layers[id], was[id]) : NULL;
+    const timing *before = of_dnnl[id] ? hn_tuner_tried(&t->layers[id], was[id]) : NULL;
     if (before) choose(t, id, before);
+    if (of_dnnl[id]) hn_node_at(t->g, id)->tactic = was[id]; /* with its layout */
   }
   if (!st && some && !back) *total = seconds;
   hn_free(of_dnnl);
@@ -496,8 +533,10 @@ static hone_status search_uniform(tuner *t, bool widen, double *least) {
 
 static hone_status search(tuner *t) {
   double least = 0, mixed;
+  t->assigns = !t->plan.place && !has_short_floats(t->g);
   HN_TRY(search_uniform(t, false, &least));
   if (has_short_floats(t->g)) HN_TRY(search_uniform(t, true, &least)); /* a layer may be faster in F32, conversions and all */
+  if (t->assigns) HN_TRY(hn_tuner_offer_layouts(t));
   for (hn_id id = 0; id < t->g->nodes.n; id++) {
     const timing *best = best_of(&t->layers[id]);
     hn_node *n = hn_node_at(t->g, id);
@@ -508,13 +547,14 @@ static hone_status search(tuner *t) {
   HN_TRY(hn_tuner_try(t, &(hn_plan_options){.strips = HN_STRIPS_NONE}, NULL, &mixed));
   HN_TRY(search_chains(t, &mixed));
   HN_TRY(search_joins(t, &mixed));
+  if (t->assigns) HN_TRY(hn_tuner_assign(t, &mixed));
   if (t->how->effort > 1) {
     t->expected = t->done + count_close(t);
     HN_TRY(descend(t, &mixed));
   }
   if (mixed > least) { /* no mixture beats the plain order of the table, begun further down */
     for (hn_id id = 0; id < t->g->nodes.n; id++)
-      if (t->layers[id].uniform && !copies(t, id)) choose(t, id, tried_with(&t->layers[id], t->layers[id].uniform));
+      if (t->layers[id].uniform && !copies(t, id)) choose(t, id, hn_tuner_tried(&t->layers[id], t->layers[id].uniform));
     copy_alike(t, HN_NONE, false);
     mixed = least;
   }
@@ -595,6 +635,7 @@ hone_status hn_tune(hn_graph *g, const hn_view *inputs, const hn_plan_options *o
   hn_graph_destroy(t.g);
   hn_arena_destroy(t.texts);
   hn_map_free(&t.kinds);
+  hn_vec_free(&t.ways);
   hn_free(t.layers);
   hn_free(t.outputs);
   return st;

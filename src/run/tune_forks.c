@@ -1,8 +1,6 @@
 /* tune_forks.c - which branches run side by side. */
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/parallel.h"
 #include "plan/fork.h"
 #include "run/tuner.h"
 
@@ -58,34 +56,6 @@ static hone_status mark_forks(tuner *t, const tuner *one, const hn_plan *plan) {
   return st;
 }
 
-static hone_status time_run(tuner *t, hn_program *p, double *seconds) {
-  double begin = hn_now();
-  hone_status st = hn_program_run(p, t->inputs, t->outputs);
-  *seconds = hn_now() - begin;
-  return st;
-}
-
-static int ascending(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return x < y ? -1 : x > y;
-}
-
-/* How long the second program takes by what the first does: runs by turns, the median of the ratios. */
-static hone_status compare(tuner *t, hn_program *a, hn_program *b, double *ratio) {
-  enum { MOST = 64 };
-  double of[MOST], x, y;
-  int32_t runs = 3 * t->how->runs < MOST ? 3 * t->how->runs : MOST;
-  if (runs < 9) runs = 9;
-  for (int32_t r = -1; r < runs; r++) { /* the first warms up */
-    HN_TRY(time_run(t, a, &x));
-    HN_TRY(time_run(t, b, &y));
-    if (r >= 0) of[r] = y / x;
-  }
-  qsort(of, (size_t)runs, sizeof *of, ascending);
-  *ratio = of[runs / 2];
-  return HONE_OK;
-}
-
 /* The time of the plan with forks, from the cache or measured against the one without. */
 static hone_status time_forks(tuner *t, hn_program *without, double total, double *seconds) {
   hn_program *p;
@@ -95,7 +65,7 @@ static hone_status time_forks(tuner *t, hn_program *without, double total, doubl
   hone_status st = HONE_OK;
   if (!whole) *seconds = total;
   else if (!hn_timing_cache_get(t->cache, t->machine, whole, "all", seconds)) {
-    st = compare(t, without, p, &ratio);
+    st = hn_tuner_compare(t, without, p, &ratio);
     if (!st) st = hn_timing_cache_put(t->cache, t->machine, whole, "all", total * ratio);
     if (!st) hn_timing_cache_get(t->cache, t->machine, whole, "all", seconds);
   }

@@ -58,7 +58,8 @@ static void against_all(bool dense, bool walls, size_t limit) {
     REQUIRE(!hn_assign_solve(NULL, &a, label, &r));
     double got = hn_assign_cost(&a, label);
     CHECK_MSG(got == best || fabs(got - best) < 1e-9, "case %d: %g, the least is %g", i, got, best);
-    CHECK_MSG(r.bound <= best + 1e-9 && (r.cost == got || fabs(r.cost - got) < 1e-9), "case %d: bound %g, least %g", i, r.bound, best);
+    CHECK_MSG(r.bound <= best + 1e-9 && (r.cost == got || fabs(r.cost - got) < 1e-9), "case %d: bound %g, least %g", i,
+              r.bound, best);
     CHECK_MSG(isinf(best) || fabs(r.bound - best) < 1e-9, "case %d: not proven: bound %g, least %g", i, r.bound, best);
     CHECK(got <= start);
     uint32_t reduced = r.reduced[0] + r.reduced[1] + r.reduced[2] + r.reduced[3];
@@ -68,11 +69,21 @@ static void against_all(bool dense, bool walls, size_t limit) {
   }
 }
 
-TEST(sparse_graphs_are_exact) { against_all(false, false, 0); }
-TEST(dense_graphs_are_exact) { against_all(true, false, 0); }
-TEST(what_must_not_be_is_kept_apart) { against_all(false, true, 0); }
-TEST(tables_that_do_not_fit_are_split_and_branched_on) { against_all(true, false, 4); }
-TEST(so_with_walls) { against_all(true, true, 8); }
+TEST(sparse_graphs_are_exact) {
+  against_all(false, false, 0);
+}
+TEST(dense_graphs_are_exact) {
+  against_all(true, false, 0);
+}
+TEST(what_must_not_be_is_kept_apart) {
+  against_all(false, true, 0);
+}
+TEST(tables_that_do_not_fit_are_split_and_branched_on) {
+  against_all(true, false, 4);
+}
+TEST(so_with_walls) {
+  against_all(true, true, 8);
+}
 
 /* A chain, a ring and a clique: what reduces how. */
 TEST(reductions_are_counted) {
@@ -94,8 +105,8 @@ TEST(reductions_are_counted) {
   hn_assign_free(&a);
 }
 
-/* A layer in the middle is a little faster in a layout of its own (label 1), but two changes of layout lead there and back: what is
-   best for each layer alone is worse for the whole. */
+/* A layer in the middle is a little faster in a layout of its own (label 1), but two changes of layout lead there and
+   back: what is best for each layer alone is worse for the whole. */
 TEST(two_changes_of_layout_for_a_faster_layer_are_not_worth_it) {
   hn_assign a;
   hn_assign_result r;
@@ -117,8 +128,8 @@ TEST(two_changes_of_layout_for_a_faster_layer_are_not_worth_it) {
   hn_assign_free(&a);
 }
 
-/* Wide and large: a grid, each variable with its own bias, neighbours that should differ. Not proven, but bounded and no worse than
-   where it began. */
+/* Wide and large: a grid, each variable with its own bias, neighbours that should differ. Not proven, but bounded and
+   no worse than where it began. */
 TEST(what_is_too_wide_is_bounded) {
   enum { SIDE = 12 };
   hn_assign a;

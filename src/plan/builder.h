@@ -13,6 +13,7 @@ typedef struct hn_builder {
   uint32_t *reads;     /* group -> reads still to come */
   bool *pinned;        /* group -> a graph output or to be kept */
   bool *planned;       /* node -> part of a chain */
+  uint8_t *passed;     /* node -> how many of its chain were left apart before it */
   uint32_t (*converted)[HN_LAYOUT_COUNT]; /* value, device -> dense slot in each layout, or HN_NONE: see copies_of() */
   uint32_t n_devices;
   bool forks;          /* nodes that are marked are planned for one thread */

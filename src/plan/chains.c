@@ -1,5 +1,6 @@
 /* chains.c - which nodes are planned as one step: convolutions that run strip by strip, and an element-wise node with the
    convolution behind it. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "device/cpu/conv/before.h"
@@ -31,7 +32,7 @@ static bool wants_strips(const hn_builder *b, const hn_id *chain, uint32_t n) {
   size_t bytes, most = 0;
   if (b->o->strips >= HN_STRIPS_THIN) return b->o->strips == HN_STRIPS_ALL || hn_strips_continue(b->g, head);
   if (b->o->strips == HN_STRIPS_NONE || (b->o->sources && !(b->o->sources & 1U << HN_ORIGIN_HONE))) return false;
-  if (head->tactic && !b->o->untuned) return hn_streq(head->tactic, hn_strips_kernel.name);
+  if (head->tactic && !b->o->untuned) return hn_tactic_is(head->tactic, hn_strips_kernel.name);
   for (uint32_t i = 0; i + 1 < n; i++) {
     const hn_value *v = hn_value_at(b->g, hn_node_at(b->g, chain[i])->out[0]);
     if (hn_layout_bytes(HN_LAYOUT_PLAIN, v->dtype, v->shape.rank, v->shape.d, &bytes) && bytes > most) most = bytes;
@@ -64,9 +65,21 @@ static bool wants_prologue(const hn_builder *b, const hn_id *chain) {
   return w && w->rank == 4 && w->dims[2] == 1 && w->dims[3] == 1 && hn_attr_i(hn_node_at(b->g, chain[1]), "group", 1) == 1;
 }
 
+/* How many of the layers that may run strip by strip are to, for there may be more; 0: none, the chain is to begin later. */
+static uint32_t wanted_length(hn_builder *b, const hn_id *chain, uint32_t n) {
+  const char *tactic = hn_node_at(b->g, chain[0])->tactic, *colon = tactic && !b->o->untuned ? strchr(tactic, ':') : NULL;
+  uint32_t most = b->o->strips == HN_STRIPS_ALL ? b->o->strips_most : 0;
+  if (b->o->strips == HN_STRIPS_CHOSEN && colon) most = (uint32_t)strtoul(colon + 1, NULL, 10);
+  if (b->o->strips == HN_STRIPS_ALL && b->passed[chain[0]] < b->o->strips_skip) {
+    b->passed[chain[1]] = (uint8_t)(b->passed[chain[0]] + 1);
+    return 0;
+  }
+  return most >= 2 && most < n ? most : n;
+}
+
 /* One step of the chain; *done: the kernel takes it. `image`: which input of the first node that is, `gates`: the other one is
    an input of the step too. */
-static hone_status plan_as(hn_builder *b, const hn_kernel *kernel, const hn_id *chain, uint32_t length, uint32_t image, bool gates, bool *done) {
+static hone_status plan_as(hn_builder *b, const hn_kernel *kernel, const char *tactic, const hn_id *chain, uint32_t length, uint32_t image, bool gates, bool *done) {
   const hn_node *head = hn_node_at(b->g, chain[0]), *last = hn_node_at(b->g, chain[length - 1]);
   uint32_t n_in = 1 + gates + last->n_in - last->n_main;
   hn_planned s;
@@ -80,6 +93,7 @@ static hone_status plan_as(hn_builder *b, const hn_kernel *kernel, const hn_id *
   s.task.operands = operands;
   s.task.n_chain = length;
   s.task.kernel = kernel;
+  s.tactic = tactic;
   for (uint32_t i = 0; i < n_in; i++) {
     uint32_t slot;
     HN_TRY(hn_slot_of(b, operands[i], &slot));
@@ -118,11 +132,16 @@ hone_status hn_plan_chain(hn_builder *b, hn_id id) {
   bool done = false;
   if (b->o->reference || b->o->keep_all || b->o->only || b->o->placement) return HONE_OK;
   uint32_t length = find_prologue(b, id, chain, &image);
-  if (length && wants_prologue(b, chain)) HN_TRY(plan_as(b, &hn_prologue_kernel, chain, length, image, false, &done));
+  if (length && wants_prologue(b, chain)) HN_TRY(plan_as(b, &hn_prologue_kernel, NULL, chain, length, image, false, &done));
   if (done) return HONE_OK;
   length = find_chain(b, id, chain);
   if (length < 2 || !wants_strips(b, chain, length)) return HONE_OK;
   const hn_node *head = hn_node_at(b->g, id);
+  uint32_t n = wanted_length(b, chain, length);
+  const char *tactic = n < length ? hn_arena_printf(b->p->arena, "%s:%u", hn_strips_kernel.name, n) : hn_strips_kernel.name;
+  if (!n) return HONE_OK;
+  if (!tactic) return hn_nomem(b->g->cx);
   hn_strips_begin(b->g, head, &image);
-  return plan_as(b, &hn_strips_kernel, chain, length, image, head->op == HN_Mul, &done);
+  length = n;
+  return plan_as(b, &hn_strips_kernel, tactic, chain, length, image, head->op == HN_Mul, &done);
 }

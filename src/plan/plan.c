@@ -227,7 +227,7 @@ static hone_status choose_kernel(hn_builder *b, hn_planned *s) {
 
 bool hn_tactic_is(const char *name, const char *kernel) {
   size_t n = strlen(kernel);
-  return name && strncmp(name, kernel, n) == 0 && (!name[n] || name[n] == '@');
+  return name && strncmp(name, kernel, n) == 0 && (!name[n] || name[n] == '@' || name[n] == ':');
 }
 
 bool hn_is_view_op(hn_op op) {
@@ -394,9 +394,10 @@ hone_status hn_plan_create(hn_graph *g, const hn_plan_options *o, hn_plan **out)
   b.pinned = hn_calloc(nv, sizeof *b.pinned);
   b.converted = hn_calloc(nv * b.n_devices, sizeof *b.converted);
   b.planned = hn_calloc(g->nodes.n, sizeof *b.planned);
+  b.passed = hn_calloc(g->nodes.n, sizeof *b.passed);
   p->g = g;
   p->arena = hn_arena_create();
-  hone_status st = p->arena && b.group && b.reads && b.pinned && b.converted && b.planned ? HONE_OK : hn_nomem(g->cx);
+  hone_status st = p->arena && b.group && b.reads && b.pinned && b.converted && b.planned && b.passed ? HONE_OK : hn_nomem(g->cx);
   if (!st) {
     p->outputs = hn_arena_alloc(p->arena, sizeof *p->outputs * g->outputs.n);
     p->value_slot = hn_arena_alloc(p->arena, sizeof *p->value_slot * nv);
@@ -424,6 +425,7 @@ hone_status hn_plan_create(hn_graph *g, const hn_plan_options *o, hn_plan **out)
   hn_free(b.pinned);
   hn_free(b.converted);
   hn_free(b.planned);
+  hn_free(b.passed);
   if (st) {
     hn_plan_destroy(p);
     return st;

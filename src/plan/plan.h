@@ -104,6 +104,8 @@ typedef struct hn_plan_options {
   bool untuned;   /* the nodes' tactics are not looked at */
   bool widen;     /* and nodes of 16-bit floats that could be run as they are compute in F32 */
   hn_strips_use strips; /* which chains of layers are run strip by strip */
+  uint32_t strips_skip; /* with ALL: how many layers at the begin of each chain stay apart */
+  uint32_t strips_most; /* with ALL: how many layers a chain has at most; 0: as many as there are */
   hn_forks_use forks;    /* which branches run side by side */
   bool copy_joins; /* no Concat is made in place */
   uint32_t bring; /* 1 + the layout in which nodes are offered their images, whatever they lie in; 0: as they lie */
@@ -115,7 +117,7 @@ typedef struct hn_plan_options {
   int64_t gap;
 } hn_plan_options;
 
-/* Does a tactic, which may have a layout behind an @, name a kernel? */
+/* Does a tactic name a kernel? Behind it may be @ and a layout, or : and how long a chain is that could be longer. */
 bool hn_tactic_is(const char *tactic, const char *kernel);
 bool hn_is_view_op(hn_op op); /* the same elements in the same order, under other dimensions perhaps */
 /* Would a fast kernel do the node as it is, by what kernels say before they plan it? If tuning has chosen one for it: that one. */

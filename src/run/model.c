@@ -1,4 +1,5 @@
 /* model.c - the public face of graphs: loading, saving, asking. */
+#include "plan/plan.h"
 #include "run/model.h"
 #include "run/options.h"
 
@@ -371,7 +372,8 @@ static int32_t chain_of(const hone_model *m, hn_id id) {
   hn_id head = id;
   while (head != HN_NONE && hn_node_at(m->g, head)->tactic && !hn_node_at(m->g, head)->tactic_layout)
     head = hn_producer(m->g, hn_in(hn_node_at(m->g, head), 0));
-  if (head == HN_NONE || !hn_node_at(m->g, head)->tactic_layout || !hn_streq(hn_node_at(m->g, head)->tactic, "strips")) return -1;
+  if (head == HN_NONE || !hn_node_at(m->g, head)->tactic_layout) return -1;
+  if (!hn_tactic_is(hn_node_at(m->g, head)->tactic, hn_strips_kernel.name)) return -1;
   for (uint32_t i = 0; i < m->n_layers; i++)
     if (m->order[i] == head) return (int32_t)i;
   return -1;

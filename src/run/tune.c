@@ -290,7 +290,7 @@ static void choose(tuner *t, hn_id id, const timing *with) {
 /* Was it chosen as the first of a chain? */
 static bool starts_chain(const tuner *t, hn_id id) {
   const char *tactic = hn_node_at(t->g, id)->tactic;
-  return hn_streq(tactic, hn_strips_kernel.name) || hn_streq(tactic, hn_prologue_kernel.name);
+  return hn_tactic_is(tactic, hn_strips_kernel.name) || hn_streq(tactic, hn_prologue_kernel.name);
 }
 
 /* A chain is run as one if that is faster than its layers one by one, each by its best kernel. */

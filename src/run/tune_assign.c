@@ -5,13 +5,16 @@
 #include "base/str.h"
 #include "run/tune_model.h"
 
-static hone_status offer(tuner *t, hn_layout l) {
+/* A plan whose ways are noted, and timed if one is new. */
+static hone_status offer(tuner *t, const hn_plan_options *how) {
   hn_plan_options o = t->plan;
   hn_program *p;
   double total;
   o.untuned = true;
-  o.strips = HN_STRIPS_NONE;
-  o.bring = 1U + (uint32_t)l;
+  o.strips = how->strips;
+  o.strips_skip = how->strips_skip;
+  o.strips_most = how->strips_most;
+  o.bring = how->bring;
   hone_status st = hn_program_create(t->g, t->inputs, &o, &p);
   if (st) return st == HONE_UNSUPPORTED ? HONE_OK : st; /* some tensor has no change of layout */
   const hn_plan *plan = hn_program_plan(p);
@@ -26,8 +29,19 @@ static hone_status offer(tuner *t, hn_layout l) {
 }
 
 hone_status hn_tuner_offer_layouts(tuner *t) {
-  HN_TRY(offer(t, HN_LAYOUT_PLAIN));
-  return offer(t, HN_LAYOUT_NHWC);
+  HN_TRY(offer(t, &(hn_plan_options){.strips = HN_STRIPS_NONE, .bring = 1 + HN_LAYOUT_PLAIN}));
+  return offer(t, &(hn_plan_options){.strips = HN_STRIPS_NONE, .bring = 1 + HN_LAYOUT_NHWC});
+}
+
+/* Parts of chains: beginning later, ending sooner. */
+static hone_status offer_chains(tuner *t) {
+  enum { SKIP = 2, MOST = 3 };
+  bool some = false;
+  for (size_t i = 0; i < t->ways.n; i++) some = some || t->ways.p[i].n_chain > 2;
+  for (uint32_t skip = 0; some && skip <= SKIP; skip++)
+    for (uint32_t most = skip ? 1 : 2; most <= MOST; most++)
+      HN_TRY(offer(t, &(hn_plan_options){.strips = HN_STRIPS_ALL, .strips_skip = skip, .strips_most = most}));
+  return HONE_OK;
 }
 
 /* ------------------------------------------------------------------------------------------- applying */
@@ -161,7 +175,8 @@ hone_status hn_tuner_assign(tuner *t, double *total) {
   bool kept = false;
   o.untuned = true; /* then all Concats are made in place that can be */
   o.strips = HN_STRIPS_NONE;
-  hone_status st = keep_tactics(t, &before);
+  hone_status st = offer_chains(t);
+  if (!st) st = keep_tactics(t, &before);
   if (!st) st = hn_program_create(t->g, t->inputs, &o, &base);
   if (!st) st = hn_program_create(t->g, t->inputs, &t->plan, &was);
   if (!st) st = hn_tune_model_create(t, hn_program_plan(base), &m);

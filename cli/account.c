@@ -187,7 +187,12 @@ static int all_together(judge *j) {
     rows[i] = &a->rows[i];
     rows[i]->sqnr = NAN;
   }
+  progress p;
+  progress_begin(&p, "fitting weights to examples");
+  j->rounding = &p;
   int code = a->kept == a->n ? cli_fail("the calibration keeps every layer in floats") : mixture_quantize(j, NULL, &m);
+  j->rounding = NULL; /* what was found is kept */
+  progress_end(&p);
   if (!code) code = judge_model(j, m, a->rounds, &a->every);
   a->all = a->every;
   if (!code) code = compare_tensors(j, m, rows, a->n, db);
@@ -270,8 +275,7 @@ static int settle(cli *c, const account *a, hone_calibration *k) {
 static bool has_examples(const quant_setup *s) { return quant_examples(s->quant) || s->account->evaluate || s->feed->inputs.n; }
 
 int account_calibrate(cli *c, hone_model *m, const quant_setup *s, bool report, quant_outcome *r, hone_calibration **k, account *a) {
-  int code = quant_prepare(c, m, s->quant);
-  if (!code) code = quant_calibrate(c, m, s, r, k);
+  int code = quant_calibrate(c, m, s, r, k);
   if (code || !*k) return code;
   bool open = !s->account->uniform && !report && has_examples(s) && !hone_calibration_keeps(*k, NULL);
   account_aim aim = s->account->max_drop ? AIM_DROP : open ? AIM_AUTO : AIM_NONE;

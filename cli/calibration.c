@@ -3,8 +3,6 @@
 
 #include <unistd.h>
 
-#include "progress.h"
-
 const arg_option quant_option_rows[] = {
     {"precision", 0, ARG_CHOICE, offsetof(quant_options, precision), "f32|int8|bf16|f16|int8-weights|int4-weights|int8-dynamic",
      "What convolutions and matrix products, and what lies between them, compute with; f16 is multiplied as such where the processor can (AVX512-FP16), else stored so and computed in f32; "
@@ -20,10 +18,10 @@ const arg_option quant_option_rows[] = {
     {"calibration-cache", 0, ARG_TEXT, offsetof(quant_options, cache), "FILE",
      "Ranges as text: used instead of calibrating if the file is there, written otherwise. It may be edited.", 0, 0},
     {"equalize", 0, ARG_FLAG, offsetof(quant_options, equalize), "",
-     "Before int8: scale channels between convolutions so that both have weights of one range.", 0, 0},
+     "Before int8: scale channels between layers so that the weights on both sides have one range, where the examples show that it helps.", 0, 0},
     {"balance", 0, ARG_FLAG, offsetof(quant_options, balance), "",
-     "Before int8: bring the channels of activations that only convolutions and matrix products read to about one range (SmoothQuant; a "
-     "cache file says itself whether its ranges were taken so).", 0, 0},
+     "Before int8: bring the channels of activations that only convolutions and matrix products read to about one range (SmoothQuant), "
+     "where and as far as the examples show that it helps.", 0, 0},
     {"bias-correction", 0, ARG_FLAG, offsetof(quant_options, correct_bias), "",
      "With int8: take the mean error that rounded weights make out of the bias.", 0, 0},
     {"adaround", 0, ARG_FLAG, offsetof(quant_options, reconstruct), "",
@@ -59,15 +57,13 @@ feed_options quant_source(const quant_options *o, const feed_options *f) {
 
 feed_options quant_feed(const quant_options *o, const feed_options *f) { return !f->inputs.n && quant_examples(o) ? quant_source(o, f) : *f; }
 
-int quant_prepare(cli *c, hone_model *m, const quant_options *o) {
-  uint32_t pairs;
-  hone_status st = o->equalize ? hone_model_equalize(m, &pairs) : HONE_OK;
-  if (!st && o->equalize && !pairs) cli_warn("--equalize: no two convolutions have nothing but Relu between them");
-  return st ? cli_fail_hone(c->cx, st) : CLI_OK;
-}
+static void show_progress(void *user, uint32_t done, uint32_t expected) { progress_step(user, done, expected); }
 
-void quant_wishes(const quant_options *o, hone_quantize_options *q) {
+void quant_wishes(const quant_options *o, const session_options *s, progress *p, hone_quantize_options *q) {
   hone_quantize_options_init(q);
+  q->threads = (int32_t)s->threads;
+  q->progress = p ? show_progress : NULL;
+  q->user = p;
   q->precision = (hone_precision)o->precision;
   q->correct_bias = o->correct_bias;
   q->reconstruct = o->reconstruct;
@@ -106,19 +102,24 @@ int quant_calibrate(cli *c, hone_model *m, const quant_setup *s, quant_outcome *
   hone_calibration_options_init(&co);
   co.observer = (hone_observer)o->observer;
   co.percentile = o->percentile;
-  co.samples = o->correct_bias || o->reconstruct;
-  hone_status st = hone_calibration_create(m, &co, &k);
+  uint32_t by = (o->equalize ? HONE_BALANCE_WEIGHTS : 0) | (o->balance ? HONE_BALANCE_ACTIVATIONS : 0);
+  bool fit = o->correct_bias || o->reconstruct;
   r->cached = o->cache && access(o->cache, F_OK) == 0;
+  co.samples = fit || (by && !r->cached);
+  hone_status st = hone_calibration_create(m, &co, &k);
   if (!st && r->cached) st = hone_calibration_load(k, o->cache);
-  if (!st && r->cached) st = hone_model_balance(m, k, &r->balanced); /* as its ranges were taken */
+  if (!st && r->cached) st = hone_model_balance(m, k, 0, 0, &r->balanced); /* as its ranges were taken */
   int code = st ? cli_fail_hone(c->cx, st) : CLI_OK;
-  if (!code && (!r->cached || co.samples)) {
+  if (!code && r->cached && by && !r->balanced)
+    cli_warn("%s: its ranges are those of channels as they are; remove it for --equalize and --balance to do something", o->cache);
+  if (!code && (!r->cached || fit)) {
     feed f = {0};
     feed_options from = quant_source(o, s->feed);
     code = feed_open(c, m, &from, s->images, &f);
-    if (!code && o->balance && !r->cached) {
+    if (!code && by && !r->cached) {
       code = run_examples(c, m, o, &f, s->session, "looking at channels", k, &r->examples);
-      if (!code && (st = hone_model_balance(m, k, &r->balanced))) code = cli_fail_hone(c->cx, st);
+      if (!code && (st = hone_model_balance(m, k, by, (int32_t)s->session->threads, &r->balanced))) code = cli_fail_hone(c->cx, st);
+      if (!code && !r->balanced) cli_warn("%s no tensor comes out better with factors for its channels", o->balance ? "--balance:" : "--equalize:");
     }
     if (!code) code = run_examples(c, m, o, &f, s->session, "calibrating", k, &r->examples);
     feed_close(&f);

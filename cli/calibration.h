@@ -2,6 +2,7 @@
 #ifndef CLI_CALIBRATION_H
 #define CLI_CALIBRATION_H
 #include "commands.h"
+#include "progress.h"
 
 typedef struct quant_options {
   int precision, observer; /* as hone_precision, hone_observer */
@@ -40,10 +41,8 @@ static inline bool quant_examples(const quant_options *o) { return o->calibrate 
 feed_options quant_source(const quant_options *o, const feed_options *f);
 /* What the model is run on to compare it: the feed's own inputs, or else the calibration's. */
 feed_options quant_feed(const quant_options *o, const feed_options *f);
-/* As the library takes it. */
-void quant_wishes(const quant_options *o, hone_quantize_options *q);
-/* Prepares an optimized model for its calibration, as the options say. */
-int quant_prepare(cli *c, hone_model *m, const quant_options *o);
+/* As the library takes it; with a line of progress, unless that is NULL. */
+void quant_wishes(const quant_options *o, const session_options *s, progress *p, hone_quantize_options *q);
 /* Ranges of an optimized model: from the cache file if it is there, else by running on the examples. */
 int quant_calibrate(cli *c, hone_model *m, const quant_setup *s, quant_outcome *r, hone_calibration **out);
 #endif

@@ -85,13 +85,16 @@ static int quantize(cli *c, hone_model *m, outcome *r) {
   const quant_setup setup = {&o->quant, &o->account, &o->feed, &o->image, &o->session};
   hone_calibration *k = NULL;
   hone_quantize_options qo;
+  progress p;
   if (o->quant.precision == HONE_PRECISION_F32) return CLI_OK;
   double start = cli_seconds();
-  quant_wishes(&o->quant, &qo);
+  quant_wishes(&o->quant, &o->session, &p, &qo);
   int code = account_calibrate(c, m, &setup, false, &r->quant, &k, &r->account);
   bool none = r->account.n && r->account.kept == r->account.n;
   if (!code && none) cli_warn("no layer is both exact enough and faster in 8 bits: all stay in floats (--no-mixed quantizes them all the same)");
+  progress_begin(&p, "fitting weights to examples");
   hone_status st = code || none ? HONE_OK : hone_model_quantize(m, k, &qo, &r->quant.counts);
+  progress_end(&p);
   if (!code && !st) st = hone_model_get_stats(m, &r->after);
   if (st) code = cli_fail_hone(c->cx, st);
   hone_calibration_destroy(&k);

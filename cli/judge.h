@@ -27,6 +27,7 @@ typedef struct judge {
   uint32_t outputs;
   tensor *want; /* rounds x outputs */
   standard *standards;
+  progress *rounding; /* shows how far weights are fitted to examples; NULL: nothing does */
   size_t probes; /* rounds that a single layer is judged by */
   suspect *order; /* of the rounds, by what they suffered last: the first show soon whether a model misses the aim */
   size_t scored; /* items, or steps, that have a best class */

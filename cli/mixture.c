@@ -7,7 +7,7 @@
 int mixture_quantize(judge *j, const bool *keep, hone_model **m) {
   hone_quantize_options o;
   hone_quantize_result r;
-  quant_wishes(j->q, &o);
+  quant_wishes(j->q, j->s, j->rounding, &o);
   o.keep = keep;
   o.keep_count = j->a->layers;
   hone_status st = hone_model_clone(j->m, m);

@@ -617,20 +617,24 @@ HONE_API hone_status hone_profile_save(const hone_profile *profile, const char *
 
 /* --------------------------------------------------------------------------------------- quantization */
 
-/** Cross-layer equalization of an optimized model in floats, before it is calibrated: channels between two convolutions, the second
-    of which alone reads the first through nothing but Relu, are scaled so that both have weights of one range for each. What is computed
-    stays the same but for rounding. `*pairs` (may be NULL) counts them. On failure the model is unchanged. Errors: NOMEM. */
-HONE_API hone_status hone_model_equalize(hone_model *model, uint32_t *pairs);
-
 /** Ranges of a model's activations, collected while it runs on examples. */
 typedef struct hone_calibration hone_calibration;
 
-/** Balances the channels of activations of an optimized model in floats: where convolutions and matrix products alone read a tensor,
-    each of its channels gets a factor, taken out of the weights that read it, so that all channels have about one range and one scale
-    suits them all. The factors go into the layer before. What is computed stays the same but for rounding. `calibration` has run on the
-    model, or was read from a file; it forgets what it saw but for the channels, and is then to observe the balanced model. `*tensors` (may be NULL) counts. On failure the model is unchanged.
-    Errors: BAD_ARG (another model), NOMEM. */
-HONE_API hone_status hone_model_balance(hone_model *model, hone_calibration *calibration, uint32_t *tensors);
+/** What proposes the factors of hone_model_balance(). */
+enum {
+  HONE_BALANCE_WEIGHTS = 1,    /**< cross-layer equalization: both sides' weights get one range in each channel (Nagel et al., 2019) */
+  HONE_BALANCE_ACTIVATIONS = 2 /**< the channels of the activation get one range, all or part of the way (after Xiao et al., "SmoothQuant", 2023) */
+};
+
+/** Balances channels of an optimized model in floats: where a convolution or matrix product makes a tensor that others alone read, each
+    of its channels gets a factor, which goes into the weights of the layer before (through Relu and factors a channel, or else as one
+    step more) and out of the weights that read it. Of the factors that `by`, flags HONE_BALANCE_..., proposes, each tensor gets those
+    with which the layers that read it, in 8 bits, come nearest to their results in floats on the calibration's samples, and none where
+    none do. What is computed stays the same but for rounding. With `by` 0 the factors are those that `calibration` read from a file.
+    `calibration` has run on the model; it keeps the factors, forgets what else it saw and is then to observe the balanced model.
+    `threads`: 0 for as many as there are processors. `*tensors` (may be NULL) counts. On failure the model is unchanged.
+    Errors: BAD_ARG (another model, no samples, factors of a tensor that cannot have any), NOMEM. */
+HONE_API hone_status hone_model_balance(hone_model *model, hone_calibration *calibration, uint32_t by, int32_t threads, uint32_t *tensors);
 
 /** How the range of an activation is chosen from what was seen of it. */
 typedef enum hone_observer {
@@ -645,7 +649,7 @@ typedef struct hone_calibration_options {
   uint32_t size;
   hone_observer observer; /**< default: HONE_OBSERVER_MINMAX */
   double percentile;      /**< of HONE_OBSERVER_PERCENTILE; default 99.99 */
-  bool samples;           /**< also keep samples of what layers read: up to 8 MiB of each */
+  bool samples;           /**< also keep samples of what layers read: up to 8 MiB of each, and about 512 MiB of all */
 } hone_calibration_options;
 HONE_API void hone_calibration_options_init(hone_calibration_options *options);
 
@@ -685,6 +689,9 @@ typedef enum hone_precision {
   HONE_PRECISION_INT8_DYNAMIC  /**< 8-bit matrix products and recurrent layers; what they read is quantized in each run, by the range it has then */
 } hone_precision;
 
+/** Called before each layer whose weights are fitted to samples. */
+typedef void (*hone_quantize_progress_fn)(void *user, uint32_t done, uint32_t expected);
+
 typedef struct hone_quantize_options {
   uint32_t size;
   hone_precision precision; /**< default: HONE_PRECISION_INT8 */
@@ -693,7 +700,11 @@ typedef struct hone_quantize_options {
   bool correct_bias;        /**< takes the mean error that rounded weights make out of the bias (Nagel et al., "Data-Free Quantization", 2019) */
   bool reconstruct;         /**< rounds weights up or down so that each layer's results on samples of its input stay nearest to what they were
                                  (layer-wise reconstruction, as AdaRound: Nagel et al., "Up or Down?", 2020). Both need
-                                 hone_calibration_options.samples, and do nothing for layers without */
+                                 hone_calibration_options.samples, and do nothing for layers without; what was found for a layer is
+                                 kept in the calibration, which one thread at a time may use then */
+  int32_t threads;          /**< that fit weights to samples; 0 (default): as many as there are processors */
+  hone_quantize_progress_fn progress; /**< may be NULL */
+  void *user;
 } hone_quantize_options;
 HONE_API void hone_quantize_options_init(hone_quantize_options *options);
 

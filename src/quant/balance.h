@@ -1,20 +1,21 @@
-/* balance.h - channels of activations brought to one range, so that one scale a tensor suits all of them. */
+/* balance.h - channels of activations scaled against the weights that read them, so that one scale a tensor suits all of them. */
 #ifndef HN_BALANCE_H
 #define HN_BALANCE_H
-#include "ir/graph.h"
+#include "quant/factors.h"
+#include "quant/samples.h"
 
-/* The largest magnitude of each channel of an activation; n is 0 where it is not known. */
+/* The range of each channel of an activation and the factors it is to have; n is 0 where it is not known. */
 typedef struct hn_channels {
-  const float *largest;
+  const float *low, *high;
+  float *factors; /* NULL: none. Freed by who owns the entry */
   int64_t n;
 } hn_channels;
 
-/* The axis of a value's channels where a product with constant weights reads it; -1: none does. */
-int32_t hn_channel_axis_of(const hn_graph *g, hn_id value);
-
-/* Each tensor that products alone read gets a factor a channel, which goes into the layer that makes it (weights, bias, a factor or
-   summand of its epilogue, or else one more factor behind it, where that pays), and out of the weights that read it: what is computed
-   stays the same but for rounding (Xiao et al., "SmoothQuant", 2023, for activations of any network). `seen` has an entry a value.
-   *tensors counts. Activations change, so ranges are to be taken anew. */
+/* Chooses factors for each tensor that a product makes and products alone read: of those proposed by weights (cross-layer equalization:
+   Nagel et al., "Data-Free Quantization", 2019) and by activations (after Xiao et al., "SmoothQuant", 2023), `by` being flags of
+   hone_balance, the ones with which the layers that read it, in 8 bits, come nearest to their results on `samples` (by node); none
+   where it does not help. `seen` has an entry a value, and gets the factors; the graph stays as it is. */
+hone_status hn_balance_choose(const hn_graph *g, unsigned by, hn_channels *seen, const hn_samples *samples, int threads);
+/* Moves the factors that `seen` has; *tensors counts. Activations change, so ranges are to be taken anew. */
 hone_status hn_balance(hn_graph *g, const hn_channels *seen, uint32_t *tensors);
 #endif

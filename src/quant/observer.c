@@ -110,9 +110,16 @@ static void mse_range(const hn_observer *o, double *low, double *high) {
     }
 }
 
-/* Magnitudes in BINS / 2 bins. */
+/* Magnitudes in BINS / 2 bins. A value that occurs again and again (the zero of an activation function, what a layer makes of an
+   even background) says nothing of the range: its bin counts as much as the larger one beside it. */
 static void fold_magnitudes(const hn_observer *o, double *h) {
+  double before = 0;
   for (int i = 0; i < BINS / 2; i++) h[i] = (double)o->bins[BINS / 2 + i] + (double)o->bins[BINS / 2 - 1 - i];
+  for (int i = 0; i < BINS / 2; i++) {
+    double own = h[i], beside = fmax(before, i + 1 < BINS / 2 ? h[i + 1] : 0);
+    if (beside > 0) h[i] = fmin(own, beside);
+    before = own;
+  }
 }
 
 /* Divergence of the magnitudes' distribution, cut off at `n` bins, from its copy with `levels` levels. */
@@ -143,13 +150,13 @@ static void entropy_range(const hn_observer *o, double *low, double *high) {
   double h[BINS / 2], total = 0, best = INFINITY;
   int levels = o->low < 0 ? LEVELS / 2 : LEVELS, at = BINS / 2, last = 0;
   fold_magnitudes(o, h);
-  h[0] = h[1]; /* exact zeros of an activation function say nothing of the range */
   for (int i = 0; i < BINS / 2; i++) {
     total += h[i];
     if (h[i] > 0) last = i + 1;
   }
-  for (int n = levels; n <= last; n += 8) {
-    double d = divergence(h, n, levels, total);
+  for (int to = levels; to < last + 8; to += 8) { /* at the end all of it */
+    int n = to < last ? to : last;
+    double d = n < levels ? INFINITY : divergence(h, n, levels, total);
     if (d < best) {
       best = d;
       at = n;

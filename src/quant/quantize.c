@@ -16,6 +16,7 @@ typedef struct plan {
   uint32_t *group; /* by value: those that must share a scale lead to one */
   hn_range *range; /* by value: of its group */
   const hn_refinement *refine;
+  uint32_t to_refine; /* layers */
   hone_quantize_result *result;
 } plan;
 
@@ -186,13 +187,20 @@ static double *weight_scales(const hn_tensor *w, int32_t axis, const hn_tensor *
   return s;
 }
 
+static bool is_refined(const plan *p, hn_id id) {
+  const hn_refinement *f = p->refine;
+  return p->s.low[id] && f && f->samples && f->samples[id].n && (f->how.reconstruct || f->how.correct_bias);
+}
+
 /* To the nearest, or as samples of the input say; the bias is corrected then. */
-static hone_status round_weights(plan *p, hn_id id, int32_t axis, const double *scale, double *bias, hn_tensor **out) {
+static hone_status round_weights(plan *p, hn_id id, int32_t axis, const double *scale, const hn_quant *input, double *bias, hn_tensor **out) {
   const hn_tensor *w = hn_const(p->g, hn_node_at(p->g, id)->in[1]);
   const hn_refinement *f = p->refine;
-  if (f && f->samples && f->samples[id].n && (f->how.reconstruct || f->how.correct_bias)) {
-    p->result->refined++;
-    return hn_round_weights(p->g, hn_node_at(p->g, id), axis, scale, &f->samples[id], &f->how, bias, out);
+  if (is_refined(p, id)) {
+    const hn_steps steps = {(double)input->scale, input->zero};
+    if (f->progress) f->progress(f->user, p->result->refined++, p->to_refine);
+    else p->result->refined++;
+    return hn_round_weights(p->g, hn_node_at(p->g, id), axis, scale, &steps, &f->samples[id], &f->how, f->threads, bias, out);
   }
   hn_tensor *t = NULL;
   HN_TRY(hn_tensor_create(p->g->cx, HONE_DTYPE_I8, w->rank, w->dims, &t));
@@ -225,8 +233,9 @@ static hone_status check_units(const plan *p, hn_id id, const double *s, int64_t
   return HONE_OK;
 }
 
-static hone_status quantize_weights(plan *p, hn_id id, double input_scale) {
+static hone_status quantize_weights(plan *p, hn_id id, const hn_quant *input) {
   hn_graph *g = p->g;
+  double input_scale = (double)input->scale;
   const hn_node *n = hn_node_at(g, id);
   const hn_tensor *w = hn_const(g, n->in[1]), *b = hn_const(g, hn_in(n, 2));
   int32_t axis = channel_axis(n);
@@ -238,7 +247,7 @@ static hone_status quantize_weights(plan *p, hn_id id, double input_scale) {
   hn_id real = HN_NONE;
   for (int64_t c = 0; c < channels && bias; c++) bias[c] = hn_tensor_f(b, (size_t)c);
   if (!st) st = check_units(p, id, s, channels, input_scale);
-  if (!st) st = round_weights(p, id, axis, s, bias, &q);
+  if (!st) st = round_weights(p, id, axis, s, input, bias, &q);
   if (!st) st = dequantized(g, hn_graph_add_constant(g, NULL, q), vector(g, HONE_DTYPE_F32, s, channels), axis, &real);
   if (!st) hn_set_input(g, id, 1, real);
   if (!st && b) {
@@ -284,10 +293,11 @@ static hone_status build(plan *p) {
   hn_graph *g = p->g;
   size_t n_nodes = g->nodes.n, n_values = g->values.n;
   hone_status st = HONE_OK;
+  for (hn_id id = 0; id < n_nodes; id++) p->to_refine += is_refined(p, id);
   for (hn_id id = 0; id < n_nodes && !st; id++) {
     if (!p->s.low[id]) continue;
     hn_quant q = quant_of(p, hn_node_at(g, id)->in[0]);
-    st = quantize_weights(p, id, (double)q.scale);
+    st = quantize_weights(p, id, &q);
   }
   for (hn_id v = 0; v < n_values && !st; v++) {
     if (!p->whole[v]) continue;

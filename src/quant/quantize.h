@@ -12,7 +12,10 @@ typedef struct hn_range {
 /* How weights are rounded; all zero: each to the nearest. `samples` has an entry a node. */
 typedef struct hn_refinement {
   hn_rounding how;
-  const hn_samples *samples;
+  hn_samples *samples;
+  int threads;
+  hone_quantize_progress_fn progress; /* NULL: nobody wants to know */
+  void *user;
 } hn_refinement;
 
 /* 8 bits: every convolution and matrix product with constant weights, unless keep[node], gets QuantizeLinear and

@@ -5,10 +5,10 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/parallel.h"
 #include "base/str.h"
 #include "quant/balance.h"
 #include "quant/assign.h"
-#include "quant/equalize.h"
 #include "quant/observer.h"
 #include "quant/short_floats.h"
 #include "quant/quantize.h"
@@ -24,7 +24,8 @@ typedef struct seen {
   hn_observer o;
   hn_range fixed;    /* read from a file */
   int32_t axis;      /* of its channels; -1: it has none that matter */
-  float *largest;    /* magnitude of each channel, `channels` of them */
+  float *low, *high; /* of each channel, `channels` of them, in one piece */
+  float *factors;    /* that balancing gives each channel; NULL: none */
   int64_t channels;
 } seen;
 
@@ -34,12 +35,13 @@ struct hone_calibration {
   hn_arena *names;
   seen *values; /* by value id */
   size_t n;
+  float *plain; /* a tensor that lies otherwise than row-major, at a time */
   hn_samples *samples; /* by node id; NULL: none are wanted */
   size_t n_nodes;
   const char **kept; /* layers that stay in floats */
   size_t n_kept;
   bool settled; /* which do */
-  bool balanced; /* channels are those of the model before it was balanced */
+  bool balanced; /* the model has been: what is seen is the balanced one's */
 };
 
 void hone_calibration_options_init(hone_calibration_options *options) {
@@ -52,6 +54,14 @@ static hone_status read_options(hone_context *cx, const hone_calibration_options
   if (!(o->percentile > 50 && o->percentile <= 100))
     return hn_fail(cx, HONE_BAD_ARG, "percentile %g; choose one above 50, at most 100", o->percentile);
   return HONE_OK;
+}
+
+/* Samples of all layers together are bounded, too. */
+static void share_memory(const hn_graph *g, hn_samples *s, size_t n) {
+  const size_t all = (size_t)512 << 20, most = (size_t)8 << 20;
+  size_t products = 0;
+  for (size_t i = 0; i < n; i++) products += !g->nodes.p[i].dead && hn_is_product(g, &g->nodes.p[i]);
+  for (size_t i = 0; i < n; i++) s[i].most_bytes = products * most > all ? all / products : most;
 }
 
 hone_status hone_calibration_create(const hone_model *m, const hone_calibration_options *options, hone_calibration **out) {
@@ -75,6 +85,7 @@ hone_status hone_calibration_create(const hone_model *m, const hone_calibration_
     hone_calibration_destroy(&c);
     return hn_nomem(m->cx);
   }
+  if (c->samples) share_memory(m->g, c->samples, c->n_nodes);
   *out = c;
   return HONE_OK;
 }
@@ -84,9 +95,11 @@ void hone_calibration_destroy(hone_calibration **calibration) {
   hone_calibration *c = *calibration;
   for (size_t i = 0; c->values && i < c->n; i++) {
     hn_observer_free(&c->values[i].o);
-    hn_free(c->values[i].largest);
+    hn_free(c->values[i].low);
+    hn_free(c->values[i].factors);
   }
   for (size_t i = 0; c->samples && i < c->n_nodes; i++) hn_samples_free(&c->samples[i]);
+  hn_free(c->plain);
   hn_free(c->samples);
   hn_free(c->values);
   hn_free(c->kept);
@@ -95,22 +108,27 @@ void hone_calibration_destroy(hone_calibration **calibration) {
   *calibration = NULL;
 }
 
-/* The largest magnitude of each channel. */
+/* The range of each channel. */
 static hone_status observe_channels(hone_calibration *c, seen *v, const hn_view *view) {
   if (c->balanced || v->axis < 0 || v->axis >= view->rank) return HONE_OK;
   int64_t n = view->dims[v->axis], inner = 1;
   for (int32_t i = v->axis + 1; i < view->rank; i++) inner *= view->dims[i];
-  if (!v->largest) {
-    v->largest = hn_calloc((size_t)n, sizeof *v->largest);
-    if (!v->largest) return hn_nomem(c->cx);
+  if (!v->low) {
+    v->low = hn_calloc((size_t)n * 2, sizeof *v->low);
+    if (!v->low) return hn_nomem(c->cx);
+    v->high = v->low + n;
     v->channels = n;
   }
   if (n != v->channels) return HONE_OK; /* a dimension that changes from run to run has no channels */
   const float *x = view->data;
   for (int64_t i = 0; i < view->count; i += inner) {
-    float top = v->largest[i / inner % n];
-    for (int64_t k = i; k < i + inner; k++) top = fabsf(x[k]) > top ? fabsf(x[k]) : top;
-    v->largest[i / inner % n] = top;
+    float low = v->low[i / inner % n], high = v->high[i / inner % n];
+    for (int64_t k = i; k < i + inner; k++) {
+      low = x[k] < low ? x[k] : low;
+      high = x[k] > high ? x[k] : high;
+    }
+    v->low[i / inner % n] = low;
+    v->high[i / inner % n] = high;
   }
   return HONE_OK;
 }
@@ -135,11 +153,13 @@ hone_status hone_calibration_observe(hone_calibration *c, const hone_session *s)
   for (size_t i = 0; i < c->n; i++) {
     seen *v = &c->values[i];
     hn_view view;
+    bool there;
     size_t bad;
     if (!v->name || (v->fixed.known && !c->samples)) continue;
     if (i >= g->values.n || strcmp(g->values.p[i].name, v->name) != 0)
       return hn_fail(c->cx, HONE_BAD_ARG, "the session's model is not the one that is calibrated");
-    if (!hn_program_value(p, (hn_id)i, &view) || view.dtype != HONE_DTYPE_F32) continue;
+    HN_TRY(hn_program_value(p, (hn_id)i, &c->plain, &view, &there));
+    if (!there || view.dtype != HONE_DTYPE_F32) continue;
     if (!hn_observe(&v->o, view.data, (size_t)view.count, hn_observer_needs_bins(c->options.observer), &bad)) return hn_nomem(c->cx);
     if (bad < (size_t)view.count)
       return hn_fail(c->cx, HONE_BAD_ARG, "tensor '%s'%s%s%s holds %s with this input: it cannot be quantized", v->name,
@@ -218,12 +238,12 @@ hone_status hone_calibration_save(const hone_calibration *c, const char *path) {
     add_quoted(&s, c->values[i].name);
     hn_str_printf(&s, " %.9g %.9g\n", (double)r.low, (double)r.high);
   }
-  if (c->balanced) hn_str_add(&s, "# largest magnitudes of channels before they were balanced\n");
-  for (size_t i = 0; i < c->n && c->balanced; i++) {
-    if (!c->values[i].largest) continue;
-    hn_str_add(&s, "channels ");
+  if (c->balanced) hn_str_add(&s, "# factors of channels, which the ranges are taken with\n");
+  for (size_t i = 0; i < c->n; i++) {
+    if (!c->values[i].factors) continue;
+    hn_str_add(&s, "factors ");
     add_quoted(&s, c->values[i].name);
-    for (int64_t k = 0; k < c->values[i].channels; k++) hn_str_printf(&s, " %.9g", (double)c->values[i].largest[k]);
+    for (int64_t k = 0; k < c->values[i].channels; k++) hn_str_printf(&s, " %.9g", (double)c->values[i].factors[k]);
     hn_str_add(&s, "\n");
   }
   if (c->settled) hn_str_add(&s, c->n_kept ? "# layers that stay in floats\n" : "keep none\n");
@@ -260,23 +280,41 @@ static char *unquote(char *line) {
   return NULL;
 }
 
+static bool has_layer(const hone_calibration *c, const char *name) {
+  for (size_t i = 0; i < c->n; i++)
+    if (c->values[i].name && *name && strcmp(c->values[i].layer, name) == 0) return true;
+  return false;
+}
+
 /* `keep "NAME"` or `keep none` */
 static hone_status read_kept(hone_calibration *c, const char *path, int number, char *text) {
   text += strspn(text, " \t");
   if (strncmp(text, "none", 4) == 0 && !text[4 + strspn(text + 4, " \t\r")]) return hone_calibration_keep(c, NULL);
   char *rest = unquote(text);
+  if (rest && !has_layer(c, text)) return hn_fail(c->cx, HONE_BAD_FORMAT, "%s: line %d: the model has no layer '%s'", path, number, text);
   return rest ? hone_calibration_keep(c, text) : hn_fail(c->cx, HONE_BAD_FORMAT, "%s: line %d: 'keep' needs a layer's name in quotes, or none", path, number);
 }
 
-/* `channels "NAME" MAGNITUDE ...` */
-static hone_status read_channels(hone_calibration *c, const char *path, int number, char *text) {
+/* The tensor that a line names. */
+static hone_status find_tensor(hone_calibration *c, const char *path, int number, const char *name, seen **out) {
+  for (size_t i = 0; i < c->n; i++) {
+    if (!c->values[i].name || strcmp(c->values[i].name, name) != 0) continue;
+    *out = &c->values[i];
+    return HONE_OK;
+  }
+  return hn_fail(c->cx, HONE_BAD_FORMAT, "%s: line %d: the model has no tensor '%s'; is the file another model's, or of another --level?", path, number, name);
+}
+
+/* `factors "NAME" NUMBER ...` */
+static hone_status read_factors(hone_calibration *c, const char *path, int number, char *text) {
   text += strspn(text, " \t");
   char *rest = unquote(text), *end;
   int64_t n = 0, room = 0;
   float *v = NULL;
+  seen *s = NULL;
   for (; rest && rest[strspn(rest, " \t\r")]; rest = end) {
     float x = strtof(rest, &end);
-    if (end == rest || !isfinite(x) || x < 0) rest = NULL;
+    if (end == rest || !(x >= 1e-6f && x <= 1e6f)) rest = NULL;
     if (!rest) break;
     if (n == room) {
       room = room ? room * 2 : 64;
@@ -289,24 +327,20 @@ static hone_status read_channels(hone_calibration *c, const char *path, int numb
     }
     v[n++] = x;
   }
-  if (!rest || !n) {
+  hone_status st = rest && n ? find_tensor(c, path, number, text, &s)
+                             : hn_fail(c->cx, HONE_BAD_FORMAT, "%s: line %d: 'factors' needs a tensor's name in quotes and numbers, each from 1e-6 to 1e6", path, number);
+  if (st) {
     hn_free(v);
-    return hn_fail(c->cx, HONE_BAD_FORMAT, "%s: line %d: 'channels' needs a tensor's name in quotes and magnitudes, none below 0", path, number);
+    return st;
   }
-  for (size_t i = 0; i < c->n && v; i++) {
-    seen *s = &c->values[i];
-    if (!s->name || strcmp(s->name, text) != 0) continue;
-    hn_free(s->largest);
-    s->largest = v;
-    s->channels = n;
-    v = NULL;
-  }
-  hn_free(v);
+  hn_free(s->factors);
+  s->factors = v;
+  s->channels = n;
   return HONE_OK;
 }
 
 static hone_status read_line(hone_calibration *c, const char *path, int number, char *line) {
-  if (strncmp(line, "channels ", 9) == 0) return read_channels(c, path, number, line + 9);
+  if (strncmp(line, "factors ", 8) == 0) return read_factors(c, path, number, line + 8);
   if (strncmp(line, "keep ", 5) == 0) return read_kept(c, path, number, line + 5);
   char *rest = unquote(line), *end;
   if (!rest) return hn_fail(c->cx, HONE_BAD_FORMAT, "%s: line %d: no tensor name in quotes", path, number);
@@ -317,8 +351,9 @@ static hone_status read_line(hone_calibration *c, const char *path, int number, 
   ok = ok && end != rest && !end[strspn(end, " \t\r")];
   if (!ok || !isfinite(low) || !isfinite(high) || low > high)
     return hn_fail(c->cx, HONE_BAD_FORMAT, "%s: line %d: '%s' needs two numbers, the lower one first", path, number, line);
-  for (size_t i = 0; i < c->n; i++)
-    if (c->values[i].name && strcmp(c->values[i].name, line) == 0) c->values[i].fixed = (hn_range){true, low, high};
+  seen *s = NULL;
+  HN_TRY(find_tensor(c, path, number, line, &s));
+  s->fixed = (hn_range){true, low, high};
   return HONE_OK;
 }
 
@@ -388,7 +423,8 @@ static hone_status take_graph(hone_model *m, hn_graph *g, hone_status st) {
 }
 
 static hone_status quantize(hn_graph *g, const hone_calibration *c, const bool *keep, const hone_quantize_options *o, hone_quantize_result *r) {
-  const hn_refinement refine = {{.reconstruct = o->reconstruct, .correct_bias = o->correct_bias}, c->samples};
+  const hn_refinement refine = {{.reconstruct = o->reconstruct, .correct_bias = o->correct_bias}, c->samples,
+                                o->threads > 0 ? o->threads : hn_cpu_count(), o->progress, o->user};
   hn_range *ranges = hn_calloc(g->values.n, sizeof *ranges);
   if (!ranges) return hn_nomem(g->cx);
   hone_status st = same_model(g, c);
@@ -425,21 +461,16 @@ hone_status hone_model_quantize(hone_model *m, const hone_calibration *c, const 
   return HONE_OK;
 }
 
-hone_status hone_model_equalize(hone_model *m, uint32_t *pairs) {
+hone_status hone_model_balance(hone_model *m, hone_calibration *c, uint32_t by, int32_t threads, uint32_t *tensors) {
   uint32_t n = 0;
+  if (by & ~(uint32_t)(HONE_BALANCE_WEIGHTS | HONE_BALANCE_ACTIVATIONS)) return hn_fail(m->cx, HONE_BAD_ARG, "there is no way of balancing 0x%x", by);
+  if (by && !c->samples) return hn_fail(m->cx, HONE_BAD_ARG, "what balancing helps is measured: it needs a calibration with samples");
   hn_graph *g = hn_graph_clone(m->g);
-  HN_TRY(take_graph(m, g, g ? hn_equalize(g, &n) : hn_nomem(m->cx)));
-  if (pairs) *pairs = n;
-  return HONE_OK;
-}
-
-hone_status hone_model_balance(hone_model *m, hone_calibration *c, uint32_t *tensors) {
-  uint32_t n = 0;
-  hn_graph *g = hn_graph_clone(m->g);
-  hn_channels *channels = hn_calloc(m->g->values.n, sizeof *channels);
+  hn_channels *channels = hn_calloc(c->n > m->g->values.n ? c->n : m->g->values.n, sizeof *channels);
   hone_status st = g && channels ? same_model(m->g, c) : hn_nomem(m->cx);
-  for (size_t i = 0; !st && i < c->n; i++)
-    if (c->values[i].largest) channels[i] = (hn_channels){c->values[i].largest, c->values[i].channels};
+  for (size_t i = 0; channels && i < c->n; i++) channels[i] = (hn_channels){c->values[i].low, c->values[i].high, c->values[i].factors, c->values[i].channels};
+  if (!st && by) st = hn_balance_choose(g, by, channels, c->samples, threads > 0 ? threads : hn_cpu_count());
+  for (size_t i = 0; channels && by && i < c->n; i++) c->values[i].factors = channels[i].factors;
   if (!st) st = hn_balance(g, channels, &n);
   hn_free(channels);
   HN_TRY(take_graph(m, g, st));
@@ -448,7 +479,7 @@ hone_status hone_model_balance(hone_model *m, hone_calibration *c, uint32_t *ten
     c->values[i].o = (hn_observer){0};
   }
   for (size_t i = 0; c->samples && i < c->n_nodes; i++) hn_samples_free(&c->samples[i]);
-  c->balanced = true;
+  c->balanced = n > 0;
   if (tensors) *tensors = n;
   return HONE_OK;
 }

@@ -122,16 +122,32 @@ static hn_view slot_view(const hn_program *p, uint32_t slot) {
 
 hn_view hn_program_slot(const hn_program *p, uint32_t slot) { return slot_view(p, slot); }
 
-bool hn_program_value(const hn_program *p, hn_id value, hn_view *out) {
+/* From channels last or in blocks to row-major. */
+static void straighten(const float *x, hn_layout l, int32_t rank, const int64_t *dims, float *to) {
+  int64_t inner = 1, channels = dims[1], block = l == HN_LAYOUT_C8 ? 8 : l == HN_LAYOUT_C16 ? 16 : channels, blocks = (channels + block - 1) / block;
+  for (int32_t i = 2; i < rank; i++) inner *= dims[i];
+  for (int64_t n = 0; n < dims[0]; n++)
+    for (int64_t c = 0; c < channels; c++) {
+      const float *from = x + (n * blocks + c / block) * inner * block + c % block;
+      for (int64_t i = 0; i < inner; i++) *to++ = from[i * block];
+    }
+}
+
+hone_status hn_program_value(const hn_program *p, hn_id value, float **plain, hn_view *out, bool *there) {
   uint32_t slot = value < p->g->values.n ? p->plan->value_slot[value] : HN_NONE;
-  size_t bytes;
-  if (slot == HN_NONE) return false;
+  *there = false;
+  if (slot == HN_NONE) return HONE_OK;
   *out = slot_view(p, slot);
   const hn_slot *s = &p->plan->slots.p[slot];
-  if (s->pitch) return false; /* cannot be with keep_all */
-  if (s->layout != HN_LAYOUT_PLAIN && hn_layout_bytes(s->layout, s->dtype, s->rank, s->dims, &bytes) && hone_dtype_size(s->dtype))
-    out->count = (int64_t)(bytes / hone_dtype_size(s->dtype));
-  return out->data != NULL;
+  if (s->pitch || !out->data) return HONE_OK; /* a pitch cannot be with keep_all */
+  *there = true;
+  if (s->layout == HN_LAYOUT_PLAIN || s->dtype != HONE_DTYPE_F32 || !out->count) return HONE_OK;
+  float *room = hn_realloc(*plain, (size_t)out->count * sizeof *room);
+  if (!room) return hn_nomem(p->g->cx);
+  *plain = room;
+  straighten(out->data, s->layout, s->rank, s->dims, room);
+  out->data = room;
+  return HONE_OK;
 }
 
 static void release(hn_device *d, void *data) {

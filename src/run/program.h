@@ -26,9 +26,9 @@ hone_status hn_program_record(hn_program *p, hone_profile *recorder);
 bool hn_program_step_layer(const hn_program *p, uint32_t step, uint32_t index, const char **name, uint64_t *macs);
 hone_status hn_program_step_info(const hn_program *p, uint32_t step, hn_arena *texts, hone_step_info *info);
 double hn_program_step_seconds(const hn_program *p, uint32_t step); /* of the last run, when profiled */
-/* A value as the last run left it: as floats in any order where its layout is not the plain one, padding included. false: it has no
-   memory of its own. */
-bool hn_program_value(const hn_program *p, hn_id value, hn_view *out);
+/* A value as the last run left it, in the layout in which it lies; if it is of floats and lies otherwise than row-major, it is copied
+   so to *plain, grown as needed with hn_realloc. *there: it has memory of its own. Errors: NOMEM. */
+hone_status hn_program_value(const hn_program *p, hn_id value, float **plain, hn_view *out, bool *there);
 hn_view hn_program_slot(const hn_program *p, uint32_t slot); /* of the plan, as it lies */
 /* The d-th device, above 0, and what the plan takes of its memory; false past the last. */
 bool hn_program_device(const hn_program *p, uint32_t d, const char **name, size_t *bytes);

@@ -129,12 +129,12 @@ prints "report: a kept layer" '11 of 12 layers quantized' "$hone" quantize-repor
 check "int8: an edited range changes the outputs" sh -c '! "$1" compare "$2" "$3" --input="$4" --tolerance=0.1 >/dev/null 2>&1' - "$hone" "$work/q5.hone" "$work/q6.hone" "$images/000_1.png"
 prints "int8: a mixture that outputs need" 'stays in floats' "$hone" optimize "$model" -o "$work/q7.hone" $eight --calibrate="$images/00*.png" --observer=percentile --percentile=60 --tune=off
 prints "int8: or every layer all the same" 'quantized 12 of 12' "$hone" optimize "$model" -o "$work/q7.hone" $eight --calibrate="$images/00*.png" --observer=percentile --percentile=60 --no-mixed --tune=off
-for o in --balance --bias-correction --adaround '--adaround --bias-correction'; do
+for o in --equalize --balance --bias-correction --adaround '--adaround --bias-correction'; do
   prints "int8: $o" 'quantized 12 of 12' "$hone" optimize "$model" -o "$work/q8.hone" $eight $o --calibrate="$images/0*.png" --tune=off
   prints "int8: $o, accuracy" 'top-1 99\.' "$hone" eval "$work/q8.hone" --images="$images" --labels="$images/labels.txt"
 done
 check "int8: balanced, cached" "$hone" optimize "$model" -o "$work/q8.onnx" $eight --balance --calibrate="$images/00*.png" --calibration-cache="$work/balanced"
-prints "int8: channels are in the cache" '^channels "' cat "$work/balanced"
+prints "int8: factors are in the cache" '^factors "' cat "$work/balanced"
 prints "int8: which says that they are balanced" 'quantized 12 of 12' "$hone" optimize "$model" -o "$work/q9.onnx" $eight --calibration-cache="$work/balanced"
 check "int8: the result is the same" cmp "$work/q8.onnx" "$work/q9.onnx"
 fails "int8: adaround without examples" 2 'calibrate' "$hone" optimize "$model" -o "$work/x.hone" $eight --adaround --calibration-cache="$work/balanced"
@@ -143,8 +143,13 @@ fails "bf16: a limit on the drop" 2 'int8' "$hone" optimize "$model" -o "$work/x
 fails "bf16: no account" 2 'int8' "$hone" quantize-report "$model" --precision=bf16 --input=random
 printf '# hone calibration 1\nkeep nothing at all\n' >"$work/bad"
 fails "int8: damaged keep" 1 "line 2: 'keep'" "$hone" optimize "$model" -o "$work/x.hone" $eight --calibration-cache="$work/bad"
-printf '# hone calibration 1\nchannels "image" 1 -2\n' >"$work/bad"
-fails "int8: damaged channels" 1 "line 2: 'channels'" "$hone" optimize "$model" -o "$work/x.hone" $eight --calibration-cache="$work/bad"
+printf '# hone calibration 1\nfactors "image" 1 -2\n' >"$work/bad"
+fails "int8: damaged factors" 1 "line 2: 'factors'" "$hone" optimize "$model" -o "$work/x.hone" $eight --calibration-cache="$work/bad"
+printf '# hone calibration 1\nfactors "logits" 1 2\n' >"$work/bad"
+fails "int8: factors of a tensor that can have none" 2 "tensor 'logits' cannot have 2 factors" "$hone" optimize "$model" -o "$work/x.hone" $eight --calibration-cache="$work/bad"
+prints "int8: ranges of channels as they are" 'remove it for --equalize' "$hone" optimize "$model" -o "$work/q9.onnx" $eight --balance --calibrate="$images/00*.png" --calibration-cache="$work/ranges"
+sed 's|^keep.*|keep "nobody"|' "$work/kept" >"$work/bad"
+fails "int8: a layer to keep that is not there" 1 "line [0-9]+: the model has no layer 'nobody'" "$hone" optimize "$model" -o "$work/x.hone" $eight --calibration-cache="$work/bad"
 fails "report: labels of other images" 1 'has no label' "$hone" quantize-report "$model" --calibrate="$work/one.png" --labels="$images/labels.txt"
 fails "report: a limit that is none" 2 'percent' "$hone" quantize-report "$model" --calibrate="$images/00*.png" --max-drop=much
 fails "int8: labels without a limit" 2 'quantize-report' "$hone" optimize "$model" -o "$work/x.hone" $eight --calibrate="$images" --labels="$images/labels.txt"
@@ -181,8 +186,6 @@ prints "int8-weights: the kernel for few rows" 'matmul_weights' "$hone" bench "$
 prints "int8-dynamic: the last layer" '1 of 1' "$hone" optimize "$model" -o "$work/dynamic.onnx" --precision=int8-dynamic --threads=1
 prints "int8-dynamic: accuracy" 'top-1 9[89]\.' "$hone" eval "$work/dynamic.onnx" --images="$images" --labels="$images/labels.txt"
 prints "int8-dynamic: integer kernels" 'product_int8' "$hone" bench "$work/dynamic.onnx" --runs=1 --layers
-prints "int8: equalized" 'quantized 12 of 12' "$hone" optimize "$model" -o "$work/q4.hone" $eight --equalize --calibrate="$images/00*.png" --tune=off
-prints "int8: equalized, accuracy" 'top-1 99\.' "$hone" eval "$work/q4.hone" --images="$images" --labels="$images/labels.txt"
 fails "bf16: nothing to calibrate" 2 'without' "$hone" optimize "$model" -o "$work/x.hone" --precision=bf16 --calibrate="$images"
 fails "int8: no examples" 2 'calibrate' "$hone" optimize "$model" -o "$work/x.hone" $eight
 fails "int8: an empty set" 1 'absent' "$hone" optimize "$model" -o "$work/x.hone" $eight --calibrate="$work/absent"
@@ -236,7 +239,13 @@ fails "int8: no cache" 1 'not a calibration cache' "$hone" optimize "$model" -o 
 printf '# hone calibration 1\n"image" 1 0\n' >"$work/bad"
 fails "int8: damaged cache" 1 'line 2' "$hone" optimize "$model" -o "$work/x.hone" $eight --calibration-cache="$work/bad"
 printf '# hone calibration 1\n"nobody" 0 1\n' >"$work/bad"
-fails "int8: cache of another model" 2 'none of the 12' "$hone" optimize "$model" -o "$work/x.hone" $eight --calibration-cache="$work/bad"
+fails "int8: cache of another model" 1 "line 2: the model has no tensor 'nobody'" "$hone" optimize "$model" -o "$work/x.hone" $eight --calibration-cache="$work/bad"
+printf '# hone calibration 1\n"image" nan 1\n' >"$work/bad"
+fails "int8: a range that is no number" 1 "line 2: 'image' needs two numbers" "$hone" optimize "$model" -o "$work/x.hone" $eight --calibration-cache="$work/bad"
+printf '# hone calibration 1\n' >"$work/bad"
+fails "int8: a cache without ranges" 2 'none of the 12' "$hone" optimize "$model" -o "$work/x.hone" $eight --calibration-cache="$work/bad"
+sed 's|^"logits".*||; s|^"/1/.*||; s|^keep.*||' "$work/kept" >"$work/bad"
+prints "int8: a tensor without a line" 'their inputs have no range' "$hone" optimize "$model" -o "$work/q9.onnx" $eight --calibration-cache="$work/bad"
 fails "int8: calibration without it" 2 'without' "$hone" optimize "$model" -o "$work/x.hone" --calibrate="$images"
 check "int8: failures leave nothing behind" test -z "$(find "$work" -name 'x.*')"
 

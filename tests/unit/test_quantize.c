@@ -11,7 +11,6 @@
 #include "device/cpu/cpu.h"
 #include "op/infer.h"
 #include "quant/balance.h"
-#include "quant/equalize.h"
 #include "quant/observer.h"
 #include "quant/quantize.h"
 #include "quant/short_floats.h"
@@ -51,6 +50,20 @@ TEST(observers_choose_ranges) {
   hn_observer_range(&o, HONE_OBSERVER_ENTROPY, 0, &low, &high);
   CHECK_MSG(high > 2 && high < 20, "%g", (double)high);
   hn_observer_free(&o);
+}
+
+/* What a layer makes of an even background is one value again and again, and none of the range's business. */
+TEST(entropy_is_not_misled_by_a_constant) {
+  hn_observer o = bell_with_outliers(), background = bell_with_outliers();
+  float low[2], high[2], same[2000];
+  size_t bad;
+  for (int i = 0; i < 2000; i++) same[i] = i % 2 ? 0.3f : 0.07f;
+  REQUIRE(hn_observe(&background, same, 2000, true, &bad));
+  hn_observer_range(&o, HONE_OBSERVER_ENTROPY, 0, &low[0], &high[0]);
+  hn_observer_range(&background, HONE_OBSERVER_ENTROPY, 0, &low[1], &high[1]);
+  CHECK_MSG(fabsf(high[0] - high[1]) < 0.5f, "%g and %g", (double)high[0], (double)high[1]);
+  hn_observer_free(&o);
+  hn_observer_free(&background);
 }
 
 TEST(observers_refuse_what_is_no_number) {
@@ -136,34 +149,6 @@ TEST(scales_reach_both_ends) {
   }
 }
 
-TEST(equalization_keeps_the_function) {
-  static const char *const two =
-      "graph \"g\" {\n  input %x : f32[1, 2, 2, 2]\n  const %w : f32[2, 2, 1, 1] = {8, 4, 0.5, 0.25}\n  const %b : f32[2] = {4, 1}\n"
-      "  const %v : f32[2, 2, 1, 1] = {1, 2, 1, 2}\n  %a = Conv(%x, %w, %b) post [Relu] : f32[1, 2, 2, 2]  # one\n"
-      "  %y = Conv(%a, %v) : f32[1, 2, 2, 2]  # two\n  output \"y\" = %y\n}\n";
-  hone_context *cx;
-  hn_graph *g = NULL;
-  uint32_t pairs = 0;
-  REQUIRE(!hone_context_create(&cx));
-  REQUIRE(!hn_graph_parse(cx, two, &g));
-  REQUIRE(!hn_equalize(g, &pairs));
-  CHECK(pairs == 1);
-  const hn_tensor *w = NULL, *b = NULL, *v = NULL;
-  for (size_t i = 0; i < g->nodes.n; i++) {
-    const hn_node *n = &g->nodes.p[i];
-    if (strcmp(n->name, "one") == 0) w = hn_const(g, n->in[1]), b = hn_const(g, n->in[2]);
-    if (strcmp(n->name, "two") == 0) v = hn_const(g, n->in[1]);
-  }
-  REQUIRE(w && b && v);
-  for (size_t c = 0; c < 2; c++) { /* products along each channel stay, ranges meet */
-    CHECK(fabs(hn_tensor_f(w, 2 * c) * hn_tensor_f(v, c) - (c ? 1.0 : 8.0)) < 1e-5);
-    CHECK(fabs(hn_tensor_f(b, c) * hn_tensor_f(v, c) - (c ? 2.0 : 4.0)) < 1e-5);
-    CHECK(fabs(hn_tensor_f(w, 2 * c) - hn_tensor_f(v, c)) < 1e-5);
-  }
-  hn_graph_destroy(g);
-  hone_context_destroy(&cx);
-}
-
 TEST(layers_that_are_kept_and_unseen) {
   hone_context *cx;
   hn_range *ranges;
@@ -211,35 +196,122 @@ static hn_id value_named(const hn_graph *g, const char *name) {
   abort();
 }
 
+/* Samples of what the second layer reads: channel 0 up to 64, channel 1 up to 0.5. */
+static hn_samples *samples_of_two(hn_graph *g) {
+  enum { N = 64 };
+  static float x[2 * N];
+  const int64_t dims[4] = {1, 2, 8, 8};
+  hn_samples *s = calloc(g->nodes.n, sizeof *s);
+  for (int i = 0; i < N; i++) {
+    x[i] = 64.0f * (float)(i * 37 % 64) / 63;
+    x[N + i] = 0.5f * (float)(i * 23 % 64) / 63;
+  }
+  for (hn_id i = 0; i < g->nodes.n; i++) {
+    const hn_node *n = hn_node_at(g, i);
+    s[i].most_bytes = 1 << 20;
+    if (strcmp(n->name, "two") == 0 && hn_sample(g, n, x, 4, dims, &s[i])) abort();
+  }
+  return s;
+}
+
 /* The factor of channel c of %a goes into the first layer and out of the second. */
 TEST(balancing_keeps_the_function) {
-  static const char *const steps[] = {"Relu", "HardSwish"}; /* which lets factors through, and which does not */
+  static const char *const steps[] = {"Relu", "HardSwish", "Relu"}; /* which lets factors through, and which does not */
+  static const unsigned by[] = {HONE_BALANCE_ACTIVATIONS, HONE_BALANCE_ACTIVATIONS, HONE_BALANCE_WEIGHTS};
   hone_context *cx;
   REQUIRE(!hone_context_create(&cx));
-  for (int k = 0; k < 2; k++) {
+  for (int k = 0; k < 3; k++) {
     hn_graph *g = two_with(cx, steps[k]);
-    const float largest[2] = {64, 0.5f};
+    const float low[2] = {0, 0}, high[2] = {64, 0.5f};
     hn_channels *seen = calloc(g->values.n, sizeof *seen);
+    hn_samples *samples = samples_of_two(g);
     uint32_t tensors;
-    seen[value_named(g, "a")] = (hn_channels){largest, 2};
-    CHECK(hn_channel_axis_of(g, value_named(g, "a")) == 1 && hn_channel_axis_of(g, value_named(g, "y")) == -1);
+    hn_id a = value_named(g, "a");
+    size_t n_nodes = g->nodes.n;
+    seen[a] = (hn_channels){low, high, NULL, 2};
+    CHECK(hn_channel_axis_of(g, a) == 1 && hn_channel_axis_of(g, value_named(g, "y")) == -1);
+    REQUIRE(!hn_balance_choose(g, by[k], seen, samples, 1));
+    REQUIRE(seen[a].factors);
     REQUIRE(!hn_balance(g, seen, &tensors));
     CHECK(tensors == 1 && !hn_graph_verify(g));
     const hn_node *one = node_named(g, "one"), *two = node_named(g, "two");
     const hn_tensor *v = hn_const(g, two->in[1]);
-    double r[2] = {1 / hn_tensor_f(v, 0), 2 / hn_tensor_f(v, 1)};
-    CHECK_MSG(r[1] / r[0] > 8, "%g", r[1] / r[0]); /* the faint channel is made louder */
-    CHECK(fabs(hn_tensor_f(v, 2) * r[0] - 1) < 1e-5 && fabs(hn_tensor_f(v, 3) * r[1] - 2) < 1e-5);
-    CHECK(one->n_post == (k ? 2u : 1u));
-    const hn_tensor *w = hn_const(g, one->in[1]), *b = hn_const(g, one->in[2]), *f = k ? hn_const(g, one->in[one->post[1].operand]) : NULL;
+    double r[2] = {(double)seen[a].factors[0], (double)seen[a].factors[1]};
+    CHECK_MSG(r[1] / r[0] > 4, "%g", r[1] / r[0]); /* the faint channel is made louder */
+    for (size_t c = 0; c < 4; c++) CHECK(fabs(hn_tensor_f(v, c) * r[c % 2] - (c % 2 ? 2 : 1)) < 1e-5);
+    CHECK(one->n_post == (k == 1 ? 2u : 1u));
+    const hn_tensor *w = hn_const(g, one->in[1]), *b = hn_const(g, one->in[2]), *f = k == 1 ? hn_const(g, one->in[one->post[1].operand]) : NULL;
     for (size_t c = 0; c < 2; c++) {
-      double s = k ? 1 : r[c];
-      CHECK(fabs(hn_tensor_f(w, 2 * c) - (c ? 0.5 : 8.0) * s) < 1e-4 && fabs(hn_tensor_f(b, c) - (c ? 1.0 : 4.0) * s) < 1e-4);
+      double s = k == 1 ? 1 : r[c];
+      CHECK(fabs(hn_tensor_f(w, 2 * c) - (c ? 0.5 : 8.0) * s) < 1e-4 * s && fabs(hn_tensor_f(b, c) - (c ? 1.0 : 4.0) * s) < 1e-4 * s);
       if (f) CHECK(fabs(hn_tensor_f(f, c) - r[c]) < 1e-4 * r[c]);
     }
+    for (size_t i = 0; i < n_nodes; i++) hn_samples_free(&samples[i]);
+    free(samples);
+    hn_free(seen[a].factors);
     free(seen);
     hn_graph_destroy(g);
   }
+  hone_context_destroy(&cx);
+}
+
+/* Channels of one range have nothing to gain, and factors from elsewhere must fit. */
+TEST(balancing_only_where_it_helps) {
+  hone_context *cx;
+  REQUIRE(!hone_context_create(&cx));
+  hn_graph *g = two_with(cx, "Relu");
+  const float low[2] = {0, 0}, high[2] = {64, 64};
+  hn_channels *seen = calloc(g->values.n, sizeof *seen);
+  hn_samples *samples = samples_of_two(g);
+  hn_id a = value_named(g, "a");
+  uint32_t tensors;
+  float factors[3] = {1, 2, 3};
+  seen[a] = (hn_channels){low, high, NULL, 2};
+  REQUIRE(!hn_balance_choose(g, HONE_BALANCE_ACTIVATIONS, seen, samples, 1));
+  CHECK(!seen[a].factors);
+  seen[a] = (hn_channels){NULL, NULL, factors, 3};
+  CHECK(hn_balance(g, seen, &tensors) == HONE_BAD_ARG);
+  CHECK(strstr(hone_context_error(cx), "tensor 'a' cannot have 3 factors") != NULL);
+  for (size_t i = 0; i < g->nodes.n; i++) hn_samples_free(&samples[i]);
+  free(samples);
+  free(seen);
+  hn_graph_destroy(g);
+  hone_context_destroy(&cx);
+}
+
+/* What is seen of a tensor is seen channel by channel, however it lies in memory. */
+TEST(channels_are_seen_in_any_layout) {
+  static const char net[] = "graph \"g\" {\n  input %x : f32[1, 16, 6, 6]\n  const %w : f32[32, 16, 3, 3] = digest:1\n  const %v : f32[24, 32, 1, 1] = digest:2\n"
+                            "  %a = Conv(%x, %w) {pads=[1, 1, 1, 1]} post [Relu] : f32[1, 32, 6, 6]  # one\n"
+                            "  %y = Conv(%a, %v) : f32[1, 24, 6, 6]  # two\n  output \"y\" = %y\n}\n";
+  enum { N = 16 * 36, CHANNELS = 32, INNER = 36 };
+  static float x[N];
+  hone_context *cx;
+  hn_graph *g = NULL;
+  hn_cpu *cpu = NULL;
+  hn_program *slow = NULL, *fast = NULL;
+  hn_view want, got, end;
+  float *room[2] = {NULL, NULL};
+  bool there;
+  for (int i = 0; i < N; i++) x[i] = (float)(i * 37 % 101) / 50 - 1;
+  hn_view in = {.dtype = HONE_DTYPE_F32, .rank = 4, .dims = {1, 16, 6, 6}, .count = N, .data = x};
+  REQUIRE(!hone_context_create(&cx) && !hn_graph_parse(cx, net, &g) && !hn_cpu_create(cx, hn_isa_best(), &cpu));
+  hn_plan_options references = {.threads = 1, .reference = true, .keep_all = true}, kernels = {.device = cpu, .threads = 1, .keep_all = true};
+  REQUIRE(!hn_program_create(g, &in, &references, &slow) && !hn_program_create(g, &in, &kernels, &fast));
+  REQUIRE(!hn_program_run(slow, &in, &end) && !hn_program_run(fast, &in, &end));
+  REQUIRE(!hn_program_value(slow, value_named(g, "a"), &room[0], &want, &there) && there);
+  REQUIRE(!hn_program_value(fast, value_named(g, "a"), &room[1], &got, &there) && there);
+  REQUIRE(want.count == CHANNELS * INNER && got.count == want.count);
+  for (int i = 0; i < CHANNELS * INNER; i++) {
+    float a = ((const float *)want.data)[i], b = ((const float *)got.data)[i];
+    CHECK_MSG(fabsf(a - b) <= 1e-4f * (1 + fabsf(a)), "channel %d, place %d: %g, not %g", i / INNER, i % INNER, (double)b, (double)a);
+  }
+  hn_free(room[0]);
+  hn_free(room[1]);
+  hn_program_destroy(slow);
+  hn_program_destroy(fast);
+  hn_cpu_destroy(cpu);
+  hn_graph_destroy(g);
   hone_context_destroy(&cx);
 }
 
@@ -268,17 +340,18 @@ TEST(reconstruction_rounds_for_the_sums) {
   const hn_node *n = node_named(g, "one");
   float x[N * K];
   for (int i = 0; i < N * K; i++) x[i] = (float)(1 + i / K % 5) + (float)(i * 7 % 3) / 8;
-  hn_samples s = {0};
+  hn_samples s = {.most_bytes = 1 << 20};
   const int64_t dims[2] = {N, K};
   REQUIRE(!hn_sample(g, n, x, 2, dims, &s));
-  CHECK(s.n == 128 && s.k == K);
+  CHECK(s.n == N && s.k == K);
   const double scale = 1;
+  const hn_steps steps = {5.25 / 255, 0};
   const hn_tensor *w = hn_const(g, n->in[1]);
   double error[2], mean[2], bias[2] = {0};
   for (int k = 0; k < 2; k++) {
     hn_tensor *q = NULL;
     hn_rounding how = {.reconstruct = k == 1, .correct_bias = true};
-    REQUIRE(!hn_round_weights(g, n, 1, &scale, &s, &how, &bias[k], &q));
+    REQUIRE(!hn_round_weights(g, n, 1, &scale, &steps, &s, &how, 1, &bias[k], &q));
     for (int j = 0; j < K; j++) CHECK(((int8_t *)q->data)[j] == 0 || ((int8_t *)q->data)[j] == 1);
     error[k] = sums_off(w, q, scale, x, N, K, &mean[k]);
     hn_tensor_unref(q);
@@ -299,7 +372,7 @@ TEST(samples_are_patches) {
   REQUIRE(!hn_graph_parse(cx, conv, &g));
   const float x[9] = {1, 2, 3, 4, 5, 6, 7, 8, 9};
   const int64_t dims[4] = {1, 1, 3, 3};
-  hn_samples s = {0};
+  hn_samples s = {.most_bytes = 1 << 20};
   REQUIRE(!hn_sample(g, node_named(g, "one"), x, 4, dims, &s));
   bool corner = false, middle = false;
   for (uint32_t i = 0; i < s.n; i++) {

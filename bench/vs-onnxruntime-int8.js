@@ -3,7 +3,7 @@
 // with every activation quantized and nothing fused (QuantizeLinear and DequantizeLinear around each layer, weights per
 // channel), the form ONNX Runtime's own tool makes and its optimizer expects. ONNX Runtime runs the second, the same in its
 // operator form (QLinearConv and so on, by bench/qoperator.py, which needs /usr/bin/python3 with onnx) and, to see
-// that it means the same, the first. Also timed: hone in 32-bit floats and in bfloat16.
+// that it means the same, the first. Also timed: hone in bfloat16 and in 32-bit floats, these once more without products by bfloat16 parts.
 // Needs onnxruntime-node (npm install --ignore-scripts onnxruntime-node) in the working folder or on NODE_PATH.
 const fs = require('fs'), os = require('os'), path = require('path'), { spawnSync } = require('child_process');
 const paths = [process.cwd(), ...(process.env.NODE_PATH || '').split(':')];
@@ -75,14 +75,15 @@ function apart(a, b) {
 (async () => {
   const version = require(require.resolve('onnxruntime-node/package.json', { paths })).version;
   console.log(`${os.cpus()[0].model.trim()}, ${opt.threads} thread(s), batch 1; ${opt.rounds} x ${opt.runs} runs of each, by turns; ONNX Runtime ${version}; ${new Date().toISOString().slice(0, 10)}\n`);
-  const row = markdown ? c => `| ${c.join(' | ')} |` : c => `${c[0].padEnd(28)}${c.slice(1).map(x => x.padStart(12)).join('')}`;
-  console.log(row(['model', 'int8 ms', 'bf16 ms', 'f32 ms', 'ORT QDQ ms', 'ORT QOp ms', 'ORT / int8', 'f32 / int8', 'f32 / bf16', 'apart']));
-  if (markdown) console.log('|---|---|---|---|---|---|---|---|---|---|');
+  const row = markdown ? c => `| ${c.join(' | ')} |` : c => `${c[0].padEnd(28)}${c.slice(1).map(x => x.padStart(16)).join('')}`;
+  console.log(row(['model', 'int8 ms', 'bf16 ms', 'f32 ms', 'no parts ms', 'ORT QDQ ms', 'ORT QOp ms', 'ORT / int8', 'f32 / int8', 'no parts / int8', 'f32 / bf16', 'no parts / bf16', 'apart']));
+  if (markdown) console.log(`|${'---|'.repeat(13)}`);
   for (const file of files) {
     const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'bench-')), at = n => path.join(dir, n);
     try {
       const int8 = ['--precision=int8', `--calibrate=${opt.calibrate}`, `--threads=${opt.threads}`, '--no-verify', ...shapes];
       hone('optimize', file, '-o', at('f32.hone'), '--no-verify', `--threads=${opt.threads}`, ...shapes);
+      hone('optimize', file, '-o', at('whole.hone'), '--no-verify', `--threads=${opt.threads}`, '--tactic-sources=hone,onednn', ...shapes);
       hone('optimize', file, '-o', at('ours.hone'), ...int8);
       hone('optimize', file, '-o', at('ours.onnx'), ...int8);
       hone('optimize', file, '-o', at('theirs.onnx'), `--passes=${UNFUSED}`, ...int8);
@@ -99,16 +100,17 @@ function apart(a, b) {
       hone('run', at('ours.onnx'), `--input=${m.name}=${at('x.npy')}`, `--output-dir=${at('out')}`);
       const there = await ours.run(feeds), name = ours.outputNames[0];
       const difference = apart(readNpy(path.join(at('out'), fs.readdirSync(at('out')).find(f => f === `${name}.npy`) || fs.readdirSync(at('out'))[0])).data, there[name].data);
-      const t = [[], [], [], [], []];
+      const t = [[], [], [], [], [], []];
       for (let round = 0; round < +opt.rounds; round++) {
         t[0].push(timeOurs(at('ours.hone')));
         t[1].push(timeOurs(at('bf16.hone')));
         t[2].push(timeOurs(at('f32.hone')));
         t[3].push(Math.min(await timeTheirs(theirs, feeds), await timeTheirs(ours, feeds)));
         t[4].push(other ? await timeTheirs(other, feeds) : Infinity);
+        t[5].push(timeOurs(at('whole.hone')));
       }
-      const [a, h, b, c, d] = t.map(median);
-      console.log(row([path.basename(file, '.onnx'), ms(a), ms(h), ms(b), ms(c), other ? ms(d) : 'none', (Math.min(c, d) / a).toFixed(2), (b / a).toFixed(2), (b / h).toFixed(2), difference.toExponential(1)]));
+      const [a, h, b, c, d, w] = t.map(median);
+      console.log(row([path.basename(file, '.onnx'), ms(a), ms(h), ms(b), ms(w), ms(c), other ? ms(d) : 'none', (Math.min(c, d) / a).toFixed(2), (b / a).toFixed(2), (w / a).toFixed(2), (b / h).toFixed(2), (w / h).toFixed(2), difference.toExponential(1)]));
     } catch (e) {
       console.log(row([path.basename(file, '.onnx'), 'FAILED', e.message.split('\n')[0].slice(0, 90)]));
     }

@@ -126,7 +126,7 @@ CASES = [
 ]
 
 
-# the same for bytes: name, operator, shape of the input, constants, attributes
+# the same for bytes: name, operator, shape of the input, constants (a tuple: the shape of another input of bytes), attributes
 BYTES = [
     ("transposed convolution 2x2 by 2, 24 to 24 on 160 x 160", "ConvTranspose", (1, 24, 160, 160), [f(24, 24, 2, 2)], {"strides": [2, 2]}),
     ("transposed convolution 4x4 by 2, 64 to 32 on 64 x 64", "ConvTranspose", (1, 64, 64, 64), [f(64, 32, 4, 4)], {"strides": [2, 2], "pads": [1, 1, 1, 1]}),
@@ -136,6 +136,9 @@ BYTES = [
     ("largest of 3x3 by 2, 64 x 112 x 112", "MaxPool", (1, 64, 112, 112), [], {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]}),
     ("pad of 1 by zero, 64 x 112 x 112", "Pad", (1, 64, 112, 112), [np.array([0, 0, 1, 1, 0, 0, 1, 1], np.int64)], {}),
     ("reflected pad of 3, 64 x 112 x 112", "Pad", (1, 64, 112, 112), [np.array([0, 0, 3, 3, 0, 0, 3, 3], np.int64)], {"mode": "reflect"}),
+    ("keys by queries, 12 x 197 x 64 by 12 x 64 x 197", "MatMul", (12, 197, 64), [(12, 64, 197)], {}),
+    ("values by weights, 12 x 197 x 197 by 12 x 197 x 64", "MatMul", (12, 197, 197), [(12, 197, 64)], {}),
+    ("512 x 512 by 512 x 512, both given", "MatMul", (512, 512), [(512, 512)], {}),
     ("rows picked, 1000 of 20,000 x 256", "Gather", (20000, 256), [R.integers(0, 20000, 1000)], {}),
 ]
 
@@ -144,20 +147,24 @@ def bytes_model(op, shape, constants, attrs, path):
     """x (bytes) -> DequantizeLinear -> op -> QuantizeLinear; weights of ConvTranspose are bytes with a scale a channel."""
     inits = [nh.from_array(np.float32(0.02), "s"), nh.from_array(np.uint8(120), "z"), nh.from_array(np.float32(0.05), "t")]
     nodes, names = [h.make_node("DequantizeLinear", ["x", "s", "z"], ["real"])], ["real"]
+    ins = [h.make_tensor_value_info("x", T.UINT8, shape)]
     for i, c in enumerate(constants):
         if c is None:
             names.append("")
             continue
         names.append(f"c{i}")
-        if op == "ConvTranspose":
+        if isinstance(c, tuple):
+            ins.append(h.make_tensor_value_info(f"x{i}", T.UINT8, c))
+            nodes.append(h.make_node("DequantizeLinear", [f"x{i}", "s", "z"], [f"c{i}"]))
+        elif op == "ConvTranspose":
             inits += [nh.from_array(np.clip(np.rint(c * 40), -127, 127).astype(np.int8), f"q{i}"), nh.from_array(np.full(c.shape[1], 0.025, np.float32), f"s{i}")]
             nodes.append(h.make_node("DequantizeLinear", [f"q{i}", f"s{i}"], [f"c{i}"], axis=1))
         else:
             inits.append(nh.from_array(np.asarray(c), f"c{i}"))
     nodes.append(h.make_node(op, names, ["made"], name="it", **attrs))
-    other = op in ("ConvTranspose", "AveragePool")
+    other = op in ("ConvTranspose", "AveragePool", "MatMul")
     nodes.append(h.make_node("QuantizeLinear", ["made", "t" if other else "s", "z"], ["y"]))
-    ins, out = [h.make_tensor_value_info("x", T.UINT8, shape)], h.make_tensor_value_info("y", T.UINT8, None)
+    out = h.make_tensor_value_info("y", T.UINT8, None)
     m = h.make_model(h.make_graph(nodes, "g", ins, [out], inits), opset_imports=[h.make_opsetid("", 21)])
     m.ir_version = 8
     onnx.save(m, path)

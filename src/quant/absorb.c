@@ -8,7 +8,7 @@
 /* How operators take integers in the place of reals. */
 typedef enum manner {
   MANNER_NONE,
-  MANNER_LINEAR,      /* products with constant weights: activations of one scale, weights of one a channel */
+  MANNER_LINEAR,      /* products: activations of one scale, constant weights of one a channel or other activations */
   MANNER_ELEMENTWISE, /* any scales; averages and images of other sizes as well */
   MANNER_RECURRENT,   /* weights of signed bytes, where the node rounds what they meet */
   MANNER_SAME         /* the integers themselves, where all of them have one scale */
@@ -239,6 +239,7 @@ static void absorb_linear(hn_graph *g, hn_id id, hn_eval_node_fn eval) {
   hn_id bias = hn_in(hn_node_at(g, id), 2);
   if (bias != HN_NONE && !hn_const(g, bias) && (bias = bias_of(g, bias, eval)) == HN_NONE) return;
   hn_id w = weights_of(g, hn_node_at(g, id), &qw);
+  if (w == HN_NONE && hn_node_at(g, id)->op == HN_MatMul) w = integers_of(g, hn_in(hn_node_at(g, id), 1), &qw);
   if (w == HN_NONE) return;
   take_input(g, id, 0, x, &qx);
   take_input(g, id, 1, w, &qw);

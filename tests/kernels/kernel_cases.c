@@ -313,7 +313,7 @@ static bool make_matmul(trial *t) {
   int64_t batch[2] = {between(1, 3), between(1, 3)};
   for (int i = 0; i < 2; i++) a[i] = chance(4) ? 1 : batch[i], b[i] = chance(4) ? 1 : batch[i];
   a[2] = m, a[3] = k, b[2] = k, b[3] = n;
-  if (t->quantized && !chance(4)) {
+  if (t->quantized && chance(2)) {
     hn_id in[2] = {input(t, ra, a + 4 - ra), weights(t, 2, b + 2, 1)};
     return with_epilogue(t, node(t, in, 2, 1));
   }

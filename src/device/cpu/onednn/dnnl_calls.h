@@ -17,7 +17,7 @@
   X(dnnl_primitive_attr_set_scratchpad_mode) X(dnnl_primitive_attr_set_zero_points) X(dnnl_primitive_create)           \
   X(dnnl_primitive_desc_create) X(dnnl_primitive_desc_destroy) X(dnnl_primitive_desc_query)                            \
   X(dnnl_primitive_desc_query_md) X(dnnl_primitive_destroy) X(dnnl_primitive_execute)                                  \
-  X(dnnl_reorder_primitive_desc_create) X(dnnl_sgemm) X(dnnl_stream_create) X(dnnl_stream_destroy)                     \
+  X(dnnl_reorder_primitive_desc_create) X(dnnl_set_max_cpu_isa) X(dnnl_sgemm) X(dnnl_stream_create) X(dnnl_stream_destroy)                     \
   X(dnnl_stream_wait)
 
 #define X(name) extern __typeof__(name) *hn_import_##name;
@@ -56,6 +56,7 @@ DNNL_CALLS(X)
 #define dnnl_primitive_destroy hn_import_dnnl_primitive_destroy
 #define dnnl_primitive_execute hn_import_dnnl_primitive_execute
 #define dnnl_reorder_primitive_desc_create hn_import_dnnl_reorder_primitive_desc_create
+#define dnnl_set_max_cpu_isa hn_import_dnnl_set_max_cpu_isa
 #define dnnl_sgemm hn_import_dnnl_sgemm
 #define dnnl_stream_create hn_import_dnnl_stream_create
 #define dnnl_stream_destroy hn_import_dnnl_stream_destroy

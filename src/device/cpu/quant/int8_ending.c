@@ -178,7 +178,7 @@ static uint32_t take_numbers(const chain *c, uint32_t i, double *by, double *plu
   return i - first;
 }
 
-static bool function_of(const chain *c, hn_int8_way_out *w) {
+static bool function_of_rest(const chain *c, hn_int8_way_out *w) {
   hn_int8_ending *e = &w->ending;
   const hn_step *s = c->steps;
   double by, plus;
@@ -210,6 +210,23 @@ static bool function_of(const chain *c, hn_int8_way_out *w) {
       return true;
     default: return curve(c, w);
   }
+}
+
+/* Numbers that come first scale what the function is given. */
+static bool function_of(const chain *c, hn_int8_way_out *w) {
+  chain rest = *c;
+  double by, plus;
+  uint32_t numbers = take_numbers(c, 0, &by, &plus);
+  if (!numbers) return function_of_rest(c, w);
+  if (by == 0) return false;
+  rest.steps += numbers;
+  rest.n -= numbers;
+  rest.least = fmin(c->least * by, c->most * by) + plus;
+  rest.most = fmax(c->least * by, c->most * by) + plus;
+  if (!function_of_rest(&rest, w)) return false;
+  w->shift += w->by * plus;
+  w->by *= by;
+  return true;
 }
 
 static bool take_residual(hn_task *t, hn_layout l, hn_int8_way_out *w) {

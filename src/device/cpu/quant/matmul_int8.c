@@ -1,0 +1,265 @@
+/* matmul_int8.c - matrix products of two tensors of bytes, neither known before the run, as attention between conversions has them: the
+   right matrices are packed first, each for all that read it; zero points of both sides are taken off by the sums of columns, which
+   the sums start from, and of rows, which are added behind. */
+#include <math.h>
+#include <string.h>
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+#include "base/parallel.h"
+#include "device/cpu/conv/conv.h"
+#include "device/cpu/quant/int8_ending.h"
+#include "device/cpu/quant/int8_pack.h"
+
+enum { TILES = 4, MOST_COLS = 64, MOST_BLOCK = 64, MOST_ONES = 4096, MOST_DEPTH = 32768 /* sums of products of 255 and 255 stay within 32 bits */ };
+
+typedef struct pairs {
+  const hn_int8_tile *tile;
+  int64_t m, k, n, batch[2], batches; /* batch: matrices on either side; batches: products */
+  int32_t rank;
+  int64_t dims[HN_MAX_RANK], stride[2][HN_MAX_RANK]; /* of batches: sizes, and steps of matrices on either side */
+  hn_int8_matrix matrix;
+  uint8_t flip[2];   /* signed activations are read 128 higher, unsigned right ones 128 lower */
+  int32_t zero[2];   /* of both as they are read then */
+  float *unit, *bias; /* the same for all columns: as many as a tile's */
+  hn_int8_way_out way;
+  int64_t block;     /* rows */
+  int threads;
+  size_t packed, inits, gathered, scratch; /* of all packed matrices, of what their sums start from; of a thread */
+} pairs;
+
+static bool is_8bit(hn_dtype t) { return t == HONE_DTYPE_U8 || t == HONE_DTYPE_I8; }
+static bool bytes(const hn_arg *a) { return a->present && !a->dynamic && is_8bit(a->dtype) && a->quant && !a->quant->scales; }
+
+/* Batches by numpy's broadcasting. */
+static bool describe_batches(const hn_task *t, pairs *p) {
+  const hn_arg *o = &t->out[0];
+  p->rank = o->rank - 2;
+  p->batches = 1;
+  for (int32_t i = 0; i < p->rank; i++) p->batches *= p->dims[i] = o->dims[i];
+  for (int s = 0; s < 2; s++) {
+    const hn_arg *a = &t->in[s];
+    int32_t lead = o->rank - a->rank;
+    p->batch[s] = 1;
+    for (int32_t i = p->rank - 1; i >= 0; i--) {
+      int64_t d = i < lead ? 1 : a->dims[i - lead];
+      p->stride[s][i] = d == 1 ? 0 : p->batch[s];
+      p->batch[s] *= d;
+    }
+  }
+  return true;
+}
+
+static bool way_out(const hn_task *t, hn_int8_way_out *w) {
+  if (t->out[0].quant) return hn_int8_function_of(t, t->node->post, t->node->n_post, -INFINITY, INFINITY, w);
+  *w = (hn_int8_way_out){.residual = HN_NONE, .by = 1, .ending = {.to_float = true, .lo = -INFINITY, .hi = INFINITY}};
+  return true;
+}
+
+static bool describe(const hn_task *t, pairs *p) {
+  const hn_arg *a = &t->in[0], *b = &t->in[1], *o = &t->out[0];
+  hn_int8_way_out way;
+  if (!t->device || !bytes(a) || !bytes(b) || a->rank < 2 || b->rank < 2 || (o->quant ? !is_8bit(o->dtype) : o->dtype != HONE_DTYPE_F32)) return false;
+  *p = (pairs){.m = a->dims[a->rank - 2], .k = a->dims[a->rank - 1], .n = b->dims[b->rank - 1]};
+  p->flip[0] = a->dtype == HONE_DTYPE_I8 ? 128 : 0;
+  p->flip[1] = b->dtype == HONE_DTYPE_U8 ? 128 : 0;
+  p->zero[0] = a->quant->zero + p->flip[0];
+  p->zero[1] = b->quant->zero - p->flip[1];
+  return describe_batches(t, p) && p->m && p->n && p->k && p->batches && p->k <= MOST_DEPTH && way_out(t, &way);
+}
+
+bool matmul_int8_supports(const hn_task *t) {
+  pairs p;
+  return describe(t, &p);
+}
+
+static size_t whole_lines(size_t bytes) { return (bytes + 63) / 64 * 64; }
+
+hone_status matmul_int8_plan(hn_task *t) {
+  pairs *p = hn_calloc(1, sizeof *p);
+  t->state = p;
+  if (!p) return hn_nomem(t->cx);
+  if (!describe(t, p) || !way_out(t, &p->way)) return HONE_UNSUPPORTED;
+  p->tile = hn_int8_tile_for(t->device->isa, t->device->bytes);
+  HN_TRY(hn_int8_matrix_open(t->cx, p->tile, p->k, p->n, &p->matrix));
+  p->unit = hn_calloc((size_t)(2 * p->tile->cols), sizeof *p->unit);
+  if (!p->unit) return hn_nomem(t->cx);
+  p->bias = p->unit + p->tile->cols;
+  for (int c = 0; c < p->tile->cols; c++) {
+    p->unit[c] = hn_int8_way_out_unit(&p->way, (double)t->in[0].quant->scale * (double)t->in[1].quant->scale);
+    p->bias[c] = hn_int8_way_out_bias(&p->way, 0);
+  }
+  t->in[0].layout = t->in[1].layout = t->out[0].layout = HN_LAYOUT_PLAIN;
+  t->fused = t->out[0].quant ? t->node->n_post : 0;
+  for (uint32_t i = 0; i < t->fused; i++)
+    if (t->node->post[i].operand != HN_NONE) t->in[t->node->post[i].operand].unused = true;
+  p->block = hn_smaller(hn_smaller(TILES * p->tile->rows, MOST_BLOCK), hn_round_up(p->m, p->tile->rows));
+  p->threads = hn_conv_threads(t, p->batches * p->m * p->k * p->n / 4);
+  p->packed = whole_lines(hn_int8_matrix_bytes(&p->matrix));
+  p->inits = whole_lines(sizeof(int32_t) * (size_t)hn_int8_columns(&p->matrix));
+  p->gathered = whole_lines((size_t)(hn_int8_depth(&p->matrix) * p->block));
+  p->scratch = p->gathered + whole_lines(sizeof(int32_t) * (size_t)(p->block * p->tile->cols));
+  t->scratch = (p->packed + p->inits) * (size_t)p->batch[1] + p->scratch * (size_t)p->threads;
+  return HONE_OK;
+}
+
+void matmul_int8_destroy(hn_task *t) {
+  pairs *p = t->state;
+  if (p) hn_int8_matrix_close(&p->matrix);
+  if (p) hn_free(p->unit);
+  hn_free(p);
+  t->state = NULL;
+}
+
+/* ------------------------------------------------------------------------------------------- the right side */
+
+typedef struct pairs_run {
+  const pairs *p;
+  const uint8_t *a, *b;
+  unsigned char *y, *packed, *scratch;
+} pairs_run;
+
+/* Four rows of the sum next to each other for n columns; rows that there are not are zeros already. */
+static void interleave(uint8_t *to, const uint8_t *const row[4], int64_t n, uint8_t flip) {
+  int64_t c = 0;
+#if defined(__SSE2__)
+  const __m128i f = _mm_set1_epi8((char)flip);
+  for (; c + 16 <= n; c += 16) {
+    __m128i r[4];
+    for (int j = 0; j < 4; j++) r[j] = _mm_xor_si128(_mm_loadu_si128((const __m128i *)(const void *)(row[j] + c)), f);
+    __m128i low = _mm_unpacklo_epi8(r[0], r[1]), LOW = _mm_unpackhi_epi8(r[0], r[1]), high = _mm_unpacklo_epi8(r[2], r[3]), HIGH = _mm_unpackhi_epi8(r[2], r[3]);
+    __m128i *d = (__m128i *)(void *)(to + 4 * c);
+    _mm_storeu_si128(d, _mm_unpacklo_epi16(low, high));
+    _mm_storeu_si128(d + 1, _mm_unpackhi_epi16(low, high));
+    _mm_storeu_si128(d + 2, _mm_unpacklo_epi16(LOW, HIGH));
+    _mm_storeu_si128(d + 3, _mm_unpackhi_epi16(LOW, HIGH));
+  }
+#endif
+  for (; c < n; c++)
+    for (int j = 0; j < 4; j++) to[4 * c + j] = row[j][c] ^ flip;
+}
+
+/* A panel of a right matrix; where quads come in two, each second number of it is left out, then each first. */
+static void pack_panel(const pairs *p, const uint8_t *b, int64_t panel, uint8_t *to) {
+  int64_t cols = p->tile->cols, first = panel * cols, n = hn_smaller(cols, p->n - first);
+  for (int64_t k = 0; k < p->k; k += 4) {
+    if (k + 4 > p->k || n < cols) memset(to, 0, (size_t)(4 * cols));
+    if (k + 4 <= p->k) {
+      const uint8_t *row[4] = {b + k * p->n + first, b + (k + 1) * p->n + first, b + (k + 2) * p->n + first, b + (k + 3) * p->n + first};
+      interleave(to, row, n, p->flip[1]);
+    } else {
+      for (int64_t j = k; j < p->k; j++)
+        for (int64_t c = 0; c < n; c++) to[4 * c + j - k] = b[j * p->n + first + c] ^ p->flip[1];
+    }
+    if (p->matrix.at) {
+      memcpy(to + 4 * cols, to, (size_t)(4 * cols));
+      for (int64_t i = 0; i < 4 * cols; i += 2) to[i + 1] = to[4 * cols + i] = 0;
+      to += 4 * cols;
+    }
+    to += 4 * cols;
+  }
+}
+
+static unsigned char *packed_of(const pairs_run *r, int64_t matrix) { return r->packed + (size_t)matrix * (r->p->packed + r->p->inits); }
+
+/* Panels of all matrices, and what the sums of their columns start from: the sums of bytes by a row of ones. */
+static void pack_panels(void *arg, int64_t begin, int64_t end) {
+  const pairs_run *r = arg;
+  const pairs *p = r->p;
+  int64_t cols = p->tile->cols;
+  int32_t none[MOST_COLS] = {0};
+  uint8_t ones[MOST_ONES];
+  memset(ones, 1, sizeof ones);
+  for (int64_t i = begin; i < end; i++) {
+    int64_t matrix = i / p->matrix.panels, panel = i % p->matrix.panels;
+    uint8_t *to = packed_of(r, matrix) + panel * hn_int8_panel_bytes(&p->matrix);
+    int32_t *init = (int32_t *)(void *)(packed_of(r, matrix) + p->packed) + panel * cols;
+    pack_panel(p, r->b + matrix * p->k * p->n, panel, to);
+    if (hn_int8_depth(&p->matrix) <= MOST_ONES) {
+      hn_int8_mul m = {.a = ones, .lda = MOST_ONES, .w = (const int8_t *)to, .at = p->matrix.at, .quads = p->matrix.entries, .init = none, .sum = init};
+      p->tile->mul(&m, NULL, 1, false);
+    } else {
+      memset(init, 0, sizeof *init * (size_t)cols);
+      for (int64_t k = 0; k < hn_int8_panel_bytes(&p->matrix); k++) init[k / 4 % cols] += (int8_t)to[k];
+    }
+    for (int64_t c = 0; c < cols; c++) init[c] = p->zero[0] * ((int32_t)p->k * p->zero[1] - init[c]);
+  }
+}
+
+/* ------------------------------------------------------------------------------------------- products */
+
+static int64_t matrix_of(const pairs *p, int side, int64_t batch) {
+  int64_t at = 0;
+  for (int32_t i = p->rank - 1; i >= 0; batch /= p->dims[i], i--) at += batch % p->dims[i] * p->stride[side][i];
+  return at;
+}
+
+static int32_t sum_of(const uint8_t *a, int64_t n) {
+  int32_t sum = 0;
+  int64_t i = 0;
+#if defined(__SSE2__)
+  __m128i two = _mm_setzero_si128();
+  for (; i + 16 <= n; i += 16) two = _mm_add_epi64(two, _mm_sad_epu8(_mm_loadu_si128((const __m128i *)(const void *)(a + i)), _mm_setzero_si128()));
+  sum = _mm_cvtsi128_si32(_mm_add_epi64(two, _mm_unpackhi_epi64(two, two)));
+#endif
+  for (; i < n; i++) sum += a[i];
+  return sum;
+}
+
+/* Rows with the zeros that fill their last quad. */
+static void gather(const pairs *p, const uint8_t *a, int rows, uint8_t *to) {
+  int64_t depth = hn_int8_depth(&p->matrix);
+  for (int64_t i = 0; i < rows; i++, a += p->k, to += depth) {
+    memcpy(to, a, (size_t)p->k);
+    for (int64_t k = 0; p->flip[0] && k < p->k; k++) to[k] ^= p->flip[0];
+    memset(to + p->k, 0, (size_t)(depth - p->k));
+  }
+}
+
+static void run_block(const pairs_run *r, int64_t batch, int64_t row, int rows, unsigned char *scratch) {
+  const pairs *p = r->p;
+  int64_t cols = p->tile->cols, depth = hn_int8_depth(&p->matrix);
+  int32_t *sum = (int32_t *)(void *)(scratch + p->gathered), less[MOST_BLOCK];
+  const uint8_t *a = r->a + (matrix_of(p, 0, batch) * p->m + row) * p->k;
+  const unsigned char *packed = packed_of(r, matrix_of(p, 1, batch));
+  size_t size = p->way.ending.to_float ? sizeof(float) : 1;
+  if (p->flip[0] || depth != p->k) {
+    gather(p, a, rows, scratch);
+    a = scratch;
+  }
+  for (int i = 0; i < rows; i++) less[i] = p->zero[1] ? p->zero[1] * sum_of(a + i * depth, p->k) : 0;
+  for (int64_t i = 0; i < p->matrix.panels; i++) {
+    int64_t first = i * cols, n = hn_smaller(cols, p->n - first);
+    hn_int8_mul m = hn_int8_mul_of(&p->matrix, (const int8_t *)packed, i);
+    m.a = a, m.lda = depth, m.sum = sum;
+    m.init = (const int32_t *)(const void *)(packed + p->packed) + first;
+    hn_int8_finish f = {.sum = sum, .unit = p->unit, .bias = p->bias, .n = n, .ld = p->n, .ending = &p->way.ending,
+                        .out = r->y + (size_t)((batch * p->m + row) * p->n + first) * size};
+    p->tile->mul(&m, p->zero[1] ? NULL : &f, rows, n <= p->tile->lanes);
+    if (!p->zero[1]) continue;
+    for (int k = 0; k < rows; k++)
+      for (int64_t c = 0; c < cols; c++) sum[k * cols + c] -= less[k];
+    p->tile->finish(&f, rows);
+  }
+}
+
+static void run_share(void *arg, int64_t begin, int64_t end) {
+  const pairs_run *r = arg;
+  const pairs *p = r->p;
+  int64_t blocks = hn_ceil_div(p->m, p->block), all = p->batches * blocks;
+  for (int64_t k = begin; k < end; k++)
+    for (int64_t i = all * k / p->threads; i < all * (k + 1) / p->threads; i++) {
+      int64_t row = i % blocks * p->block;
+      run_block(r, i / blocks, row, (int)hn_smaller(p->block, p->m - row), r->scratch + (size_t)k * p->scratch);
+    }
+}
+
+hone_status matmul_int8_run(hn_exec *x) {
+  const pairs *p = x->task->state;
+  unsigned char *room = x->scratch;
+  pairs_run r = {p, x->in[0].data, x->in[1].data, x->out[0].data, room, room + (p->packed + p->inits) * (size_t)p->batch[1]};
+  hn_parallel_for(p->threads, p->batch[1] * p->matrix.panels, 1, pack_panels, &r);
+  hn_parallel_for(p->threads, p->threads, 1, run_share, &r);
+  return HONE_OK;
+}

@@ -460,7 +460,7 @@ HONE_API hone_status hone_session_device_memory(const hone_session *session, uin
 HONE_API hone_status hone_session_memory_bound(const hone_session *session, size_t *bytes);
 
 /** What a run of the prepared plan cannot do without: arithmetic operations (two a multiply-accumulate, convolutions directly)
-    by what they are computed in, and bytes of weights, inputs and outputs, each moved once. Either pointer may be NULL. Errors:
+    by what they are computed in, and bytes of weights (their scales too), inputs and outputs, each moved once. Either pointer may be NULL. Errors:
     BAD_ARG (not prepared yet). */
 HONE_API hone_status hone_session_work(const hone_session *session, uint64_t flops[HONE_ARITHMETICS], uint64_t *bytes);
 

@@ -11,6 +11,7 @@
 #include "pass/pass.h"
 #include "plan/place.h"
 #include "quant/absorb.h"
+#include "quant/open_sums.h"
 #include "quant/release.h"
 #include "quant/short_floats.h"
 #include "run/eval.h"
@@ -297,6 +298,7 @@ static hone_status specialize(hn_program *p, const hn_view *in) {
   if (!st && !p->options.keep_all) st = hn_quant_absorb(g, hn_eval_constant);
   if (!st && !p->options.place) st = hn_quant_widen(g, takes_node, &p->options, NULL);
   if (!st && !p->options.place) st = hn_quant_release(g, takes_integers, &p->options, NULL);
+  if (!st && !p->options.place && !p->options.keep_all) st = hn_quant_open_sums(g, takes_integers, &p->options);
   return st ? st : hn_quant_open_constants(g, hn_eval_constant);
 }
 

@@ -350,7 +350,8 @@ static uint64_t value_bytes(const hn_graph *g, hn_id v) {
   const hn_value *val = v == HN_NONE ? NULL : hn_value_at(g, v);
   int64_t count;
   size_t bytes;
-  return val && hn_shape_count(&val->shape, &count) && hn_dtype_bytes(val->dtype, (uint64_t)count, &bytes) ? bytes : 0;
+  if (!val || !hn_shape_count(&val->shape, &count) || !hn_dtype_bytes(val->dtype, (uint64_t)count, &bytes)) return 0;
+  return bytes + (val->quant && val->quant->scales ? (uint64_t)val->quant->scales->count * sizeof(float) : 0);
 }
 
 hone_status hone_session_work(const hone_session *s, uint64_t flops[HONE_ARITHMETICS], uint64_t *bytes) {

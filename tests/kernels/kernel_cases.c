@@ -674,6 +674,26 @@ static bool make_quantize(trial *t) {
 /* Whole numbers as floats, for comparison. */
 static void output_of(trial *t, const char *name, hn_id x) { hn_graph_add_output(t->g, name, cast(t, x, HONE_DTYPE_F32)); }
 
+/* Scales that are powers of two, constant or not, perhaps a bias and steps behind. */
+static void open_sums(trial *t, hn_id sums, const int64_t *a, int64_t n) {
+  hn_id real = cast(t, sums, HONE_DTYPE_F32), by = scalar(t, HONE_DTYPE_F32, 1.0 / 4096);
+  int64_t d[3] = {a[0], a[1], n};
+  hn_tensor *s, *b;
+  if (hn_tensor_create(t->cx, HONE_DTYPE_F32, 1, &n, &s) || hn_tensor_create(t->cx, HONE_DTYPE_F32, 1, &n, &b)) abort();
+  for (int64_t i = 0; i < n; i++) ((float *)s->data)[i] = 1.0f / (float)(1024 << between(0, 3)), ((float *)b->data)[i] = (float)between(-200, 200) / 64;
+  if (chance(2)) by = hn_graph_add_constant(t->g, NULL, s);
+  else hn_tensor_unref(s);
+  hn_id id = hn_value_at(t->g, real)->producer;
+  if (!chance(5)) hn_add_post(t->g, id, HN_Mul, by, false, 0, 0);
+  if (chance(2)) hn_add_post(t->g, id, HN_Add, hn_graph_add_constant(t->g, NULL, b), false, 0, 0);
+  else hn_tensor_unref(b);
+  if (chance(2)) hn_add_post(t->g, id, HN_Relu, HN_NONE, false, 0, 0);
+  if (chance(3)) hn_add_post(t->g, id, HN_Clip, HN_NONE, false, -0.5f, 2);
+  if (chance(3)) hn_add_post(t->g, id, HN_Add, input(t, 3, d), false, 0, 0);
+  if (chance(3)) hn_add_post(t->g, id, HN_Sigmoid, HN_NONE, false, 0, 0), t->exact = false;
+  hn_graph_add_output(t->g, "y", real);
+}
+
 static bool make_matmul_integer(trial *t) {
   int64_t a[3] = {between(1, 2), chance(3) ? 1 : between(1, 70), between(1, 90)}, b[2] = {a[2], between(1, 70)};
   bool is_signed = chance(3), w_unsigned = chance(3), zeros = chance(2) || w_unsigned;
@@ -684,8 +704,10 @@ static bool make_matmul_integer(trial *t) {
   for (int64_t i = 0; i < w->count; i++) hn_store_i64(w->dtype, w->data, (size_t)i, w_unsigned ? between(0, 255) : between(zeros ? -126 : -128, 127));
   hn_id in[4] = {one(t, HN_QuantizeLinear, x, scalar(t, HONE_DTYPE_F32, 1.0 / 64), zero), hn_graph_add_constant(t->g, NULL, w),
                  zeros || chance(2) ? zero : HN_NONE, zeros ? scalar(t, w->dtype, w_unsigned ? 128 : 1) : HN_NONE};
-  output_of(t, "y", hn_node_at(t->g, node(t, in, 4, 1))->out[0]);
+  hn_id sums = hn_node_at(t->g, node(t, in, 4, 1))->out[0];
   t->exact = true;
+  if (chance(2)) output_of(t, "y", sums);
+  else open_sums(t, sums, a, b[1]);
   return true;
 }
 

@@ -11,7 +11,7 @@ static const hn_import imports[] = {DNNL_CALLS(X)};
 static hn_library library = {HN_DNNL_LIBRARY, "libdnnl2", imports, sizeof imports / sizeof *imports, false};
 
 /* While oneDNN 2.6.3 generates an AMX convolution with a window larger than 1x1 it reads four bytes behind a list of its own, which it
-   then does not use; of nothing else outside of its memory was found in 1500 convolutions. Behind a block of malloc() there is
+   then does not use; of nothing else outside of its memory was found in 1500 convolutions. Behind a block of the C library there is
    always more, behind one of AddressSanitizer's there may be the end of the mapping: without AMX there. */
 #if defined(__has_feature)
 #define WITH_SANITIZER __has_feature(address_sanitizer)

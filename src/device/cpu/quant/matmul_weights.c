@@ -28,7 +28,7 @@ static bool describe(const hn_task *t, weights_state *s) {
                        .by_block = q->block > 0};
   if (!s->four && w->dtype != HONE_DTYPE_I8) return false;
   s->n = w->dims[s->transposed ? 0 : 1];
-  s->blocks = (s->k + BLOCK - 1) / BLOCK;
+  s->blocks = hn_round_up(hn_ceil_div(s->k, BLOCK), s->four ? HN_WEIGHT_GROUP : 1);
   for (int32_t i = 0; i < x->rank - 1; i++) s->m *= x->dims[i];
   if (s->k < 1 || s->n < 1 || s->m < 1 || (s->by_block && q->block % BLOCK)) return false;
   if (!gemm || t->node->n_main < 3 || !t->in[2].present) return true;
@@ -50,15 +50,17 @@ static int64_t weight_at(const weights_state *s, const hn_tensor *w, int64_t k, 
 }
 
 static void pack_column(const weights_state *s, const hn_tensor *w, int64_t n, uint8_t *to) {
-  for (int64_t b = 0; b < s->blocks; b++)
-    for (int64_t i = 0; i < (s->four ? BLOCK / 2 : BLOCK); i++) {
-      int64_t low = weight_at(s, w, b * BLOCK + i, n);
-      *to++ = s->four ? (uint8_t)((low + 8) | (weight_at(s, w, b * BLOCK + i + BLOCK / 2, n) + 8) << 4) : (uint8_t)(int8_t)low;
+  for (int64_t i = 0; !s->four && i < s->blocks * BLOCK; i++) to[i] = (uint8_t)(int8_t)weight_at(s, w, i, n);
+  for (int64_t b = 0; s->four && b < s->blocks; b++)
+    for (int64_t i = 0; i < BLOCK / 2; i++) {
+      int64_t low = weight_at(s, w, b * BLOCK + i, n) + 8, high = weight_at(s, w, b * BLOCK + i + BLOCK / 2, n) + 8;
+      to[b / HN_WEIGHT_GROUP * HN_WEIGHT_GROUP * BLOCK / 2 + HN_WEIGHT_GROUP * i + b % HN_WEIGHT_GROUP] = (uint8_t)(low | high << 4);
     }
 }
 
 /* Scale of block b of a column. */
 static float scale_at(const weights_state *s, const hn_quant *q, int64_t b, int64_t n) {
+  if (b && b * BLOCK >= s->k) return 0;
   if (!q->scales) return q->scale;
   if (!s->by_block) return (float)hn_tensor_f(q->scales, (size_t)n);
   int64_t group = b * BLOCK / q->block, groups = q->scales->count / s->n;

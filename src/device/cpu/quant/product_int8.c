@@ -1,6 +1,7 @@
 /* product_int8.c - convolution and matrix products of 8-bit integers with exact sums, for every processor: blocks of rows of
    activations, gathered where they do not lie so, meet packed weights panel by panel, and what comes out is scaled, activated
-   and rounded at once. Channels last. MatMulInteger stops at the sums; its zero point is known only when it runs. */
+   and rounded at once. Channels last. MatMulInteger stops at the sums, or ends in floats by scales and biases that are read when it runs,
+   as its zero point is. */
 #include <string.h>
 
 #include "base/parallel.h"
@@ -24,7 +25,8 @@ typedef struct product {
   int64_t rows, k, group, columns; /* of A; depth and columns of one group */
   bool image, depthwise, transposed, direct; /* direct: rows lie as they are needed */
   int64_t in_h, in_w, in_c, out_h, out_w, kernel[2], stride[2], dilation[2], pad[2];
-  bool to_sums;                    /* MatMulInteger */
+  bool to_sums, opened;            /* MatMulInteger; to floats */
+  uint32_t units, biases;          /* opened: inputs by column, or of one number; or HN_NONE */
   bool w_unsigned;                 /* its weights, less w_zero, fit 8 signed bits */
   int32_t w_zero;
   uint8_t flip;                    /* signed activations are read as unsigned ones 128 higher */
@@ -99,9 +101,10 @@ static int64_t count_of(const hn_arg *a) {
 static bool describe_integer(const hn_task *t, product *p) {
   const hn_arg *x = &t->in[0], *w = &t->in[1];
   const hn_arg *xz = t->node->n_main > 2 && t->in[2].present ? &t->in[2] : NULL, *wz = t->node->n_main > 3 && t->in[3].present ? &t->in[3] : NULL;
-  if (!t->device || t->node->n_post || !is_8bit(x) || x->rank < 2 || !is_8bit(w) || w->rank != 2 || !w->constant || !count_of(x) || !w->constant->count) return false;
+  bool opened = t->out[0].dtype == HONE_DTYPE_F32;
+  if (!t->device || (t->node->n_post && !opened) || !is_8bit(x) || x->rank < 2 || !is_8bit(w) || w->rank != 2 || !w->constant || !count_of(x) || !w->constant->count) return false;
   if ((xz && (!is_8bit(xz) || count_of(xz) != 1)) || (wz && (!wz->constant || wz->constant->count < 1))) return false;
-  *p = (product){.to_sums = true, .zero = -1, .w_unsigned = w->dtype == HONE_DTYPE_U8, .flip = x->dtype == HONE_DTYPE_I8 ? 128 : 0};
+  *p = (product){.to_sums = !opened, .opened = opened, .units = HN_NONE, .biases = HN_NONE, .zero = -1, .w_unsigned = w->dtype == HONE_DTYPE_U8, .flip = x->dtype == HONE_DTYPE_I8 ? 128 : 0};
   p->w_zero = wz ? (int32_t)hn_tensor_i(wz->constant, 0) : 0;
   for (int64_t i = 1; wz && i < wz->constant->count; i++)
     if (hn_tensor_i(wz->constant, (size_t)i) != p->w_zero) return false;
@@ -137,7 +140,7 @@ bool product_int8_supports(const hn_task *t) {
 /* Weight of a depth (kernel row, kernel column, channel) and a column of a group; beyond either, none. */
 static int8_t weight(const product *p, const int8_t *w, int64_t g, int64_t k, int64_t c) {
   if (k >= p->k || c >= p->columns) return 0;
-  if (p->to_sums) return (int8_t)((p->w_unsigned ? (uint8_t)w[k * p->columns + c] : w[k * p->columns + c]) - p->w_zero);
+  if (p->to_sums || p->opened) return (int8_t)((p->w_unsigned ? (uint8_t)w[k * p->columns + c] : w[k * p->columns + c]) - p->w_zero);
   if (!p->image) return p->transposed ? w[c * p->k + k] : w[k * p->columns + c];
   int64_t taps = p->kernel[0] * p->kernel[1], per = p->k / taps;
   return w[((g * p->columns + c) * per + k % per) * taps + k / per];
@@ -241,6 +244,32 @@ static int64_t step_of(const product *p) {
 
 static size_t whole_lines(size_t bytes) { return (bytes + 63) / 64 * 64; }
 
+/* Is step i of the epilogue this operator with a number for each column, or one for all? Its input then. */
+static bool by_column(hn_task *t, const product *p, uint32_t i, hn_op op, uint32_t *input) {
+  if (i >= t->node->n_post || t->node->post[i].op != op || t->node->post[i].operand == HN_NONE) return false;
+  hn_arg *a = &t->in[t->node->post[i].operand];
+  if (a->dynamic || a->dtype != HONE_DTYPE_F32 || (count_of(a) != 1 && (count_of(a) != p->columns || a->dims[a->rank - 1] != p->columns))) return false;
+  if (a->rank > t->out[0].rank) return false;
+  a->layout = HN_LAYOUT_PLAIN;
+  *input = t->node->post[i].operand;
+  return true;
+}
+
+/* From sums to floats: the leading steps that multiply by scales, add a bias, and bound. */
+static void take_opening(hn_task *t, product *p) {
+  uint32_t i = 0;
+  i += by_column(t, p, i, HN_Mul, &p->units);
+  i += by_column(t, p, i, HN_Add, &p->biases);
+  float lo = -__builtin_inff(), hi = __builtin_inff();
+  for (const hn_step *s = t->node->post + i; i < t->node->n_post && (s->op == HN_Relu || s->op == HN_Clip); i++, s++) {
+    float a = s->op == HN_Relu ? 0 : s->alpha, b = s->op == HN_Relu ? __builtin_inff() : s->beta;
+    lo = lo < a ? a : lo > b ? b : lo;
+    hi = hi < a ? a : hi > b ? b : hi;
+  }
+  p->way = (hn_int8_way_out){.residual = HN_NONE, .by = 1, .ending = {.function = HN_INT8_BOUNDS, .to_float = true, .lo = lo, .hi = hi}};
+  t->fused = i;
+}
+
 hone_status product_int8_plan(hn_task *t) {
   product *p = hn_calloc(1, sizeof *p);
   t->state = p;
@@ -252,12 +281,13 @@ hone_status product_int8_plan(hn_task *t) {
   hn_layout l = p->image ? HN_LAYOUT_NHWC : HN_LAYOUT_PLAIN;
   t->in[0].layout = t->out[0].layout = l;
   HN_TRY(pack_weights(t, p));
-  bool whole = p->to_sums || hn_int8_way_out_take(t, l, !p->depthwise, &p->way);
+  if (p->opened) take_opening(t, p);
+  bool whole = p->to_sums || p->opened || hn_int8_way_out_take(t, l, !p->depthwise, &p->way);
   if (!whole) {
     p->way = (hn_int8_way_out){.residual = HN_NONE, .by = 1, .ending = {.to_float = true, .lo = -__builtin_inff(), .hi = __builtin_inff()}};
     HN_TRY(hn_int8_tail_plan(t, &p->tail));
   }
-  if (p->to_sums) t->in[1].unused = true;
+  if (p->to_sums || p->opened) t->in[1].unused = true;
   else HN_TRY(set_numbers(t, p));
   int rows = p->tile->rows;
   p->block = p->depthwise ? 1 : hn_smaller(TILES * rows, hn_round_up(p->rows, rows));
@@ -267,7 +297,7 @@ hone_status product_int8_plan(hn_task *t) {
   int64_t sum_rows = p->step ? hn_larger(p->block, HN_INT8_LATER * rows) : p->block;
   size_t sums = sizeof(int32_t) * (size_t)(p->depthwise ? hn_round_up(p->group, p->tile->cols) : sum_rows * p->tile->cols);
   p->scratch = whole_lines(gathered) + whole_lines(sums);
-  p->inits = p->to_sums ? whole_lines(sizeof(int32_t) * (size_t)(panels_of(p) * p->tile->cols)) : 0;
+  p->inits = whole_lines(sizeof(int32_t) * (size_t)(panels_of(p) * p->tile->cols)) * (p->opened ? 3 : p->to_sums);
   t->scratch = p->tail.bytes + p->inits + p->scratch * (size_t)p->threads;
   return HONE_OK;
 }
@@ -280,6 +310,7 @@ typedef struct product_run {
   void *y;
   unsigned char *scratch;
   const int32_t *init;
+  const float *unit, *bias;
 } product_run;
 
 static void copy_flipped(uint8_t *to, const uint8_t *from, int64_t n, uint8_t flip) {
@@ -389,7 +420,7 @@ static void run_panels(const product_run *r, int64_t row, int rows, int64_t from
   /* the last quads of the last rows would reach past the tensor */
   bool direct = p->direct && (p->rows - row - rows) * p->k >= depth - p->k;
   size_t size = w->ending.to_float ? sizeof(float) : 1, res_size = w->residual_type == HN_INT8_RESIDUAL_F32 ? sizeof(float) : 1;
-  hn_int8_mul m = {.a = a, .lda = depth, .sum = sum, .height = height_for(p, rows), .step = p->step, .later = &o->later, .starts = p->to_sums || p->zero};
+  hn_int8_mul m = {.a = a, .lda = depth, .sum = sum, .height = height_for(p, rows), .step = p->step, .later = &o->later, .starts = p->to_sums || p->opened || p->zero};
   if (m.height && m.height != o->height) p->tile->begin(o->height = m.height, p->step);
   if (direct) m.a = (const uint8_t *)r->x->in[0].data + row * p->k, m.lda = p->k;
   for (int64_t i = from; i < to; i++) {
@@ -406,7 +437,7 @@ static void run_panels(const product_run *r, int64_t row, int rows, int64_t from
       for (int k = 0; k < rows; k++) memcpy((int32_t *)r->y + at + k * channels, sum + k * cols, sizeof *sum * (size_t)n);
       continue;
     }
-    hn_int8_finish f = {.sum = sum, .unit = p->unit + i * cols, .bias = p->bias + i * cols, .n = n, .ld = channels,
+    hn_int8_finish f = {.sum = sum, .unit = r->unit + i * cols, .bias = r->bias + i * cols, .n = n, .ld = channels,
                         .out = (unsigned char *)r->y + (size_t)at * size, .ending = &w->ending};
     if (w->residual != HN_NONE) {
       f.residual = w->residual_type;
@@ -466,16 +497,29 @@ static void run_share(void *arg, int64_t begin, int64_t end) {
   }
 }
 
+/* Numbers by column, or one for all, where they may be read up to whole panels. */
+static const float *columns_from(const hn_exec *x, uint32_t input, float none, int64_t n, float *to) {
+  const hn_view *v = input == HN_NONE ? NULL : &x->in[input];
+  for (int64_t i = 0; i < n; i++) to[i] = !v ? none : ((const float *)v->data)[v->count == 1 ? 0 : i < v->count ? i : v->count - 1];
+  return to;
+}
+
 hone_status product_int8_run(hn_exec *x) {
   const product *p = x->task->state;
   void *y = p->tail.chain ? x->scratch : x->out[0].data;
-  product_run r = {p, x, y, (unsigned char *)x->scratch + p->tail.bytes + p->inits, p->init};
-  if (p->to_sums) {
+  product_run r = {p, x, y, (unsigned char *)x->scratch + p->tail.bytes + p->inits, p->init, p->unit, p->bias};
+  if (p->to_sums || p->opened) {
     bool given = x->task->node->n_main > 2 && x->task->in[2].present;
     int32_t zero = (!given ? 0 : x->in[2].dtype == HONE_DTYPE_I8 ? *(const int8_t *)x->in[2].data : *(const uint8_t *)x->in[2].data) + p->flip;
     int32_t *init = x->scratch;
     for (int64_t i = 0; i < panels_of(p) * p->tile->cols; i++) init[i] = -zero * p->init[i];
     r.init = init;
+  }
+  if (p->opened) {
+    int64_t n = panels_of(p) * p->tile->cols;
+    float *numbers = (float *)(void *)((unsigned char *)x->scratch + p->inits / 3);
+    r.unit = columns_from(x, p->units, 1, n, numbers);
+    r.bias = columns_from(x, p->biases, 0, n, numbers + p->inits / 3 / sizeof(float));
   }
   hn_parallel_for(p->threads, p->threads, 1, run_share, &r);
   if (p->tail.chain) hn_int8_tail_run(&p->tail, x, y);

@@ -6,8 +6,9 @@
 
 #include "base/isa.h"
 
-enum { HN_WEIGHT_BLOCK = 32, HN_WEIGHT_ROWS = 4 };
-/* 8 bits: signed. 4 bits: byte i of a block holds weights i (low) and i + 16, plus 8. */
+enum { HN_WEIGHT_BLOCK = 32, HN_WEIGHT_ROWS = 4, HN_WEIGHT_GROUP = 4 /* blocks of 4 bits */ };
+/* 8 bits: signed. 4 bits: four blocks lie together, byte 4 i + b holds weights i (low) and i + 16 of block b, plus 8: words of 32 bits that are
+   shifted by 8 b have weights 0 to 15 of it in their lowest bits. There the number of blocks is a multiple of four. */
 typedef struct hn_weight_dot {
   float (*i8)(const float *x, const int8_t *w, const float *scale, int64_t blocks);
   float (*i4)(const float *x, const uint8_t *w, const float *scale, int64_t blocks);

@@ -21,11 +21,19 @@ static inline __m128i eight_bytes(const void *w) { return _mm_loadl_epi64((const
 static inline sixteen widen16(const int8_t *w) {
   return (sixteen){_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(eight_bytes(w))), _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(eight_bytes(w + 8)))};
 }
-static inline __m256 less_eight(__m256i v) { return _mm256_cvtepi32_ps(_mm256_sub_epi32(v, _mm256_set1_epi32(8))); }
-static inline void nibbles16(const uint8_t *w, sixteen *low, sixteen *high) {
-  __m256i a = _mm256_cvtepu8_epi32(eight_bytes(w)), b = _mm256_cvtepu8_epi32(eight_bytes(w + 8)), mask = _mm256_set1_epi32(15);
-  *low = (sixteen){less_eight(_mm256_and_si256(a, mask)), less_eight(_mm256_and_si256(b, mask))};
-  *high = (sixteen){less_eight(_mm256_srli_epi32(a, 4)), less_eight(_mm256_srli_epi32(b, 4))};
+typedef struct words {
+  __m256i a, b;
+} words;
+#define WORDS words
+static inline words load_words(const uint8_t *w) {
+  return (words){_mm256_loadu_si256((const __m256i *)(const void *)w), _mm256_loadu_si256((const __m256i *)(const void *)(w + 32))};
+}
+static inline __m256 nibble8(__m256i w, const int bits) {
+  return _mm256_cvtepi32_ps(_mm256_sub_epi32(_mm256_and_si256(_mm256_srli_epi32(w, bits), _mm256_set1_epi32(15)), _mm256_set1_epi32(8)));
+}
+static inline void nibbles16(words w, const int b, sixteen *low, sixteen *high) {
+  *low = (sixteen){nibble8(w.a, 8 * b), nibble8(w.b, 8 * b)};
+  *high = (sixteen){nibble8(w.a, 8 * b + 4), nibble8(w.b, 8 * b + 4)};
 }
 #include "device/cpu/quant/weight_dot_body.h"
 #else

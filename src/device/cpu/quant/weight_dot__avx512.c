@@ -12,11 +12,13 @@ static inline float sum16(__m512 a) { return _mm512_reduce_add_ps(a); }
 static inline __m512 widen16(const int8_t *w) {
   return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)w)));
 }
-static inline void nibbles16(const uint8_t *w, __m512 *low, __m512 *high) {
+#define WORDS __m512i
+static inline __m512i load_words(const uint8_t *w) { return _mm512_loadu_si512(w); }
+/* the permutation looks at the four lowest bits of each word */
+static inline void nibbles16(__m512i w, const int b, __m512 *low, __m512 *high) {
   const __m512 values = _mm512_setr_ps(-8, -7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7);
-  __m512i b = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)w));
-  *low = _mm512_permutexvar_ps(b, values); /* looks at four bits */
-  *high = _mm512_permutexvar_ps(_mm512_srli_epi32(b, 4), values);
+  *low = _mm512_permutexvar_ps(b ? _mm512_srli_epi32(w, 8 * (unsigned)b) : w, values);
+  *high = _mm512_permutexvar_ps(_mm512_srli_epi32(w, 8 * (unsigned)b + 4), values);
 }
 #include "device/cpu/quant/weight_dot_body.h"
 #else

@@ -20,10 +20,12 @@ static inline float sum16(sixteen x) {
   for (int i = 0; i < 16; i++) s += x.v[i];
   return s;
 }
-static inline void nibbles16(const uint8_t *w, sixteen *low, sixteen *high) {
+#define WORDS const uint8_t *
+static inline const uint8_t *load_words(const uint8_t *w) { return w; }
+static inline void nibbles16(const uint8_t *w, const int b, sixteen *low, sixteen *high) {
   for (int i = 0; i < 16; i++) {
-    low->v[i] = (float)((w[i] & 15) - 8);
-    high->v[i] = (float)((w[i] >> 4) - 8);
+    low->v[i] = (float)((w[4 * i + b] & 15) - 8);
+    high->v[i] = (float)((w[4 * i + b] >> 4) - 8);
   }
 }
 #include "device/cpu/quant/weight_dot_body.h"

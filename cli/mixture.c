@@ -78,7 +78,7 @@ static int find_fewest(judge *j, progress *p) {
 
 /* ---------------------------------------------------------------------------------------------- time */
 
-/* Marks rows first to last of those in the order of the model; remembers what they were. */
+/* Marks rows first to last of those in the order of the model. */
 static void mark(account_row *const *rows, uint32_t first, uint32_t last, bool kept) {
   for (uint32_t i = first; i <= last; i++)
     if (!rows[i]->settled) rows[i]->kept = kept;
@@ -156,6 +156,22 @@ static int readmit(judge *j, account_row *const *rows, progress *p, uint32_t tri
   return code;
 }
 
+/* Fewer layers in 8 bits are seldom, but may be, worse than more: the mixture is measured as it is, and the dearest go until it keeps to the aim. */
+static int close_mixture(judge *j) {
+  account *a = j->a;
+  int code = CLI_OK;
+  for (uint32_t i = 0; !code; i++) {
+    hone_model *m = NULL;
+    code = mixture_make(j, &m);
+    if (!code) code = judge_model(j, m ? m : j->m, a->rounds, &a->all);
+    hone_model_destroy(&m);
+    if (a->kept == a->n || judge_good(j, &a->all)) break;
+    while (a->rows[i].kept) i++;
+    a->rows[i].kept = true;
+  }
+  return code;
+}
+
 /* Few layers in floats: the fewest of the first in their order, those whose 8 bits pay for nothing, less those that prove not to have to. */
 int mixture_search(judge *j) {
   enum { TRIALS = 20 };
@@ -170,10 +186,7 @@ int mixture_search(judge *j) {
   if (!code) code = drop_slow(j, rows);
   if (!code) code = readmit(j, rows, &p, TRIALS);
   progress_end(&p);
-  hone_model *m = NULL;
-  if (!code) code = mixture_make(j, &m);
-  if (!code) code = judge_model(j, m ? m : j->m, a->rounds, &a->all);
-  hone_model_destroy(&m);
+  if (!code) code = close_mixture(j);
   free(rows);
   return code;
 }

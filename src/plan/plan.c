@@ -234,9 +234,31 @@ bool hn_is_view_op(hn_op op) {
   return op == HN_Reshape || op == HN_Flatten || op == HN_Squeeze || op == HN_Unsqueeze || op == HN_Identity;
 }
 
+/* A Transpose that moves the channels first, or last: of a tensor as it lies, in the layout `have`, the same bytes are its output
+   in another layout, once they lie as *from. */
+static bool turns_channels(const hn_builder *b, const hn_node *n, hn_layout have, hn_layout *from, hn_layout *to) {
+  const int64_t *perm = NULL;
+  const hn_value *in = hn_value_at(b->g, n->in[0]);
+  int32_t rank = in->shape.rank;
+  if (n->op != HN_Transpose || b->o->placement || b->o->only || b->o->reference || in->data || in->quant || rank < 3 ||
+      !hn_element_size(in->dtype) || hn_attr_ints(n, "perm", &perm) != (uint32_t)rank || perm[0] != 0)
+    return false;
+  bool first = perm[1] == rank - 1, last = perm[rank - 1] == 1;
+  for (int32_t i = 2; i < rank; i++) {
+    first = first && perm[i] == i - 1;
+    last = last && perm[i - 1] == i;
+  }
+  last = last && (!first || have == HN_LAYOUT_NHWC);
+  *from = last ? HN_LAYOUT_NHWC : HN_LAYOUT_PLAIN;
+  *to = last ? HN_LAYOUT_PLAIN : HN_LAYOUT_NHWC;
+  return first || last;
+}
+
 /* Same bytes, other dimensions: the output is a view of the input. */
 static bool is_view(const hn_builder *b, const hn_node *n) {
-  if (!hn_is_view_op(n->op) || n->n_post || b->o->keep_all) return false;
+  hn_layout from, to;
+  bool op = hn_is_view_op(n->op) || turns_channels(b, n, HN_LAYOUT_PLAIN, &from, &to);
+  if (!op || n->n_post || b->o->keep_all) return false;
   return hn_shape_fixed(&hn_value_at(b->g, n->out[0])->shape) && hn_shape_fixed(&hn_value_at(b->g, n->in[0])->shape) &&
          hn_value_at(b->g, n->out[0])->dtype;
 }
@@ -245,14 +267,14 @@ static hone_status plan_view(hn_builder *b, const hn_node *n) {
   uint32_t from;
   hn_id out = n->out[0];
   const hn_value *v = hn_value_at(b->g, out);
-  bool same = hn_shape_equal(&v->shape, &hn_value_at(b->g, n->in[0])->shape);
-  if (same) HN_TRY(hn_slot_of(b, n->in[0], &from));
-  else {
-    HN_TRY(hn_slot_of(b, n->in[0], &from)); /* a view lies where its input does */
-    HN_TRY(hn_slot_in_layout(b, n->in[0], b->p->slots.p[from].device, HN_LAYOUT_PLAIN, false, &from));
-  }
+  HN_TRY(hn_slot_of(b, n->in[0], &from)); /* a view lies where its input does */
+  hn_layout as = HN_LAYOUT_PLAIN, to = HN_LAYOUT_PLAIN;
+  bool turned = turns_channels(b, n, b->p->slots.p[from].layout, &as, &to);
+  bool same = !turned && hn_shape_equal(&v->shape, &hn_value_at(b->g, n->in[0])->shape);
+  if (!same) HN_TRY(hn_slot_in_layout(b, n->in[0], b->p->slots.p[from].device, as, false, &from));
   hn_slot_touch(b, from);
   hn_slot s = b->p->slots.p[from];
+  if (turned) s.layout = to;
   s.rank = v->shape.rank;
   memcpy(s.dims, v->shape.d, sizeof s.dims);
   s.value = out;

@@ -12,6 +12,7 @@ enum {
   DEPTH = 512,            /* numbers of a row that are summed at a time: what is reused then fits the first-level cache */
   BLOCK_BYTES = 768 << 10,/* of image and result of a job whose weights come from afar: a part of the second-level cache */
   SMALL_BYTES = 32 << 10, /* of another's */
+  NEAR_BYTES = 20 << 10,  /* of weights that stay in the first-level cache while pixels pass by */
   GAP = 16                /* between copied pixels, so that they do not fall on the same cache sets */
 };
 
@@ -29,6 +30,7 @@ typedef struct conv_gemm {
   hn_before before;              /* done while copying; scale NULL: nothing */
   int64_t job_h, job_w, job_n;   /* a job: lines, pixels, output channels */
   int64_t jobs_h, jobs_w, jobs_n;
+  bool rows_first;               /* within a job; else channels */
   size_t scratch;                /* of a thread, floats */
 } conv_gemm;
 
@@ -166,6 +168,7 @@ hone_status conv_gemm_plan(hn_task *t) {
   HN_TRY(pack_weights(t, s));
   if (t->before) HN_TRY(hn_before_take(t, &s->before));
   hn_ending_take(t, HN_LAYOUT_NHWC, true, &s->e);
+  s->rows_first = s->at_once == s->pieces && s->k * s->n * 4 <= NEAR_BYTES && s->e.n;
   return HONE_OK;
 }
 
@@ -206,6 +209,42 @@ static const float *window_at(const conv_gemm *s, const hn_strip *p, const block
                   b->group * s->in_c);
 }
 
+/* What is left of the epilogue, for the block's channels of some pixels. */
+static void run_ending(const conv_gemm *s, const block *b, float *out, int64_t pixels) {
+  int64_t channels = b->n_end - b->n;
+  if (channels == s->out_pitch) hn_ending_run(&s->e, out, pixels * channels);
+  else
+    for (int64_t x = 0; x < pixels; x++) hn_ending_run(&s->e, out + x * s->out_pitch, channels);
+}
+
+/* Where the weights stay in the first-level cache: all channels of a few pixels, which what is left of the epilogue then finds there
+   too. */
+static void run_rows(const conv_gemm *s, const hn_strip *p, const block *b, const float *copied) {
+  const hn_conv *c = &s->c;
+  const hn_ending *e = &s->e;
+  int64_t cols = s->tile->cols;
+  hn_tile_cut cut = hn_tile_cut_rows(s->tile, b->x_end - b->x);
+  const float *weights = s->weights + (size_t)b->group * hn_tile_packed(s->tile, s->k, s->n), *bias = s->bias ? s->bias + b->group * s->n : NULL;
+  for (int64_t y = b->y; y < b->y_end; y++) {
+    const float *a = window_at(s, p, b, copied, y);
+    float *out = p->out + (hn_strip_line(p->out_ring, p->image, c->out_h, y) * c->out_w + b->x) * s->out_pitch + b->group * s->n;
+    const float *start = p->residual ? p->residual + ((p->image * c->out_h + y) * c->out_w + b->x) * e->residual_pitch + b->group * s->n : NULL;
+    for (int64_t i = 0; i < cut.tiles; i++) {
+      int64_t at = hn_tile_row(&cut, i), rows = hn_tile_row(&cut, i + 1) - at;
+      hn_tile_job j = {.k = s->piece, .a = a + at * c->stride_w * s->pixel, .lda = c->stride_w * s->pixel, .offsets = s->offsets,
+                       .n_offsets = s->pieces, .ldc = s->out_pitch, .ld_start = e->residual_pitch, .lo = e->lo, .hi = e->hi};
+      for (int64_t n = b->n; n < b->n_end; n += cols) {
+        j.b = weights + n * s->k;
+        j.bias = bias ? bias + n : NULL;
+        j.c = out + at * s->out_pitch + n;
+        j.start = start ? start + at * e->residual_pitch + n : NULL;
+        s->tile->mul(&j, (int)rows, (int)hn_smaller(cols, b->n_end - n));
+      }
+      if (e->n) run_ending(s, b, out + at * s->out_pitch + b->n, rows);
+    }
+  }
+}
+
 static void run_block(const conv_gemm *s, const hn_strip *p, const block *b, float *copied) {
   const hn_conv *c = &s->c;
   const hn_ending *e = &s->e;
@@ -214,6 +253,10 @@ static void run_block(const conv_gemm *s, const hn_strip *p, const block *b, flo
   hn_tile_cut cut = hn_tile_cut_rows(tile, width);
   const float *weights = s->weights + (size_t)b->group * hn_tile_packed(tile, s->k, s->n);
   if (s->copy) copy_image(s, p, b, copied);
+  if (s->rows_first) {
+    run_rows(s, p, b, copied);
+    return;
+  }
   for (int64_t piece = 0; piece < s->pieces; piece += s->at_once) {
     int64_t pieces = hn_smaller(s->at_once, s->pieces - piece), k = piece * s->piece;
     bool first = piece == 0, last = piece + pieces == s->pieces;
@@ -251,13 +294,8 @@ static void run_block(const conv_gemm *s, const hn_strip *p, const block *b, flo
       }
     }
   }
-  if (!e->n) return;
-  for (int64_t y = b->y; y < b->y_end; y++) {
-    float *out = p->out + (hn_strip_line(p->out_ring, p->image, c->out_h, y) * c->out_w + b->x) * s->out_pitch + b->group * s->n + b->n;
-    if (b->n_end - b->n == s->out_pitch) hn_ending_run(e, out, width * s->out_pitch);
-    else
-      for (int64_t x = 0; x < width; x++) hn_ending_run(e, out + x * s->out_pitch, b->n_end - b->n);
-  }
+  for (int64_t y = b->y; y < b->y_end && e->n; y++)
+    run_ending(s, b, p->out + (hn_strip_line(p->out_ring, p->image, c->out_h, y) * c->out_w + b->x) * s->out_pitch + b->group * s->n + b->n, width);
 }
 
 typedef struct gemm_run {

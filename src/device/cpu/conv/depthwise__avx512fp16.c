@@ -5,6 +5,7 @@
 __extension__ typedef _Float16 half;
 #define ELEMENT half
 #define BYTES 64
+#define LINES 2
 #define VMAX(a, b) ((vec)_mm512_max_ph((a), (b)))
 #define VMIN(a, b) ((vec)_mm512_min_ph((a), (b)))
 #include "device/cpu/conv/depthwise_body.h"

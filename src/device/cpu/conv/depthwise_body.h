@@ -1,5 +1,6 @@
 /* depthwise_body.h - for one instruction set. The file that includes it defines DEPTHWISE, the table's name, ELEMENT, what is
-   computed with (float if it is not), BYTES of a vector register, VMAX and VMIN (a, b), which give b if one is NaN. Loops have constant bounds and are unrolled. */
+   computed with (float if it is not), BYTES of a vector register, LINES of the result that its registers can sum at a time, 1 or 2,
+   VMAX and VMIN (a, b), which give b if one is NaN. Loops have constant bounds and are unrolled. */
 #include "device/cpu/conv/depthwise.h"
 
 #ifndef ELEMENT
@@ -13,41 +14,51 @@ enum { W = BYTES / sizeof(ELEMENT) };
 
 CONST_FN vec load(const ELEMENT *p) { return *(const vec_at *)p; }
 
-/* The last vector of channels ends where they end: it repeats a few. */
-CONST_FN void pixels(const int side, const int stride, const int n, const hn_depthwise_job *j) {
-  const int cols = (n - 1) * stride + side;
+/* Lines `lines`, each of n units; a unit of the result is `down` lines and `right` pixels behind the one before. The last vector of
+   channels ends where they end: it repeats a few. */
+CONST_FN void pixels(const int side, const int down, const int right, const int lines, const int n, const hn_depthwise_job *j) {
+  const int cols = (n - 1) * right + side, rows = (lines - 1) * down + side;
   const int64_t channels = j->channels;
   const ELEMENT *weights = j->weights, *biases = j->bias;
   const ELEMENT *const *pixel = (const ELEMENT *const *)j->pixel;
-  ELEMENT *out = j->out;
   const vec lo = (ELEMENT)j->lo - (vec){0}, hi = (ELEMENT)j->hi - (vec){0};
   for (int64_t c = 0;; c += W) {
     if (c + W > channels) c = channels - W;
-    vec sum[DEPTHWISE_PIXELS], w[DEPTHWISE_SIDE], bias = biases ? load(biases + c) : (vec){0};
-    UNROLL for (int x = 0; x < n; x++) sum[x] = bias;
-    UNROLL for (int y = 0; y < side; y++) {
-      UNROLL for (int k = 0; k < side; k++) w[k] = load(weights + (y * side + k) * channels + c);
+    vec sum[LINES][DEPTHWISE_PIXELS], w[LINES][DEPTHWISE_SIDE], bias = biases ? load(biases + c) : (vec){0};
+    UNROLL for (int l = 0; l < lines; l++)
+      UNROLL for (int x = 0; x < n; x++) sum[l][x] = bias;
+    UNROLL for (int y = 0; y < rows; y++) {
+      UNROLL for (int l = 0; l < lines; l++)
+        UNROLL for (int k = 0; k < side; k++)
+          if (y >= l * down && y < l * down + side) w[l][k] = load(weights + ((y - l * down) * side + k) * channels + c);
       UNROLL for (int i = 0; i < cols; i++) {
         vec in = load(pixel[y * cols + i] + c);
-        UNROLL for (int x = 0; x < n; x++)
-          if (i >= x * stride && i < x * stride + side) sum[x] += in * w[i - x * stride];
+        UNROLL for (int l = 0; l < lines; l++)
+          UNROLL for (int x = 0; x < n; x++)
+            if (y >= l * down && y < l * down + side && i >= x * right && i < x * right + side) sum[l][x] += in * w[l][i - x * right];
       }
     }
-    UNROLL for (int x = 0; x < n; x++) *(vec_at *)(out + x * j->out_pitch + c) = VMIN(hi, VMAX(lo, sum[x]));
+    UNROLL for (int l = 0; l < lines; l++)
+      UNROLL for (int x = 0; x < n; x++)
+        *(vec_at *)((ELEMENT *)j->out[l] + x * j->out_pitch + c) = VMIN(hi, VMAX(lo, sum[l][x]));
     if (c + W == channels) break;
   }
 }
 
-#define CASE(side, stride, n) \
-  case n: pixels(side, stride, n, j); break;
-#define KIND(side, stride)                                                         \
-  static void pixels_##side##_##stride(const hn_depthwise_job *j, int n) {         \
-    switch (n) {                                                                   \
-      CASE(side, stride, 1) CASE(side, stride, 2) CASE(side, stride, 3) CASE(side, stride, 4) \
-      CASE(side, stride, 5) CASE(side, stride, 6) CASE(side, stride, 7)            \
-      default: break;                                                              \
-    }                                                                              \
+#define CASE(side, down, right, lines, n) \
+  case n: pixels(side, down, right, lines, n, j); break;
+#define CASES(side, down, right, lines)                                                                              \
+  switch (n) {                                                                                                       \
+    CASE(side, down, right, lines, 1) CASE(side, down, right, lines, 2) CASE(side, down, right, lines, 3)            \
+    CASE(side, down, right, lines, 4) CASE(side, down, right, lines, 5) CASE(side, down, right, lines, 6)            \
+    CASE(side, down, right, lines, 7)                                                                                \
+    default: break;                                                                                                  \
   }
-KIND(3, 1) KIND(3, 2) KIND(5, 1) KIND(5, 2)
+#define KIND(side, down, right)                                                                                      \
+  static void pixels_##side##_##down##_##right(const hn_depthwise_job *j, int lines, int n) {                        \
+    if (LINES == 1 || lines == 1) CASES(side, down, right, 1)                                                        \
+    else CASES(side, down, right, LINES)                                                                             \
+  }
+KIND(3, 1, 1) KIND(3, 2, 2) KIND(3, 1, 2) KIND(5, 1, 1) KIND(5, 2, 2) KIND(5, 1, 2)
 
-const hn_depthwise DEPTHWISE = {W, {{pixels_3_1, pixels_3_2}, {pixels_5_1, pixels_5_2}}};
+const hn_depthwise DEPTHWISE = {W, LINES, {{pixels_3_1_1, pixels_3_2_2, pixels_3_1_2}, {pixels_5_1_1, pixels_5_2_2, pixels_5_1_2}}};

@@ -10,8 +10,21 @@
 typedef struct pick {
   int64_t outer, n_in, n_out, inner; /* the input as [outer, n_in, inner] */
   int64_t in_step, out_step;         /* between the outer ones */
+  int32_t *window;                   /* for hn_vec.pick; lies behind `from` */
   int32_t from[];
 } pick;
+
+/* Where the window of 32 begins that has all of these. */
+static int32_t window_of(const pick *s, int64_t i) {
+  enum { WINDOW = 32, RUN = 16 };
+  int32_t least = s->from[i], most = least;
+  for (int64_t k = i; k < i + RUN && k < s->n_out; k++) {
+    if (s->from[k] < least) least = s->from[k];
+    if (s->from[k] > most) most = s->from[k];
+  }
+  if (least > s->n_in - WINDOW) least = (int32_t)(s->n_in - WINDOW);
+  return least >= 0 && most - least < WINDOW ? least : -1;
+}
 
 bool pick_move_supports(const hn_task *t) {
   const hn_arg *x = &t->in[0], *i = &t->in[1];
@@ -31,7 +44,7 @@ hone_status pick_move_plan(hn_task *t) {
   const hn_tensor *indices = t->in[1].constant;
   int32_t axis;
   if (!hn_axis(hn_attr_i(t->node, "axis", 0), x->rank, &axis)) return HONE_UNSUPPORTED;
-  pick *s = hn_calloc(1, sizeof *s + sizeof *s->from * (size_t)indices->count);
+  pick *s = hn_calloc(1, sizeof *s + sizeof *s->from * (size_t)(indices->count + indices->count / 16 + 1));
   if (!s) return hn_nomem(t->cx);
   t->state = s;
   bool last = x->layout == HN_LAYOUT_NHWC && axis == 1 && x->rank > 2;
@@ -47,6 +60,8 @@ hone_status pick_move_plan(hn_task *t) {
     int64_t at = hn_tensor_i(indices, i);
     s->from[i] = (int32_t)(at < 0 ? at + s->n_in : at);
   }
+  s->window = s->from + s->n_out;
+  for (int64_t i = 0; i < s->n_out; i += 16) s->window[i / 16] = window_of(s, i);
   t->in[0].layout = t->out[0].layout = l;
   s->in_step = s->n_in * s->inner;
   s->out_step = s->n_out * s->inner;
@@ -66,7 +81,7 @@ static void run_share(void *arg, int64_t begin, int64_t end) {
   const float *in = (const float *)x->in[0].data + begin * s->in_step;
   float *out = (float *)x->out[0].data + begin * s->out_step;
   for (int64_t o = begin; o < end; o++, in += s->in_step, out += s->out_step) {
-    if (s->inner == 1) x->task->device->vec->pick(out, in, s->from, (size_t)s->n_out);
+    if (s->inner == 1) x->task->device->vec->pick(out, in, s->from, s->window, (size_t)s->n_out);
     else
       for (int64_t i = 0; i < s->n_out; i++) memcpy(out + i * s->inner, in + s->from[i] * s->inner, sizeof *out * (size_t)s->inner);
   }

@@ -36,7 +36,9 @@ typedef struct hn_vec {
   void (*add_scaled)(float *d, const float *x, float w, size_t n);     /* d += x * w */
   void (*scale_rows)(float *d, const float *x, const float *by, size_t n, size_t rows); /* rows of n numbers, each times by[] */
   void (*sum_rows)(float *d, const float *x, size_t n, size_t rows, size_t step);       /* d = the sum of rows `step` apart */
-  void (*pick)(float *d, const float *x, const int32_t *from, size_t n); /* d[i] = x[from[i]] */
+  /* d[i] = x[from[i]]. window: of each 16 of d in turn, where 32 neighbours in x begin that have them all; negative: nowhere. NULL: of
+     none. */
+  void (*pick)(float *d, const float *x, const int32_t *from, const int32_t *window, size_t n);
   /* d[i] = the sum over k of x[from[k * n + i]] * w[k * n + i], taps > 0 */
   void (*pick_sum)(float *d, const float *x, const int32_t *from, const float *w, size_t taps, size_t n);
   /* d = the sum over k of w[k] times the run at x + at[k], or with `more` what d is and that; taps > 0 */
@@ -50,8 +52,8 @@ typedef struct hn_vec {
 } hn_vec;
 
 /* Largest error of the unary functions, over all floats, in units in the last place of the exact result; of the argument
-   for Gelu and HardSwish, whose small results are differences. alpha as 1 where there is one (Gelu: exact). 0: not
-   stated. tests/kernels/test_accuracy.c sweeps them. */
+   for Gelu and HardSwish, whose small results are differences; Swish keeps no digits of results below 2^-100. alpha as 1 where
+   there is one (Gelu: exact). 0: not stated. tests/kernels/test_accuracy.c sweeps them. */
 extern const float hn_vec_ulps[HN_OP_COUNT];
 
 /* The functions for an instruction set this processor has. */

@@ -2,6 +2,7 @@
 #ifdef __AVX512F__
 #define VEC hn_vec_avx512
 #define OWN_CURVES
+#define OWN_PICK
 #include "device/cpu/vec/float_runs_avx512.h"
 #include "device/cpu/vec/float_runs_body.h"
 #else

@@ -1,6 +1,6 @@
 /* float_runs_avx512.h - the functions around exp and erf in AVX-512's own instructions: clamping that keeps or sets the sign,
    multiplication by a power of two that over- and underflows as it should, an estimate of the reciprocal that one step of
-   Newton makes exact to the last place. For float_runs__avx512.c. */
+   Newton makes exact to the last place; and picking by permutation. For float_runs__avx512.c. */
 #include <immintrin.h>
 #include <stddef.h>
 
@@ -23,7 +23,7 @@
 INLINE16 all(float f) { return _mm512_set1_ps(f); }
 INLINE16 fma16(__m512 a, __m512 b, __m512 c) { return _mm512_fmadd_ps(a, b, c); }
 
-enum { ABS_MIN_KEEP_SIGN = 2, ABS_MIN_NEGATIVE = 14 }; /* of _mm512_range_ps */
+enum { ABS_MIN_KEEP_SIGN = 2 }; /* of _mm512_range_ps */
 
 /* exp for -104 <= x <= 89, as 2^k times a polynomial. */
 INLINE16 exp_within(__m512 x) {
@@ -48,8 +48,21 @@ INLINE16 quotient(__m512 a, __m512 b) {
 
 /* -|x|, at least -104; a NaN stays one. */
 INLINE16 minus_abs(__m512 x) { return _mm512_max_ps(all(-104), _mm512_or_ps(x, all(-0.0f))); }
-/* The same but for a NaN, in one instruction. */
-INLINE16 minus_abs_of_number(__m512 x) { return _mm512_range_ps(x, all(104), ABS_MIN_NEGATIVE); }
+
+/* a / (1 + exp(-x)), for results of 2^-100 and more; smaller ones are as good as zero. exp has a term less than above and one
+   constant for ln 2, whose rounding error is small by chance: it is off by two units in the last place at most. */
+INLINE16 over_one_plus_exp(__m512 a, __m512 x) {
+  const __m512 magic = all(12582912.0f), z = _mm512_range_ps(x, all(87), ABS_MIN_KEEP_SIGN);
+  __m512 k = _mm512_sub_ps(_mm512_fnmadd_ps(z, all(1.44269504f), magic), magic);
+  __m512 r = _mm512_fnmsub_ps(k, all(0.693147181f), z);
+  __m512 p = fma16(all(8.29027221e-3f), r, all(4.18981612e-2f)); /* minimax on |r| <= ln 2 / 2 */
+  p = fma16(p, r, all(1.66676387e-1f));
+  p = fma16(p, r, all(4.99991477e-1f));
+  p = fma16(p, r, all(9.99999702e-1f));
+  p = fma16(p, r, all(1));
+  a = _mm512_max_ps(all(-87), a); /* the quotient is as good as zero from there on */
+  return quotient(a, _mm512_add_ps(all(1), _mm512_scalef_ps(p, k)));
+}
 
 /* a / (1 + exp(-x)); y: -|x|. With e = exp(y) it is a e / (1 + e) for negative x, so that small results keep their digits. */
 INLINE16 over_logistic(__m512 a, __m512 x, __m512 y) {
@@ -98,7 +111,7 @@ INLINE16 gelu16(__m512 x) {
 /* x / 2 (1 + tanh u) is x / (1 + exp(-2 u)), u a polynomial of x. */
 INLINE16 gelu_by_tanh16(__m512 x) {
   __m512 u = _mm512_mul_ps(_mm512_mul_ps(x, all(1.59576912160573073f)), fma16(_mm512_mul_ps(x, x), all(0.044715f), all(1)));
-  return over_logistic(x, u, minus_abs_of_number(u));
+  return over_one_plus_exp(x, u);
 }
 
 #define CURVE16(N, expr)                                                                \
@@ -110,7 +123,7 @@ CURVE16(Exp, exp16(v))
 CURVE16(Erf, erf16(v))
 CURVE16(Sigmoid, over_logistic(all(1), v, minus_abs(v)))
 CURVE16(Tanh, tanh16(v))
-CURVE16(Swish1, over_logistic(v, v, minus_abs_of_number(v)))
+CURVE16(Swish1, over_one_plus_exp(v, v))
 CURVE16(GeluErf, gelu16(v))
 CURVE16(GeluTanh, gelu_by_tanh16(v))
 
@@ -119,7 +132,7 @@ static void Swish_unary(float *d, const float *x, size_t n, float alpha, float b
     Swish1_unary(d, x, n, alpha, beta);
     return;
   }
-  RUN16(over_logistic(v, _mm512_mul_ps(v, all(alpha)), minus_abs_of_number(_mm512_mul_ps(v, all(alpha)))))
+  RUN16(over_one_plus_exp(v, _mm512_mul_ps(v, all(alpha))))
 }
 static void Gelu_unary(float *d, const float *x, size_t n, float alpha, float beta) {
   if (alpha == 0) GeluErf_unary(d, x, n, alpha, beta);
@@ -144,4 +157,19 @@ static float vec_exp_sum(float *d, const float *x, size_t n, float largest) {
     sum[0] = _mm512_mask_add_ps(sum[0], live, sum[0], e);
   }
   return _mm512_reduce_add_ps(_mm512_add_ps(sum[0], sum[1]));
+}
+
+static void vec_pick(float *d, const float *x, const int32_t *from, const int32_t *window, size_t n) {
+  for (size_t i = 0; i < n; i += 16) {
+    const int32_t first = window ? window[i / 16] : -1;
+    const __mmask16 live = n - i < 16 ? (__mmask16)((1U << (n - i)) - 1) : (__mmask16)-1;
+    __m512i at = _mm512_maskz_loadu_epi32(live, from + i);
+    if (first < 0) {
+      _mm512_mask_storeu_ps(d + i, live, _mm512_mask_i32gather_ps(_mm512_setzero_ps(), live, at, x, 4));
+      continue;
+    }
+    const float *w = x + first;
+    at = _mm512_sub_epi32(at, _mm512_set1_epi32(first));
+    _mm512_mask_storeu_ps(d + i, live, _mm512_permutex2var_ps(_mm512_loadu_ps(w), at, _mm512_loadu_ps(w + 16)));
+  }
 }

@@ -406,9 +406,12 @@ static void vec_sum_rows(float *d, const float *x, size_t n, size_t rows, size_t
   }
 }
 
-static void vec_pick(float *d, const float *x, const int32_t *from, size_t n) {
+#ifndef OWN_PICK
+static void vec_pick(float *d, const float *x, const int32_t *from, const int32_t *window, size_t n) {
+  (void)window;
   LOOP d[i] = x[from[i]];
 }
+#endif
 
 static void vec_pick_sum(float *restrict d, const float *x, const int32_t *from, const float *w, size_t taps, size_t n) {
   LOOP d[i] = x[from[i]] * w[i];

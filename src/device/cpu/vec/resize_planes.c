@@ -120,7 +120,7 @@ static void pick_along(const planes_run *r, float *to, const float *line) {
   if (s->keeps[1]) {
     if (line != to) memcpy(to, line, sizeof *to * n);
   } else if (s->n == 1) {
-    r->vec->pick(to, line, s->at, n);
+    r->vec->pick(to, line, s->at, NULL, n);
   } else {
     r->vec->pick_sum(to, line, s->at, s->weight, (size_t)s->n, n);
   }

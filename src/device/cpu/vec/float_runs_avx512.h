@@ -60,8 +60,9 @@ INLINE16 over_one_plus_exp(__m512 a, __m512 x) {
   p = fma16(p, r, all(4.99991477e-1f));
   p = fma16(p, r, all(9.99999702e-1f));
   p = fma16(p, r, all(1));
-  a = _mm512_max_ps(all(-87), a); /* the quotient is as good as zero from there on */
-  return quotient(a, _mm512_add_ps(all(1), _mm512_scalef_ps(p, k)));
+  __m512 b = _mm512_add_ps(all(1), _mm512_scalef_ps(p, k)), y = _mm512_rcp14_ps(b);
+  __mmask16 counts = _mm512_cmp_ps_mask(x, all(-87), _CMP_NLT_UQ); /* else the factor is zero: so -inf gives NaN, as it should */
+  return _mm512_mul_ps(a, _mm512_maskz_fmadd_ps(counts, y, _mm512_fnmadd_ps(b, y, all(1)), y));
 }
 
 /* a / (1 + exp(-x)); y: -|x|. With e = exp(y) it is a e / (1 + e) for negative x, so that small results keep their digits. */

@@ -11,6 +11,7 @@
 #include "device/cpu/cpu.h"
 #include "op/infer.h"
 #include "quant/balance.h"
+#include "quant/dynamic.h"
 #include "quant/observer.h"
 #include "quant/quantize.h"
 #include "quant/short_floats.h"
@@ -589,6 +590,49 @@ TEST(bytes_from_layer_to_layer) {
   }
   CHECK(most > 0.1f);
   free(ranges);
+  hn_program_destroy(slow);
+  hn_program_destroy(fast);
+  hn_cpu_destroy(cpu);
+  hn_graph_destroy(g);
+  hone_context_destroy(&cx);
+}
+
+/* A product in dynamic 8 bits gives floats itself: scales, bias and bounds are its ending, and nothing reads its sums. */
+TEST(dynamic_products_open_their_sums) {
+  static const char net[] =
+      "graph \"g\" {\n  input %x : f32[5, 24]\n  const %w : f32[24, 40] = digest:1\n  const %b : f32[40] = digest:2\n"
+      "  %y = Gemm(%x, %w, %b) post [Relu] : f32[5, 40]  # product\n  output \"y\" = %y\n}\n";
+  enum { N = 120 };
+  static float x[N];
+  hone_context *cx;
+  hn_graph *g = NULL;
+  hn_cpu *cpu = NULL;
+  hn_program *slow = NULL, *fast = NULL;
+  hone_quantize_result r;
+  hn_view want, got;
+  int products = 0, others = 0;
+  for (int i = 0; i < N; i++) x[i] = (float)(i * 37 % 101) / 50 - 1;
+  hn_view in = {.dtype = HONE_DTYPE_F32, .rank = 2, .dims = {5, 24}, .count = N, .data = x};
+  REQUIRE(!hone_context_create(&cx) && !hn_graph_parse(cx, net, &g) && !hn_cpu_create(cx, hn_isa_best(), &cpu));
+  REQUIRE(!hn_quantize_dynamic(g, NULL, &r));
+  hn_plan_options references = {.threads = 1, .reference = true}, kernels = {.device = cpu, .threads = 1};
+  REQUIRE(!hn_program_create(g, &in, &references, &slow) && !hn_program_create(g, &in, &kernels, &fast));
+  for (size_t i = 0; i < hn_program_plan(fast)->steps.n; i++) {
+    const hn_planned *s = &hn_program_plan(fast)->steps.p[i];
+    if (!s->task.node) continue;
+    bool product = s->task.node->op == HN_MatMulInteger;
+    products += product && s->task.out[0].dtype == HONE_DTYPE_F32 && s->task.fused == 3 && !s->tail;
+    others += s->task.node->op == HN_Cast;
+  }
+  CHECK(products == 1 && !others);
+  REQUIRE(!hn_program_run(slow, &in, &want) && !hn_program_run(fast, &in, &got) && want.count == 200 && got.count == 200);
+  float most = 0;
+  for (int i = 0; i < 200; i++) {
+    float a = ((const float *)got.data)[i], b = ((const float *)want.data)[i];
+    most = fabsf(b) > most ? fabsf(b) : most;
+    CHECK_MSG(fabsf(a - b) <= 1e-5f * (1 + fabsf(b)), "[%d] is %g, not %g", i, (double)a, (double)b);
+  }
+  CHECK(most > 0.1f);
   hn_program_destroy(slow);
   hn_program_destroy(fast);
   hn_cpu_destroy(cpu);

@@ -204,13 +204,14 @@ hone_status hn_balance_choose(const hn_graph *g, unsigned by, hn_channels *seen,
     choice h = {.g = g, .seen = &seen[v], .samples = samples, .threads = threads};
     bool worth = false;
     size_t n = (size_t)seen[v].n;
-    if (!n || hn_value_at(g, v)->data || !hn_factors_fit(g, v, seen[v].n, &h.place) || !sampled(&h)) continue;
+    if (!n || !seen[v].low || hn_value_at(g, v)->data || !hn_factors_fit(g, v, seen[v].n, &h.place) || !sampled(&h)) continue;
     h.r = hn_calloc(n * 3, sizeof *h.r);
+    if (!h.r) return hn_nomem(g->cx);
     h.best = h.r + n;
     h.weight = h.best + n;
     hn_free(seen[v].factors);
     seen[v].factors = hn_malloc(n * sizeof *seen[v].factors);
-    st = h.r && seen[v].factors ? choose(&h, by, &worth) : hn_nomem(g->cx);
+    st = seen[v].factors ? choose(&h, by, &worth) : hn_nomem(g->cx);
     for (size_t c = 0; c < n && !st && worth; c++) seen[v].factors[c] = (float)h.best[c];
     if (!worth) hn_free(seen[v].factors);
     if (!worth) seen[v].factors = NULL;

@@ -19,19 +19,21 @@ typedef struct conv_depthwise {
   hn_conv c;
   hn_ending e;
   int64_t lines; /* of the result at a time */
-  size_t size;   /* of a number */
+  size_t size;   /* of a number of the image */
   way single, pair;
   const void *zeros; /* a pixel outside the image */
   int64_t in_pitch, out_pitch; /* from pixel to pixel */
 } conv_depthwise;
 
-static bool of_half(const hn_task *t) { return t->in[0].dtype == HONE_DTYPE_F16; }
-static const hn_depthwise *table_for(const hn_task *t) { return hn_depthwise_for(hn_cpu_of(t)->isa, of_half(t)); }
+/* NULL: not of this type here. */
+static const hn_depthwise *table_for(const hn_task *t) {
+  if (!t->device || (t->in[0].dtype == HONE_DTYPE_F16 && !t->device->half)) return NULL;
+  return hn_depthwise_for(t->device->isa, t->in[0].dtype);
+}
 
 bool conv_depthwise_supports(const hn_task *t) {
   hn_conv c;
-  if (!(of_half(t) ? t->device && t->device->half && hn_conv_supported_as(t, HONE_DTYPE_F16) : hn_conv_supported(t)) ||
-      t->in[0].rank != 4 || hn_conv_resolve((hn_task *)(uintptr_t)t, &c))
+  if (!table_for(t) || !hn_conv_supported_as(t, t->in[0].dtype) || t->in[0].rank != 4 || hn_conv_resolve((hn_task *)(uintptr_t)t, &c))
     return false;
   return c.group == c.in_c && c.out_c == c.in_c && c.kernel_h == c.kernel_w && c.stride_h == c.stride_w && c.stride_h <= 2 &&
          c.dilation_h == 1 && c.dilation_w == 1 && (c.kernel_h == 3 || c.kernel_h == 5) && c.in_c >= table_for(t)->least;
@@ -51,25 +53,45 @@ static char *pack(char *to, const char *w, size_t size, size_t n, size_t taps, s
   return to;
 }
 
+/* Weights, a pixel of zeros, bias; those twice over for pairs. w, b: of what is computed with, `size` bytes each. */
+static void fill_pack(const conv_depthwise *s, char *p, const char *w, const char *b, size_t size, size_t zeros) {
+  size_t taps = (size_t)(s->c.kernel_h * s->c.kernel_w), n = (size_t)s->c.in_c;
+  p = pack(p, w, size, n, taps, 1);
+  memset(p, 0, size * zeros);
+  p += size * zeros;
+  if (b) p = pack(p, b, size, n, 1, 1);
+  if (s->pair.fn) p = pack(p, w, size, n, taps, 2);
+  if (s->pair.fn && b) pack(p, b, size, n, 1, 2);
+}
+
 static hone_status pack_weights(hn_task *t, conv_depthwise *s) {
-  const bool pairs = s->pair.fn != NULL, bias = hn_conv_has_bias(t);
-  size_t taps = (size_t)(s->c.kernel_h * s->c.kernel_w), size = s->size, n = (size_t)s->c.in_c, zeros = pairs ? 2 * n : n;
+  const bool pairs = s->pair.fn != NULL, bias = hn_conv_has_bias(t), wide = t->in[0].dtype == HONE_DTYPE_BF16; /* floats meet it */
+  size_t taps = (size_t)(s->c.kernel_h * s->c.kernel_w), size = wide ? sizeof(float) : s->size, n = (size_t)s->c.in_c;
+  size_t zeros = pairs ? 2 * n : n, own = n * taps + zeros + (bias ? n : 0);
+  const void *w = t->in[1].constant->data, *b = bias ? t->in[2].constant->data : NULL;
+  float *floats = NULL;
   char *p;
   bool fill;
-  HN_TRY(hn_task_pack(t, size * (n * taps + zeros + (pairs ? n * (2 * taps + 2) : 0)), pairs, (void **)&p, &fill));
+  HN_TRY(hn_task_pack(t, size * (own + (pairs ? 2 * n * (taps + bias) : 0)), pairs, (void **)&p, &fill));
   s->single.weights = p;
   s->zeros = p + size * n * taps;
-  if (pairs) s->pair.weights = p + size * (n * taps + zeros);
-  if (pairs && bias) s->pair.bias = p + size * (3 * n * taps + zeros);
-  if (fill) {
-    p = pack(p, t->in[1].constant->data, size, n, taps, 1);
-    memset(p, 0, size * zeros);
-    if (pairs) p = pack(p + size * zeros, t->in[1].constant->data, size, n, taps, 2);
-    if (pairs && bias) pack(p, t->in[2].constant->data, size, n, 1, 2);
-    else if (pairs) memset(p, 0, size * 2 * n);
+  if (bias) s->single.bias = p + size * (n * taps + zeros);
+  if (pairs) s->pair.weights = p + size * own;
+  if (pairs && bias) s->pair.bias = p + size * (own + 2 * n * taps);
+  if (fill && wide) {
+    hn_load_run load = hn_convert_for(hn_cpu_of(t)->isa)->load[HONE_DTYPE_BF16];
+    floats = hn_calloc(n * (taps + 1), sizeof *floats);
+    if (!floats) return hn_nomem(t->cx);
+    load(floats, w, n * taps, 1, 0);
+    if (b) load(floats + n * taps, b, n, 1, 0);
+    w = floats;
+    if (b) b = floats + n * taps;
   }
+  if (fill) fill_pack(s, p, w, b, size, zeros);
+  hn_free(floats);
   t->in[1].unused = true;
-  return hn_conv_pack_bias(t, 0, &s->single.bias);
+  if (bias) t->in[2].unused = true;
+  return HONE_OK;
 }
 
 hone_status conv_depthwise_plan(hn_task *t) {

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/isa.h"
+#include "hone.h"
 
 enum { DEPTHWISE_PIXELS = 7, DEPTHWISE_SIDE = 5, DEPTHWISE_LINES = 2 };
 
@@ -20,7 +21,7 @@ typedef enum hn_depthwise_step {
 typedef struct hn_depthwise_job {
   const void *const *pixel;  /* where the input pixels are: (lines - 1) * step + kernel_h rows of (pixels - 1) * step + kernel_w,
                                 zeros outside */
-  const void *weights;       /* tap, channel */
+  const void *weights;       /* tap, channel; they and the bias of what is computed with */
   const void *bias;          /* NULL: none */
   int64_t channels;
   void *out[DEPTHWISE_LINES];/* pixels of each line, out_pitch apart */
@@ -36,14 +37,14 @@ typedef struct hn_depthwise {
   int lines; /* at a time, at most: what two lines share of the image is read once */
   hn_depthwise_fn fn[2][HN_DEPTHWISE_STEPS]; /* side 3, 5 */
 } hn_depthwise;
-/* half: of half floats, for processors that multiply those; the sum of a window is one of half floats too, off by less than the
-   taps + 1 times 2^-11 of the sum of its products' sizes. */
-const hn_depthwise *hn_depthwise_for(hn_isa isa, bool half);
+/* F32; BF16, with weights and bias of floats; F16, for processors that multiply those: the sum of a window is one of half floats
+   too, off by less than the taps + 1 times 2^-11 of the sum of its products' sizes. NULL: not of this type here. */
+const hn_depthwise *hn_depthwise_for(hn_isa isa, hone_dtype t);
 /* For square kernels of side 3 or 5; NULL for others. */
 hn_depthwise_fn hn_depthwise_of(const hn_depthwise *d, int64_t kernel, hn_depthwise_step step);
 
 extern const hn_depthwise hn_depthwise_portable;
 #if defined(__x86_64__)
-extern const hn_depthwise hn_depthwise_avx2, hn_depthwise_avx512, hn_depthwise_avx512fp16;
+extern const hn_depthwise hn_depthwise_avx2, hn_depthwise_avx512, hn_depthwise_avx512fp16, hn_depthwise_bf16_avx512;
 #endif
 #endif

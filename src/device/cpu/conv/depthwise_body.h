@@ -1,6 +1,7 @@
 /* depthwise_body.h - for one instruction set. The file that includes it defines DEPTHWISE, the table's name, ELEMENT, what is
    computed with (float if it is not), BYTES of a vector register, LINES of the result that its registers can sum at a time, 1 or 2,
-   VMAX and VMIN (a, b), which give b if one is NaN. Loops have constant bounds and are unrolled. */
+   VMAX and VMIN (a, b), which give b if one is NaN; where image and result are of another type than what is computed with, STORED,
+   that type, FROM_STORED(p) and TO_STORED(p, v). Loops have constant bounds and are unrolled. */
 #include "device/cpu/conv/depthwise.h"
 
 #ifndef ELEMENT
@@ -8,6 +9,11 @@
 #endif
 typedef ELEMENT vec __attribute__((vector_size(BYTES)));
 typedef ELEMENT vec_at __attribute__((vector_size(BYTES), aligned(sizeof(ELEMENT)), may_alias));
+#ifndef STORED
+#define STORED ELEMENT
+#define FROM_STORED(p) load(p)
+#define TO_STORED(p, v) (*(vec_at *)(p) = (v))
+#endif
 enum { W = BYTES / sizeof(ELEMENT) };
 #define UNROLL _Pragma("GCC unroll 16")
 #define CONST_FN static inline __attribute__((always_inline))
@@ -20,7 +26,7 @@ CONST_FN void pixels(const int side, const int down, const int right, const int 
   const int cols = (n - 1) * right + side, rows = (lines - 1) * down + side;
   const int64_t channels = j->channels;
   const ELEMENT *weights = j->weights, *biases = j->bias;
-  const ELEMENT *const *pixel = (const ELEMENT *const *)j->pixel;
+  const STORED *const *pixel = (const STORED *const *)j->pixel;
   const vec lo = (ELEMENT)j->lo - (vec){0}, hi = (ELEMENT)j->hi - (vec){0};
   for (int64_t c = 0;; c += W) {
     if (c + W > channels) c = channels - W;
@@ -32,7 +38,7 @@ CONST_FN void pixels(const int side, const int down, const int right, const int 
         UNROLL for (int k = 0; k < side; k++)
           if (y >= l * down && y < l * down + side) w[l][k] = load(weights + ((y - l * down) * side + k) * channels + c);
       UNROLL for (int i = 0; i < cols; i++) {
-        vec in = load(pixel[y * cols + i] + c);
+        vec in = FROM_STORED(pixel[y * cols + i] + c);
         UNROLL for (int l = 0; l < lines; l++)
           UNROLL for (int x = 0; x < n; x++)
             if (y >= l * down && y < l * down + side && i >= x * right && i < x * right + side) sum[l][x] += in * w[l][i - x * right];
@@ -40,7 +46,7 @@ CONST_FN void pixels(const int side, const int down, const int right, const int 
     }
     UNROLL for (int l = 0; l < lines; l++)
       UNROLL for (int x = 0; x < n; x++)
-        *(vec_at *)((ELEMENT *)j->out[l] + x * j->out_pitch + c) = VMIN(hi, VMAX(lo, sum[l][x]));
+        TO_STORED((STORED *)j->out[l] + x * j->out_pitch + c, VMIN(hi, VMAX(lo, sum[l][x])));
     if (c + W == channels) break;
   }
 }

@@ -15,15 +15,14 @@ static inline vec4 smaller(vec4 a, vec4 b) {
 #define VMIN(a, b) smaller(a, b)
 #include "device/cpu/conv/depthwise_body.h"
 
-const hn_depthwise *hn_depthwise_for(hn_isa isa, bool half) {
+const hn_depthwise *hn_depthwise_for(hn_isa isa, hone_dtype t) {
 #if defined(__x86_64__)
-  if (half) return &hn_depthwise_avx512fp16;
-  if (isa == HN_ISA_AVX512) return &hn_depthwise_avx512;
-  if (isa == HN_ISA_AVX2) return &hn_depthwise_avx2;
+  if (t == HONE_DTYPE_F16) return &hn_depthwise_avx512fp16;
+  if (isa == HN_ISA_AVX512) return t == HONE_DTYPE_BF16 ? &hn_depthwise_bf16_avx512 : &hn_depthwise_avx512;
+  if (isa == HN_ISA_AVX2 && t == HONE_DTYPE_F32) return &hn_depthwise_avx2;
 #endif
   (void)isa;
-  (void)half;
-  return &hn_depthwise_portable;
+  return t == HONE_DTYPE_F32 ? &hn_depthwise_portable : NULL;
 }
 
 hn_depthwise_fn hn_depthwise_of(const hn_depthwise *d, int64_t kernel, hn_depthwise_step step) {

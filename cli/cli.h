@@ -44,5 +44,6 @@ typedef struct common_options {
 /* Replaces control characters, which a file may have put into a name, by '?'. */
 void cli_printable(char *text);
 double cli_seconds(void); /* of a steady clock */
+long cli_preempted(void); /* how often another process has taken a processor from a thread of this one */
 size_t cli_peak_memory(void); /* bytes of this process that were in memory at most */
 #endif

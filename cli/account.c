@@ -259,8 +259,8 @@ int account_make(cli *c, const hone_model *m, const hone_calibration *k, const q
   bool single = aim != AIM_AUTO || !judge_good(&j, &a->every);
   if (!code && single) code = one_by_one(&j);
   mixture_price(a);
-  if (!code) qsort(a->rows, a->n, sizeof *a->rows, !single ? noisiest_first : aim == AIM_AUTO ? mixture_dearest_first : worst_first);
   if (!code && single && aim != AIM_NONE) code = mixture_search(&j);
+  if (!code) qsort(a->rows, a->n, sizeof *a->rows, !single ? noisiest_first : aim == AIM_AUTO ? mixture_dearest_first : worst_first);
   if (!code) code = time_runs(&j);
   for (size_t r = 0; r < a->rounds && !code; r++) a->examples += feed_items(&j.f, r);
   judge_close(&j);

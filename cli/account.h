@@ -23,7 +23,7 @@ typedef struct account_row {
   double sqnr, accumulated; /* of its output in dB: quantized alone (NaN: not measured), and all layers together */
   quality alone;            /* of the model, with this layer alone quantized */
   double saved_ms;
-  double price;             /* damage for the time saved */
+  double noise, price;      /* what the layer alone costs, and that for the time it saves */
   bool kept;                /* stays in floats */
   bool settled;             /* that it does: the calibration says so */
   bool slow;                /* it is no faster in 8 bits in the mixture, with its conversions */

@@ -8,7 +8,7 @@ int mixture_quantize(judge *j, const bool *keep, hone_model **m);
 /* That in which the rows marked so stay in floats; NULL: all do. */
 int mixture_make(judge *j, hone_model **m);
 /* Marks the rows that have to stay in floats for the aim, and those that are no faster in 8 bits where they are. Layers were
-   quantized one by one, and the dearest come first. */
+   quantized one by one and priced; leaves the dearest first. */
 int mixture_search(judge *j);
 /* What each layer costs for the time it saves, from what it does alone; the order by that, dearest first. */
 void mixture_price(account *a);

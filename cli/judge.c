@@ -312,7 +312,7 @@ void judge_close(judge *j) {
 }
 
 int judge_times(judge *j, const hone_model *x, const hone_model *y, double ms[2]) {
-  enum { CALM_TURNS = 12, MOST_TURNS = 200 };
+  enum { CALM_TURNS = 4, MOST_TURNS = 200 };
   const hone_model *m[2] = {x, y};
   hone_session *s[2] = {NULL, NULL};
   ms[0] = ms[1] = INFINITY;

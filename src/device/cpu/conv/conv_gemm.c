@@ -42,20 +42,46 @@ typedef struct block {
 bool conv_gemm_supports(const hn_task *t) {
   if (!hn_conv_supported(t)) return false;
   int64_t group = hn_attr_i(t->node, "group", 1);
-  return group == 1 || (t->in[0].dims[1] / group >= 8 && t->out[0].dims[1] / group >= 8);
+  return group == 1 || t->in[0].dims[1] > group || t->out[0].dims[1] > group; /* not depthwise */
 }
 
-static hone_status pack_weights(hn_task *t, conv_gemm *s) {
+/* How many groups are multiplied as one, with zeros for what is of different ones: so few channels as narrow groups have fill no tile. */
+static int64_t groups_as_one(const hn_conv *c) {
+  enum { INPUTS = 8, OUTPUTS = 16 };
+  int64_t in = c->in_c / c->group, out = c->out_c / c->group, n = 1;
+  if (in >= INPUTS && out >= INPUTS) return 1;
+  while (n < c->group && (c->group % n || n * in < INPUTS || n * out < OUTPUTS)) n++;
+  return n;
+}
+
+/* Weights of `as_one` groups each: channels of all their inputs. NULL: no memory. */
+static float *spread(const hn_conv *c, const float *w, int64_t as_one) {
+  int64_t area = c->kernel_h * c->kernel_w, in = c->in_c / c->group, out = c->out_c / c->group;
+  float *all = hn_calloc((size_t)(c->out_c * in * as_one * area), sizeof *all);
+  for (int64_t o = 0; o < c->out_c && all; o++)
+    memcpy(all + (o * as_one + o / out % as_one) * in * area, w + o * in * area, sizeof *w * (size_t)(in * area));
+  return all;
+}
+
+/* c: the geometry with groups as one; as_one: how many those are. */
+static hone_status pack_weights(hn_task *t, conv_gemm *s, int64_t as_one) {
   const hn_conv *c = &s->c;
   int64_t area = c->kernel_h * c->kernel_w;
   size_t each = hn_tile_packed(s->tile, s->k, s->n);
   const float *w = t->in[1].constant->data;
-  float *p;
+  float *p, *all = NULL;
   bool fill;
   HN_TRY(hn_task_pack(t, sizeof *p * each * (size_t)c->group, 0, (void **)&p, &fill));
+  if (fill && as_one > 1) {
+    hn_conv apart = *c;
+    apart.group *= as_one;
+    w = all = spread(&apart, w, as_one);
+    if (!all) return hn_nomem(t->cx);
+  }
   for (int64_t g = 0; g < c->group && fill; g++)
     for (int64_t tap = 0; tap < area; tap++)
       hn_tile_pack(s->tile, s->k, tap * s->in_c, s->in_c, s->n, w + g * s->n * s->k + tap, area, s->k, p + (size_t)g * each);
+  hn_free(all);
   t->in[1].unused = true;
   s->weights = p;
   const void *bias;
@@ -153,6 +179,8 @@ hone_status conv_gemm_plan(hn_task *t) {
   t->threads = hn_conv_threads(t, hn_conv_macs(c));
   s->tile = hn_tile_for(cpu->isa);
   if (!t->strip) hn_conv_flatten(c);
+  int64_t as_one = groups_as_one(c);
+  c->group /= as_one;
   t->in[0].layout = t->out[0].layout = HN_LAYOUT_NHWC;
   s->in_pitch = hn_take_pitch(&t->in[0]);
   s->out_pitch = hn_take_pitch(&t->out[0]);
@@ -165,7 +193,7 @@ hone_status conv_gemm_plan(hn_task *t) {
   set_offsets(s);
   if (s->copy) s->scratch = (size_t)(lines_for(c, s->job_h) * s->line + GAP);
   t->scratch = sizeof(float) * s->scratch * (size_t)t->threads;
-  HN_TRY(pack_weights(t, s));
+  HN_TRY(pack_weights(t, s, as_one));
   if (t->before) HN_TRY(hn_before_take(t, &s->before));
   hn_ending_take(t, HN_LAYOUT_NHWC, true, &s->e);
   s->rows_first = s->at_once == s->pieces && s->k * s->n * 4 <= NEAR_BYTES && s->e.n;

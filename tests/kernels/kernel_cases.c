@@ -621,7 +621,9 @@ static bool make_gather(trial *t) {
   for (int32_t i = 0; i < rank; i++) d[i] = i == 1 ? channels() : between(1, 7);
   axis = rank > 1 && chance(2) ? 1 : between(0, rank - 1);
   for (int64_t i = 0; i < n; i++) from[i] = between(-d[axis], d[axis] - 1);
-  hn_id in[2] = {input(t, rank, d), ints(t, from, (size_t)n)}, id = node(t, in, 2, 1);
+  hn_tensor *one = NULL;
+  if (chance(6) && hn_tensor_scalar_i(t->cx, HONE_DTYPE_I64, from[0], &one)) abort();
+  hn_id in[2] = {input(t, rank, d), one ? hn_graph_add_constant(t->g, NULL, one) : ints(t, from, (size_t)n)}, id = node(t, in, 2, 1);
   hn_set_i(t->g, id, "axis", axis);
   return with_epilogue(t, id);
 }

@@ -29,7 +29,7 @@ static int32_t window_of(const pick *s, int64_t i) {
 bool pick_move_supports(const hn_task *t) {
   const hn_arg *x = &t->in[0], *i = &t->in[1];
   int32_t axis;
-  if (!t->device || x->dtype != HONE_DTYPE_F32 || !i->constant || i->rank != 1 || i->constant->count < 1 ||
+  if (!t->device || x->dtype != HONE_DTYPE_F32 || !i->constant || i->rank > 1 || i->constant->count < 1 ||
       i->constant->count > 1 << 20 || !hn_axis(hn_attr_i(t->node, "axis", 0), x->rank, &axis) || x->dims[axis] > INT32_MAX)
     return false;
   for (int64_t k = 0; k < i->constant->count; k++) {
@@ -47,7 +47,7 @@ hone_status pick_move_plan(hn_task *t) {
   pick *s = hn_calloc(1, sizeof *s + sizeof *s->from * (size_t)(indices->count + indices->count / 16 + 1));
   if (!s) return hn_nomem(t->cx);
   t->state = s;
-  bool last = x->layout == HN_LAYOUT_NHWC && axis == 1 && x->rank > 2;
+  bool last = x->layout == HN_LAYOUT_NHWC && axis == 1 && x->rank > 2 && t->in[1].rank == 1; /* one index alone: the axis is gone */
   hn_layout l = last ? HN_LAYOUT_NHWC : HN_LAYOUT_PLAIN;
   s->outer = s->inner = 1;
   s->n_in = x->dims[axis];
@@ -65,7 +65,7 @@ hone_status pick_move_plan(hn_task *t) {
   t->in[0].layout = t->out[0].layout = l;
   s->in_step = s->n_in * s->inner;
   s->out_step = s->n_out * s->inner;
-  if (last || axis == x->rank - 1) s->in_step = hn_take_pitch(&t->in[0]), s->out_step = hn_take_pitch(&t->out[0]);
+  if (last || (axis == x->rank - 1 && t->in[1].rank == 1)) s->in_step = hn_take_pitch(&t->in[0]), s->out_step = hn_take_pitch(&t->out[0]);
   t->in[1].unused = true;
   return HONE_OK;
 }

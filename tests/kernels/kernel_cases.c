@@ -227,10 +227,12 @@ static bool make_conv(trial *t) {
     x[1] = w[1] = between(1, 4), w[0] = channels();
     for (int32_t i = 2; i < 4; i++) x[i] = between(7, 23), w[i] = between(2, 4);
   }
-  bool line = !transposed && !winograd && !square && !few && chance(4); /* depthwise over one axis */
+  bool line = !transposed && !winograd && !square && !few && chance(4); /* depthwise over one axis, or three */
   if (line) {
-    spatial = 1, group = x[1] = w[0] = between(1, 70), co = w[1] = 1;
+    spatial = chance(3) ? 3 : 1, group = x[1] = w[0] = between(1, 70), co = w[1] = 1;
     x[2] = between(5, 23), w[2] = between(1, 5);
+    for (int32_t i = 3; i < 5; i++) x[i] = between(5, 7), w[i] = between(1, 3);
+    if (spatial == 3) x[2] = between(5, 6), w[2] = between(1, 3);
   }
   hn_id in[3] = {input(t, spatial + 2, x), weights(t, spatial + 2, w, transposed), HN_NONE};
   if (winograd && !t->quantized && !t->half) { /* sums of about one, as in a trained network: its rounding error grows with the terms, not the sum */

@@ -1,12 +1,14 @@
-/* softmax_vec.c - Softmax and LogSoftmax along the axis whose elements lie next to one another. */
+/* softmax_vec.c - Softmax and LogSoftmax: along rows, where the axis' elements lie next to one another, else of columns side by side. */
 #include <math.h>
+#include <string.h>
 
+#include "base/count.h"
 #include "base/parallel.h"
 #include "device/cpu/cpu.h"
 #include "device/cpu/vec/float_runs.h"
 #include "op/infer.h"
 
-enum { GRAIN = 8192 };
+enum { GRAIN = 8192, PIECE = 1024 };
 
 /* The axis is the innermost of the layout, but for dimensions of one element. */
 static bool innermost(hn_layout l, const hn_arg *a, int32_t axis) {
@@ -19,18 +21,15 @@ static bool innermost(hn_layout l, const hn_arg *a, int32_t axis) {
 static bool axis_of(const hn_task *t, int32_t *axis) { return hn_axis(hn_attr_i(t->node, "axis", -1), t->in[0].rank, axis); }
 
 bool softmax_vec_supports(const hn_task *t) {
-  const hn_arg *a = &t->in[0];
   int32_t axis;
-  return t->device && a->dtype == HONE_DTYPE_F32 && a->rank > 0 && axis_of(t, &axis) &&
-         (innermost(a->layout, a, axis) || innermost(HN_LAYOUT_PLAIN, a, axis) || (axis == 1 && a->rank > 2 && a->rank < 6));
+  return t->device && t->in[0].dtype == HONE_DTYPE_F32 && t->in[0].rank > 0 && axis_of(t, &axis);
 }
 
 hone_status softmax_vec_plan(hn_task *t) {
   hn_arg *a = &t->in[0];
   int32_t axis;
   if (!axis_of(t, &axis)) return HONE_UNSUPPORTED;
-  hn_layout l = innermost(a->layout, a, axis) ? a->layout : innermost(HN_LAYOUT_PLAIN, a, axis) ? HN_LAYOUT_PLAIN : HN_LAYOUT_NHWC;
-  a->layout = t->out[0].layout = l;
+  a->layout = t->out[0].layout = innermost(a->layout, a, axis) ? a->layout : HN_LAYOUT_PLAIN;
   if (a->may_overwrite) t->inplace = 0;
   return HONE_OK;
 }
@@ -41,6 +40,7 @@ typedef struct rows {
   float *out;
   size_t n;
   bool logarithm;
+  int64_t inner, pieces; /* of columns: how many lie side by side, and the pieces they are cut in */
 } rows;
 
 static void run_rows(void *arg, int64_t begin, int64_t end) {
@@ -53,10 +53,35 @@ static void run_rows(void *arg, int64_t begin, int64_t end) {
       r->vec->right[HN_Mul](d, d, 1.0f / sum, r->n);
       continue;
     }
-    double sum = 0;
-    for (size_t k = 0; k < r->n; k++) sum += exp((double)(x[k] - largest));
+    float e[PIECE], sum = 0;
+    for (size_t at = 0; at < r->n; at += PIECE) sum += r->vec->exp_sum(e, x + at, r->n - at < PIECE ? r->n - at : PIECE, largest);
     r->vec->right[HN_Sub](d, x, largest, r->n);
-    r->vec->right[HN_Sub](d, d, (float)log(sum), r->n);
+    r->vec->right[HN_Sub](d, d, logf(sum), r->n);
+  }
+}
+
+static void run_piece(const rows *r, const float *x, float *d, size_t n) {
+  float largest[PIECE], sum[PIECE] = {0}, e[PIECE];
+  memcpy(largest, x, sizeof *x * n);
+  for (size_t k = 1; k < r->n; k++) r->vec->binary[HN_Max](largest, largest, x + (int64_t)k * r->inner, n);
+  for (size_t k = 0; k < r->n; k++) {
+    float *to = d + (int64_t)k * r->inner, *power = r->logarithm ? e : to;
+    r->vec->binary[HN_Sub](to, x + (int64_t)k * r->inner, largest, n);
+    r->vec->unary[HN_Exp](power, to, n, 0, 0);
+    r->vec->accumulate(sum, power, n);
+  }
+  r->vec->unary[r->logarithm ? HN_Log : HN_Reciprocal](sum, sum, n, 0, 0);
+  for (size_t k = 0; k < r->n; k++) {
+    float *to = d + (int64_t)k * r->inner;
+    r->vec->binary[r->logarithm ? HN_Sub : HN_Mul](to, to, sum, n);
+  }
+}
+
+static void run_columns(void *arg, int64_t begin, int64_t end) {
+  const rows *r = arg;
+  for (int64_t i = begin; i < end; i++) {
+    int64_t column = i % r->pieces * PIECE, at = i / r->pieces * (int64_t)r->n * r->inner + column;
+    run_piece(r, r->in + at, r->out + at, (size_t)hn_smaller(PIECE, r->inner - column));
   }
 }
 
@@ -65,8 +90,12 @@ hone_status softmax_vec_run(hn_exec *x) {
   int32_t axis;
   if (!axis_of(t, &axis)) return hn_xfail(x, HONE_BAD_GRAPH, "axis out of range");
   int64_t n = t->in[0].dims[axis];
-  rows r = {t->device->vec, x->in[0].data, x->out[0].data, (size_t)n, t->node->op == HN_LogSoftmax};
-  if (n > 0) hn_parallel_for(x->threads, x->out[0].count / n, GRAIN / n + 1, run_rows, &r);
+  rows r = {t->device->vec, x->in[0].data, x->out[0].data, (size_t)n, t->node->op == HN_LogSoftmax, 1, 1};
+  if (n < 1 || !x->out[0].count) return HONE_OK;
+  for (int32_t i = axis + 1; i < t->in[0].rank && t->in[0].layout == HN_LAYOUT_PLAIN; i++) r.inner *= t->in[0].dims[i];
+  r.pieces = hn_ceil_div(r.inner, PIECE);
+  if (r.inner == 1) hn_parallel_for(x->threads, x->out[0].count / n, GRAIN / n + 1, run_rows, &r);
+  else hn_parallel_for(x->threads, x->out[0].count / n / r.inner * r.pieces, GRAIN / (n * hn_smaller(r.inner, PIECE)) + 1, run_columns, &r);
   return HONE_OK;
 }
 

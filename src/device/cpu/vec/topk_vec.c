@@ -1,13 +1,15 @@
-/* topk_vec.c - TopK of floats: a number and its place as one integer that sorts as both do, the k least of those found by
-   partition and only they sorted. */
+/* topk_vec.c - TopK of floats: a number and its place as one integer that sorts as both do. Those that may be among the k least are
+   gathered, the k least of them found by partition whenever there are several times as many, and only they sorted. */
 #include <string.h>
 
 #include "base/parallel.h"
 #include "device/cpu/cpu.h"
+#include "device/cpu/vec/float_runs.h"
 #include "device/nd.h"
 #include "op/infer.h"
 
 typedef struct lanes {
+  const hn_vec *vec;
   const float *in;
   float *values;
   int64_t *places, n, inner, k;
@@ -32,13 +34,14 @@ hone_status topk_vec_plan(hn_task *t) {
   return HONE_OK;
 }
 
-/* Smaller keys come first. Zeros are alike, NaN is larger than any number, and of equal numbers the lower place comes first. */
-static uint64_t key_of(float v, int64_t place, bool largest) {
+/* What comes first is smaller. Zeros are alike, NaN is larger than any number. A key has the place below it: of equal numbers the lower
+   place comes first. */
+static inline uint32_t order_of(float v, bool largest) {
   uint32_t bits;
   if (v == 0) v = 0;
   memcpy(&bits, &v, sizeof bits);
-  bits = v != v ? UINT32_MAX : bits & 0x80000000u ? ~bits : bits | 0x80000000u;
-  return (uint64_t)(largest ? ~bits : bits) << 32 | (uint64_t)place;
+  bits = v != v ? UINT32_MAX : bits ^ (0x80000000u | (uint32_t)-(int32_t)(bits >> 31));
+  return largest ? ~bits : bits;
 }
 
 static void swap(uint64_t *a, uint64_t *b) {
@@ -85,11 +88,42 @@ static void heap_sort(uint64_t *v, int64_t n) {
   }
 }
 
+/* The k least keys of a lane, in front and in no order. */
+static void least_of_lane(const lanes *l, const float *x, uint64_t *keys) {
+  enum { FEW = 16, BLOCK = 256 };
+  int64_t room = (l->k < FEW ? 2 : 4) * l->k, count = 0;
+  bool full = false;
+  uint32_t last = UINT32_MAX; /* of the k that are there; what is not before it came later or is no less */
+  float edge = 0, sign = l->largest ? 1 : -1; /* its number, which most are told from at once */
+  if (room > l->n) room = l->n;
+  for (int64_t i = 0; i < l->n; i++) {
+    float v = x[i * l->inner];
+    if (full && i % BLOCK == 0 && l->largest && l->inner == 1 && i + BLOCK <= l->n && l->vec->max(x + i, BLOCK) <= edge) {
+      i += BLOCK - 1;
+      continue;
+    }
+    if (full && sign * v <= edge) continue; /* not so if one of them is NaN */
+    uint32_t order = order_of(v, l->largest);
+    if (full && order >= last) continue;
+    keys[count++] = (uint64_t)order << 32 | (uint64_t)i;
+    if (count < room || l->k == room) continue;
+    select_least(keys, room, l->k);
+    last = 0;
+    for (int64_t k = 0; k < l->k; k++)
+      if (keys[k] >> 32 >= last) {
+        last = (uint32_t)(keys[k] >> 32);
+        edge = sign * x[(int64_t)(keys[k] & UINT32_MAX) * l->inner];
+      }
+    count = l->k;
+    full = true;
+  }
+  if (l->k < count) select_least(keys, count, l->k);
+}
+
 static void one_lane(const lanes *l, int64_t lane, uint64_t *keys) {
   const float *x = l->in + lane / l->inner * l->n * l->inner + lane % l->inner;
   int64_t to = lane / l->inner * l->k * l->inner + lane % l->inner;
-  for (int64_t i = 0; i < l->n; i++) keys[i] = key_of(x[i * l->inner], i, l->largest);
-  if (l->k < l->n) select_least(keys, l->n, l->k);
+  least_of_lane(l, x, keys);
   heap_sort(keys, l->k);
   for (int64_t i = 0; i < l->k; i++, to += l->inner) {
     int64_t place = (int64_t)(keys[i] & UINT32_MAX);
@@ -113,7 +147,7 @@ hone_status topk_vec_run(hn_exec *x) {
   const hn_task *t = x->task;
   int32_t axis;
   if (!axis_of(t, &axis)) return hn_xfail(x, HONE_BAD_GRAPH, "axis out of range");
-  lanes l = {.in = x->in[0].data, .values = x->out[0].data, .places = t->out[1].present ? x->out[1].data : NULL, .n = t->in[0].dims[axis],
+  lanes l = {.vec = t->device->vec, .in = x->in[0].data, .values = x->out[0].data, .places = t->out[1].present ? x->out[1].data : NULL, .n = t->in[0].dims[axis],
              .k = t->out[0].dims[axis], .inner = 1, .keys = x->scratch, .largest = hn_attr_i(t->node, "largest", 1) != 0};
   for (int32_t i = axis + 1; i < t->in[0].rank; i++) l.inner *= t->in[0].dims[i];
   if (!l.n || !l.k || !x->in[0].count) return HONE_OK;

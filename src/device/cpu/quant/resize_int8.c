@@ -6,7 +6,7 @@
 #include "base/parallel.h"
 #include "device/cpu/conv/conv.h"
 #include "device/cpu/quant/int8_ending.h"
-#include "op/resample.h"
+#include "device/cpu/vec/resize_task.h"
 
 enum { MOST_TAPS = 64, GRAIN = 65536 };
 
@@ -30,21 +30,13 @@ typedef struct resize {
 static bool is_8bit(hn_dtype t) { return t == HONE_DTYPE_U8 || t == HONE_DTYPE_I8; }
 static bool bytes(const hn_arg *a) { return a->present && !a->dynamic && is_8bit(a->dtype) && a->quant && !a->quant->scales; }
 
-static const hn_tensor *constant(const hn_task *t, uint32_t i) { return i < t->node->n_main && t->in[i].present ? t->in[i].constant : NULL; }
-
-static bool resolve(const hn_task *t, hn_resample *r) {
-  for (uint32_t i = 1; i < t->node->n_main; i++)
-    if (t->in[i].present && !t->in[i].constant) return false;
-  return hn_resample_resolve(t->cx, t->node, t->in[0].rank, t->in[0].dims, constant(t, 1), constant(t, 2), constant(t, 3), r) == HONE_OK;
-}
-
 /* Weights of a cubic are below zero too: what comes out is not bounded by what goes in. */
 static bool way_out(const hn_task *t, hn_int8_way_out *w) { return hn_int8_function_of(t, t->node->post, t->node->n_post, -INFINITY, INFINITY, w); }
 
 bool resize_int8_supports(const hn_task *t) {
   hn_resample r;
   const hn_arg *in = &t->in[0];
-  if (!t->device || !bytes(in) || !bytes(&t->out[0]) || in->rank < 3 || in->rank > 4 || !resolve(t, &r)) return false;
+  if (!t->device || !bytes(in) || !bytes(&t->out[0]) || in->rank < 3 || in->rank > 4 || !hn_resize_resolve(t, &r)) return false;
   if (hn_streq(hn_attr_s(t->node, "coordinate_transformation_mode", ""), "tf_crop_and_resize")) return false;
   for (int32_t i = 0; i < r.rank; i++)
     if (r.in[i] == 0 || r.out[i] == 0) return false;
@@ -85,7 +77,7 @@ static bool picks(const axis *a) {
 hone_status resize_int8_plan(hn_task *t) {
   const hn_arg *in = &t->in[0], *out = &t->out[0];
   hn_resample r;
-  if (!resolve(t, &r)) return HONE_UNSUPPORTED;
+  if (!hn_resize_resolve(t, &r)) return HONE_UNSUPPORTED;
   resize *s = hn_calloc(1, sizeof *s);
   t->state = s;
   if (!s) return hn_nomem(t->cx);

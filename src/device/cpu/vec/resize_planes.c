@@ -6,7 +6,7 @@
 #include "base/parallel.h"
 #include "device/cpu/cpu.h"
 #include "device/cpu/vec/float_runs.h"
-#include "op/resample.h"
+#include "device/cpu/vec/resize_task.h"
 
 enum { GRAIN = 1 << 14 };
 
@@ -19,20 +19,10 @@ typedef struct planes_state {
   float *weight;
 } planes_state;
 
-static const hn_tensor *constant(const hn_task *t, uint32_t i) {
-  return i < t->node->n_main && t->in[i].present ? t->in[i].constant : NULL;
-}
-
-static bool resolve(const hn_task *t, hn_resample *r) {
-  for (uint32_t i = 1; i < t->node->n_main; i++)
-    if (t->in[i].present && !t->in[i].constant) return false;
-  return hn_resample_resolve(t->cx, t->node, t->in[0].rank, t->in[0].dims, constant(t, 1), constant(t, 2), constant(t, 3), r) == HONE_OK;
-}
-
 bool resize_planes_supports(const hn_task *t) {
   hn_resample r;
   const hn_arg *in = &t->in[0];
-  if (!t->device || in->dtype != HONE_DTYPE_F32 || in->quant || in->layout != HN_LAYOUT_PLAIN || in->rank < 2 || !resolve(t, &r)) return false;
+  if (!t->device || in->dtype != HONE_DTYPE_F32 || in->quant || in->layout != HN_LAYOUT_PLAIN || in->rank < 2 || !hn_resize_resolve(t, &r)) return false;
   if (hn_streq(hn_attr_s(t->node, "coordinate_transformation_mode", ""), "tf_crop_and_resize")) return false;
   for (int32_t i = 0; i < r.rank; i++)
     if (r.out[i] == 0 || r.in[i] > INT32_MAX || (i < r.rank - 2 && !hn_resample_keeps(&r, i))) return false;
@@ -58,7 +48,7 @@ static hone_status along(hn_task *t, const hn_resample *r, planes_state *s) {
 
 hone_status resize_planes_plan(hn_task *t) {
   hn_resample r;
-  if (!resolve(t, &r)) return HONE_UNSUPPORTED;
+  if (!hn_resize_resolve(t, &r)) return HONE_UNSUPPORTED;
   planes_state *s = hn_calloc(1, sizeof *s);
   t->state = s;
   if (!s) return hn_nomem(t->cx);

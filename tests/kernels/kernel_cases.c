@@ -653,7 +653,9 @@ static bool make_cast(trial *t) {
   t->odd_values = chance(2);
   if (chance(3)) { /* of whole numbers */
     t->odd_values = false;
-    hn_id whole = cast(t, x, HONE_DTYPE_I32);
+    hn_dtype types[] = {HONE_DTYPE_I32, HONE_DTYPE_I8, HONE_DTYPE_U8}, type = types[next() % 3];
+    if (type == HONE_DTYPE_U8) x = hn_node_at(t->g, hn_graph_add_node(t->g, HN_Abs, "", &x, 1, 1))->out[0];
+    hn_id whole = cast(t, x, type);
     t->half = HONE_DTYPE_UNDEFINED;
     hn_id id = hn_graph_add_node(t->g, HN_Cast, "case", &whole, 1, 1);
     hn_set_i(t->g, id, "to", HONE_DTYPE_F32);

@@ -1,10 +1,12 @@
-/* cast_vec.c - Cast between floats of 32 and 16 bits, and from whole numbers of 32 bits, as a chain without a first step. */
+/* cast_vec.c - Cast between floats of 32 and 16 bits, and from whole numbers of 32 and 8 bits, as a chain without a first step. */
 #include "device/cpu/quant/convert_runs.h"
 #include "device/cpu/vec/chain.h"
 
 static bool is_float(hn_dtype t) { return t == HONE_DTYPE_F32 || t == HONE_DTYPE_F16 || t == HONE_DTYPE_BF16; }
 
-bool cast_vec_supports(const hn_task *t) { return t->device && (is_float(t->in[0].dtype) || t->in[0].dtype == HONE_DTYPE_I32) && is_float(t->out[0].dtype); }
+static bool is_whole(const hn_arg *a) { return !a->quant && (a->dtype == HONE_DTYPE_I32 || a->dtype == HONE_DTYPE_U8 || a->dtype == HONE_DTYPE_I8); }
+
+bool cast_vec_supports(const hn_task *t) { return t->device && (is_float(t->in[0].dtype) || is_whole(&t->in[0])) && is_float(t->out[0].dtype); }
 
 hone_status cast_vec_plan(hn_task *t) {
   hn_chain *c = NULL;

@@ -45,10 +45,13 @@ static void describe_form(const hn_task *t, hn_chain *c, int32_t k, const hn_arg
   c->form[k].zero = a->quant ? (float)a->quant->zero : 0;
 }
 
+/* Whole numbers as such, which only a Cast reads. */
+static bool whole_numbers(const hn_arg *a) { return !a->quant && (a->dtype == HONE_DTYPE_I32 || a->dtype == HONE_DTYPE_U8 || a->dtype == HONE_DTYPE_I8); }
+
 /* Adds an input to the walk, in the layout that costs least: the output's for one of its shape, else as it lies. */
 static bool add_operand(hn_task *t, hn_nd *nd, hn_arg *a) {
   const hn_arg *o = &t->out[0];
-  if (!a->present || !(hn_as_floats(a) || a->dtype == HONE_DTYPE_I32) || a->dynamic || (a->quant && o->layout > HN_LAYOUT_NHWC)) return false;
+  if (!a->present || !(hn_as_floats(a) || whole_numbers(a)) || a->dynamic || (a->quant && o->layout > HN_LAYOUT_NHWC)) return false;
   if (same_dims(a, o)) a->layout = o->layout;
   hn_take_pitch(a);
   if (hn_nd_operand(nd, o->layout, o->rank, o->dims, a)) return true;

@@ -2,6 +2,8 @@
    Reference kernels (cpu/ref) do every operator and type, plainly; other rows are preferred where they apply. */
 #ifndef HN_KERNEL_H
 #define HN_KERNEL_H
+#include <string.h>
+
 #include "ir/graph.h"
 
 /* Physical layout of an activation whose logical layout is N,C,spatial... row-major. */
@@ -44,6 +46,19 @@ typedef struct hn_arg {
 static inline int64_t hn_take_pitch(hn_arg *a) {
   a->pitched = a->pitch && a->layout == a->pitch_in;
   return a->pitched ? a->pitch : hn_layout_run(a->layout, a->rank, a->dims);
+}
+
+static inline bool hn_is_8bit(hn_dtype t) { return t == HONE_DTYPE_U8 || t == HONE_DTYPE_I8; }
+/* Bytes that stand for real numbers, with one scale. */
+static inline bool hn_arg_is_bytes(const hn_arg *a) { return a->present && !a->dynamic && hn_is_8bit(a->dtype) && a->quant && !a->quant->scales; }
+static inline bool hn_same_dims(const hn_arg *a, const hn_arg *b) {
+  return a->rank == b->rank && (!a->rank || memcmp(a->dims, b->dims, sizeof *a->dims * (size_t)a->rank) == 0);
+}
+/* Elements in dimensions from..to. */
+static inline int64_t hn_arg_count(const hn_arg *a, int32_t from, int32_t to) {
+  int64_t n = 1;
+  for (int32_t i = from; i < to; i++) n *= a->dims[i];
+  return n;
 }
 
 enum { HN_TASK_PACKS = 4, HN_MAX_CHAIN = 12 };

@@ -63,8 +63,7 @@ hone_status hn_conv_pack_bias(hn_task *t, int64_t extra, const void **out) {
 static bool is_residual(const hn_task *t, const hn_step *s) {
   if (s->op != HN_Add || s->operand == HN_NONE) return false;
   const hn_arg *a = &t->in[s->operand], *o = &t->out[0];
-  return a->present && !a->dynamic && a->dtype == o->dtype && a->rank == o->rank &&
-         memcmp(a->dims, o->dims, sizeof *a->dims * (size_t)a->rank) == 0;
+  return a->present && !a->dynamic && a->dtype == o->dtype && hn_same_dims(a, o);
 }
 
 static float clamped(float v, float lo, float hi) { return v < lo ? lo : v > hi ? hi : v; }

@@ -30,7 +30,7 @@ typedef struct conv_gemm {
   hn_before before;              /* done while copying; scale NULL: nothing */
   int64_t job_h, job_w, job_n;   /* a job: lines, pixels, output channels */
   int64_t jobs_h, jobs_w, jobs_n;
-  bool rows_first;               /* within a job; else channels */
+  bool rows_first;               /* within a job; else channels. Only where there is something left of the epilogue */
   size_t scratch;                /* of a thread, floats */
 } conv_gemm;
 
@@ -268,7 +268,7 @@ static void run_rows(const conv_gemm *s, const hn_strip *p, const block *b, cons
         j.start = start ? start + at * e->residual_pitch + n : NULL;
         s->tile->mul(&j, (int)rows, (int)hn_smaller(cols, b->n_end - n));
       }
-      if (e->n) run_ending(s, b, out + at * s->out_pitch + b->n, rows);
+      run_ending(s, b, out + at * s->out_pitch + b->n, rows);
     }
   }
 }

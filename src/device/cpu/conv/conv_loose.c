@@ -87,7 +87,7 @@ typedef struct loose_run {
   int64_t each; /* lines of a thread; its pixels are those of its number */
 } loose_run;
 
-static const float *optional(const hn_exec *x, uint32_t i) { return hn_xnode(x)->n_main > i && hn_xhas(x, i) ? x->in[i].data : NULL; }
+static const float *optional(const hn_exec *x, uint32_t i) { return hn_xhas(x, i) ? x->in[i].data : NULL; }
 
 /* Panels of a group: window row, column, input channel down; output channels across. */
 static void pack(void *arg, int64_t begin, int64_t end) {

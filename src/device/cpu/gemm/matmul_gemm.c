@@ -38,7 +38,6 @@ typedef struct matmul_gemm {
   size_t scratch_a, scratch; /* floats of a thread: copied rows; those and a packed matrix */
 } matmul_gemm;
 
-
 bool matmul_gemm_supports(const hn_task *t) {
   if (!t->device || t->in[0].dtype != HONE_DTYPE_F32 || t->in[1].dtype != HONE_DTYPE_F32 || t->out[0].dtype != HONE_DTYPE_F32) return false;
   if (t->node->op == HN_Gemm && hn_attr_i(t->node, "transA", 0)) return false;
@@ -46,12 +45,6 @@ bool matmul_gemm_supports(const hn_task *t) {
     for (int32_t k = 0; k < t->in[i].rank; k++)
       if (t->in[i].dims[k] == 0) return false;
   return t->in[0].rank > 0 && t->in[1].rank > 0;
-}
-
-static int64_t count_of(const hn_arg *a, int32_t from, int32_t to) {
-  int64_t n = 1;
-  for (int32_t i = from; i < to; i++) n *= a->dims[i];
-  return n;
 }
 
 /* Sizes and strides. A matrix on the right serves all rows of a batch on the left alike. */
@@ -66,7 +59,7 @@ static void describe(const hn_task *t, matmul_gemm *s) {
   s->m = a->rank == 1 ? 1 : a->dims[a->rank - 2];
   s->batch = 1;
   if (b->rank <= 2) {
-    s->m = count_of(a, 0, a->rank - 1);
+    s->m = hn_arg_count(a, 0, a->rank - 1);
     return;
   }
   int64_t size_a = 1, size_b = 1;
@@ -141,8 +134,7 @@ static hone_status pack_bias(hn_task *t, matmul_gemm *s, uint32_t input, float b
 static bool is_residual(const hn_task *t, const hn_step *e) {
   if (e->op != HN_Add || e->operand == HN_NONE) return false;
   const hn_arg *a = &t->in[e->operand], *o = &t->out[0];
-  return a->present && !a->dynamic && a->dtype == o->dtype && a->rank == o->rank &&
-         memcmp(a->dims, o->dims, sizeof *a->dims * (size_t)a->rank) == 0;
+  return a->present && !a->dynamic && a->dtype == o->dtype && hn_same_dims(a, o);
 }
 
 /* Bias, residual and bounds into the tile, what follows into a chain. */

@@ -28,12 +28,6 @@ static bool combining(const hn_task *t, hn_op *op) {
   return false;
 }
 
-static int64_t count_of(const hn_arg *a, int32_t from, int32_t to) {
-  int64_t n = 1;
-  for (int32_t i = from; i < to; i++) n *= a->dims[i];
-  return n;
-}
-
 bool index_move_supports(const hn_task *t) {
   const hn_arg *in = &t->in[0], *at = &t->in[1];
   int32_t axis;
@@ -45,7 +39,7 @@ bool index_move_supports(const hn_task *t) {
     int64_t depth = at->dims[at->rank - 1];
     if (depth > in->rank || hn_attr_i(t->node, "batch_dims", 0)) return false;
     return !is_scatter(t) ||
-           count_of(&t->in[2], 0, t->in[2].rank) == count_of(at, 0, at->rank - 1) * count_of(in, (int32_t)depth, in->rank);
+           hn_arg_count(&t->in[2], 0, t->in[2].rank) == hn_arg_count(at, 0, at->rank - 1) * hn_arg_count(in, (int32_t)depth, in->rank);
   }
   if (at->rank != in->rank || !hn_axis(hn_attr_i(t->node, "axis", 0), in->rank, &axis)) return false;
   for (int32_t i = 0; i < in->rank; i++)

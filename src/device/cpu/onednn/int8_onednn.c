@@ -2,8 +2,6 @@
 
 #include <string.h>
 
-static bool is_8bit(hn_dtype t) { return t == HONE_DTYPE_U8 || t == HONE_DTYPE_I8; }
-
 /* Without VNNI, oneDNN adds pairs of products in 16 bits, which saturate. */
 static bool exact_sums(void) {
 #if defined(__x86_64__)
@@ -26,14 +24,10 @@ static bool set_scales(const hn_task *t, dnnl_primitive_attr_t a, int mask, floa
   return ok;
 }
 
-static bool same_dims(const hn_arg *a, const hn_arg *b) {
-  return a->rank == b->rank && memcmp(a->dims, b->dims, sizeof *a->dims * (size_t)a->rank) == 0;
-}
-
 /* A sum with a tensor that the output may overwrite. */
 static bool is_residual(const hn_task *t, const hn_step *s) {
   const hn_arg *a = s->operand == HN_NONE ? NULL : &t->in[s->operand], *o = &t->out[0];
-  return a && s->op == HN_Add && a->may_overwrite && same_dims(a, o) && (o->quant ? is_8bit(a->dtype) && a->quant != NULL : a->dtype == o->dtype);
+  return a && s->op == HN_Add && a->may_overwrite && hn_same_dims(a, o) && (o->quant ? hn_is_8bit(a->dtype) && a->quant != NULL : a->dtype == o->dtype);
 }
 
 /* Does writing the output limit it as the step would? */

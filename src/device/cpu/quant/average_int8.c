@@ -14,18 +14,16 @@ typedef struct average {
   float *unit, *bias; /* the same for all channels: as many as a tile's columns */
 } average;
 
-static bool is_8bit(hn_dtype t) { return t == HONE_DTYPE_U8 || t == HONE_DTYPE_I8; }
-
 bool average_int8_supports(const hn_task *t) {
   const hn_arg *in = &t->in[0], *out = &t->out[0];
-  if (!t->device || !is_8bit(in->dtype) || !in->quant || in->rank < 3 || in->dynamic) return false;
+  if (!t->device || !hn_is_8bit(in->dtype) || !in->quant || in->rank < 3 || in->dynamic) return false;
   int64_t pixels = 1;
   for (int32_t i = 0; i < in->rank; i++) {
     if (in->dims[i] == 0) return false;
     if (i > 1 && !hn_mul_i64(pixels, in->dims[i], &pixels)) return false;
   }
   if (pixels > INT32_MAX / 255) return false; /* sums are of 32 bits */
-  return out->dtype == HONE_DTYPE_F32 || (is_8bit(out->dtype) && out->quant);
+  return out->dtype == HONE_DTYPE_F32 || (hn_is_8bit(out->dtype) && out->quant);
 }
 
 hone_status average_int8_plan(hn_task *t) {

@@ -37,30 +37,17 @@ typedef struct blend {
   int64_t image, images;    /* elements with the same numbers, and how often there are others */
 } blend;
 
-static bool is_8bit(hn_dtype t) { return t == HONE_DTYPE_U8 || t == HONE_DTYPE_I8; }
-static bool bytes(const hn_arg *a) { return a->present && !a->dynamic && is_8bit(a->dtype) && a->quant && !a->quant->scales; }
-
-static bool same_dims(const hn_arg *a, const hn_arg *b) {
-  return a->rank == b->rank && (!a->rank || memcmp(a->dims, b->dims, sizeof *a->dims * (size_t)a->rank) == 0);
-}
-
-static int64_t count_of(const hn_arg *a) {
-  int64_t n = 1;
-  for (int32_t i = 0; i < a->rank; i++) n *= a->dims[i];
-  return n;
-}
-
 /* A number for each channel (and image, if any is different), or one for all? */
 static bool by_channel(const hn_arg *y, const hn_arg *o, term *m) {
   int32_t lead = o->rank - y->rank, axis = 1 - lead; /* of channels in y */
   m->channels = m->images = 1;
-  if (!y->present || y->dynamic || (!bytes(y) && y->dtype != HONE_DTYPE_F32)) return false;
-  if (count_of(y) == 1) return true;
+  if (!y->present || y->dynamic || (!hn_arg_is_bytes(y) && y->dtype != HONE_DTYPE_F32)) return false;
+  if (hn_arg_count(y, 0, y->rank) == 1) return true;
   if (lead < 0 || o->rank < 2 || axis < 0 || axis >= y->rank || y->dims[axis] != o->dims[1]) return false;
   for (int32_t i = 0; i < y->rank; i++)
     if (i != axis && y->dims[i] != 1 && !(i + lead == 0 && y->dims[i] == o->dims[0])) return false;
   m->channels = o->dims[1];
-  m->images = count_of(y) / m->channels;
+  m->images = hn_arg_count(y, 0, y->rank) / m->channels;
   return true;
 }
 
@@ -78,7 +65,7 @@ static bool add_term(const hn_task *t, blend *b, hn_op op, uint32_t input, bool 
     }
   } else {
     const hn_id *in = t->node->in;
-    if (op == HN_Mul || !bytes(y) || !same_dims(y, &t->out[0])) return false;
+    if (op == HN_Mul || !hn_arg_is_bytes(y) || !hn_same_dims(y, &t->out[0])) return false;
     m->kind = in[input] == in[b->x] ? KIND_X : KIND_R;
     if (m->kind == KIND_R && b->r != HN_NONE && in[b->r] != in[input]) return false;
     if (m->kind == KIND_R) b->r_scale += op == HN_Sub && !swapped ? -1 : 1, b->r = input;
@@ -92,10 +79,10 @@ static bool add_term(const hn_task *t, blend *b, hn_op op, uint32_t input, bool 
 static bool describe(const hn_task *t, blend *b) {
   const hn_node *n = t->node;
   const hn_arg *o = &t->out[0];
-  if (!t->device || !bytes(o) || n->n_main != 2) return false;
-  uint32_t x = bytes(&t->in[0]) && same_dims(&t->in[0], o) ? 0 : 1;
-  if (!bytes(&t->in[x]) || !same_dims(&t->in[x], o)) return false;
-  *b = (blend){.x = x, .r = HN_NONE, .channels = 1, .images = 1, .n = count_of(o)};
+  if (!t->device || !hn_arg_is_bytes(o) || n->n_main != 2) return false;
+  uint32_t x = hn_arg_is_bytes(&t->in[0]) && hn_same_dims(&t->in[0], o) ? 0 : 1;
+  if (!hn_arg_is_bytes(&t->in[x]) || !hn_same_dims(&t->in[x], o)) return false;
+  *b = (blend){.x = x, .r = HN_NONE, .channels = 1, .images = 1, .n = hn_arg_count(o, 0, o->rank)};
   if (!b->n || !add_term(t, b, n->op, 1 - x, x == 1)) return false;
   for (; b->taken < n->n_post && n->post[b->taken].operand != HN_NONE; b->taken++)
     if (!add_term(t, b, n->post[b->taken].op, n->post[b->taken].operand, n->post[b->taken].swapped)) return false;

@@ -25,7 +25,7 @@ extern const hn_convert hn_convert_avx2, hn_convert_avx512;
 
 /* Can the tensor be read, or written, as a run of floats? Floats, half floats, 8-bit integers of one scale. */
 static inline bool hn_as_floats(const hn_arg *a) {
-  if (a->dtype == HONE_DTYPE_U8 || a->dtype == HONE_DTYPE_I8) return a->quant && !a->quant->scales;
+  if (hn_is_8bit(a->dtype)) return a->quant && !a->quant->scales;
   return a->dtype == HONE_DTYPE_F32 || a->dtype == HONE_DTYPE_F16 || a->dtype == HONE_DTYPE_BF16;
 }
 #endif

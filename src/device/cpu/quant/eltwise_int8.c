@@ -20,19 +20,6 @@ typedef struct eltwise {
   hn_int8_pair pair;
 } eltwise;
 
-static bool is_8bit(hn_dtype t) { return t == HONE_DTYPE_U8 || t == HONE_DTYPE_I8; }
-static bool bytes(const hn_arg *a) { return a->present && !a->dynamic && is_8bit(a->dtype) && a->quant && !a->quant->scales; }
-
-static bool same_dims(const hn_arg *a, const hn_arg *b) {
-  return a->rank == b->rank && (!a->rank || memcmp(a->dims, b->dims, sizeof *a->dims * (size_t)a->rank) == 0);
-}
-
-static int64_t count_of(const hn_arg *a) {
-  int64_t n = 1;
-  for (int32_t i = 0; i < a->rank; i++) n *= a->dims[i];
-  return n;
-}
-
 /* ---- of one tensor */
 
 /* The node's own step and those behind; false if one has an operand. */
@@ -73,23 +60,23 @@ static void fill_table(const hn_task *t, const hn_step *s, uint32_t n, uint8_t t
 static bool operands_of(const hn_task *t, uint32_t *x, uint32_t *y) {
   hn_op op = t->node->op;
   if ((op != HN_Add && op != HN_Sub && op != HN_Mul) || t->node->n_main != 2) return false;
-  bool first = bytes(&t->in[0]) && same_dims(&t->in[0], &t->out[0]);
+  bool first = hn_arg_is_bytes(&t->in[0]) && hn_same_dims(&t->in[0], &t->out[0]);
   *x = first ? 0 : 1;
   *y = 1 - *x;
   const hn_arg *other = &t->in[*y];
-  if (!bytes(&t->in[*x]) || !same_dims(&t->in[*x], &t->out[0]) || !other->present || other->dynamic) return false;
-  return bytes(other) || other->dtype == HONE_DTYPE_F32;
+  if (!hn_arg_is_bytes(&t->in[*x]) || !hn_same_dims(&t->in[*x], &t->out[0]) || !other->present || other->dynamic) return false;
+  return hn_arg_is_bytes(other) || other->dtype == HONE_DTYPE_F32;
 }
 
 static bool describe(const hn_task *t, eltwise *e) {
   hn_step s[MAX_STEPS];
   uint32_t n;
-  if (!t->device || !bytes(&t->out[0])) return false;
-  e->n = count_of(&t->out[0]);
+  if (!t->device || !hn_arg_is_bytes(&t->out[0])) return false;
+  e->n = hn_arg_count(&t->out[0], 0, t->out[0].rank);
   e->y = HN_NONE;
-  if (unary_steps(t, s, &n)) return bytes(&t->in[0]);
+  if (unary_steps(t, s, &n)) return hn_arg_is_bytes(&t->in[0]);
   if (!operands_of(t, &e->x, &e->y)) return false;
-  return same_dims(&t->in[e->y], &t->out[0]);
+  return hn_same_dims(&t->in[e->y], &t->out[0]);
 }
 
 bool eltwise_int8_supports(const hn_task *t) {

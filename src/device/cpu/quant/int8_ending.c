@@ -15,7 +15,6 @@ typedef struct chain {
   double least, most; /* what the steps may be given, as reals */
 } chain;
 
-static bool is_8bit(hn_dtype t) { return t == HONE_DTYPE_U8 || t == HONE_DTYPE_I8; }
 static bool is_bound(const hn_step *s) { return s->op == HN_Relu || s->op == HN_Clip; }
 
 static double limited(double v, double low, double high) { return v < low ? low : v > high ? high : v; }
@@ -91,7 +90,7 @@ static hone_status find_reach(const hn_task *t, chain *c) {
 }
 
 void hn_int8_range(const hn_arg *a, double *low, double *high) {
-  bool bytes = is_8bit(a->dtype) && a->quant && !a->quant->scales;
+  bool bytes = hn_is_8bit(a->dtype) && a->quant && !a->quant->scales;
   *low = bytes ? ((a->dtype == HONE_DTYPE_I8 ? -128 : 0) - a->quant->zero) * (double)a->quant->scale : -INFINITY;
   *high = bytes ? *low + 255 * (double)a->quant->scale : INFINITY;
 }
@@ -234,7 +233,7 @@ static bool take_residual(hn_task *t, hn_layout l, hn_int8_way_out *w) {
   if (!t->node->n_post || s->op != HN_Add || s->operand == HN_NONE) return false;
   hn_arg *a = &t->in[s->operand];
   const hn_arg *o = &t->out[0];
-  bool bytes = is_8bit(a->dtype) && a->quant && !a->quant->scales;
+  bool bytes = hn_is_8bit(a->dtype) && a->quant && !a->quant->scales;
   if (!a->present || a->dynamic || (!bytes && a->dtype != HONE_DTYPE_F32) || a->rank != o->rank ||
       memcmp(a->dims, o->dims, sizeof *a->dims * (size_t)a->rank))
     return false;

@@ -2,16 +2,14 @@
 
 #include <string.h>
 
-static bool is_8bit(hn_dtype t) { return t == HONE_DTYPE_U8 || t == HONE_DTYPE_I8; }
-
 bool hn_int8_product(const hn_task *t) {
   const hn_arg *x = &t->in[0], *w = &t->in[1];
-  if (!t->device || !is_8bit(x->dtype) || !x->quant || w->dtype != HONE_DTYPE_I8 || !w->quant || !w->constant) return false;
+  if (!t->device || !hn_is_8bit(x->dtype) || !x->quant || w->dtype != HONE_DTYPE_I8 || !w->quant || !w->constant) return false;
   for (int32_t i = 0; i < t->out[0].rank; i++)
     if (t->out[0].dims[i] == 0) return false;
   for (int32_t i = 0; i < x->rank; i++)
     if (x->dims[i] == 0) return false;
-  return is_8bit(t->out[0].dtype) ? t->out[0].quant != NULL : t->out[0].dtype == HONE_DTYPE_F32;
+  return hn_is_8bit(t->out[0].dtype) ? t->out[0].quant != NULL : t->out[0].dtype == HONE_DTYPE_F32;
 }
 
 hone_status hn_int8_tail_plan(hn_task *t, hn_int8_tail *tail) {

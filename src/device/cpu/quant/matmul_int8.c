@@ -29,9 +29,6 @@ typedef struct pairs {
   size_t packed, inits, gathered, scratch; /* of all packed matrices, of what their sums start from; of a thread */
 } pairs;
 
-static bool is_8bit(hn_dtype t) { return t == HONE_DTYPE_U8 || t == HONE_DTYPE_I8; }
-static bool bytes(const hn_arg *a) { return a->present && !a->dynamic && is_8bit(a->dtype) && a->quant && !a->quant->scales; }
-
 /* Batches by numpy's broadcasting. */
 static bool describe_batches(const hn_task *t, pairs *p) {
   const hn_arg *o = &t->out[0];
@@ -60,7 +57,7 @@ static bool way_out(const hn_task *t, hn_int8_way_out *w) {
 static bool describe(const hn_task *t, pairs *p) {
   const hn_arg *a = &t->in[0], *b = &t->in[1], *o = &t->out[0];
   hn_int8_way_out way;
-  if (!t->device || !bytes(a) || !bytes(b) || a->rank < 2 || b->rank < 2 || (o->quant ? !is_8bit(o->dtype) : o->dtype != HONE_DTYPE_F32)) return false;
+  if (!t->device || !hn_arg_is_bytes(a) || !hn_arg_is_bytes(b) || a->rank < 2 || b->rank < 2 || (o->quant ? !hn_is_8bit(o->dtype) : o->dtype != HONE_DTYPE_F32)) return false;
   *p = (pairs){.m = a->dims[a->rank - 2], .k = a->dims[a->rank - 1], .n = b->dims[b->rank - 1]};
   p->flip[0] = a->dtype == HONE_DTYPE_I8 ? 128 : 0;
   p->flip[1] = b->dtype == HONE_DTYPE_U8 ? 128 : 0;

@@ -18,9 +18,6 @@ typedef struct pool {
   size_t scratch; /* of a thread */
 } pool;
 
-static bool is_8bit(hn_dtype t) { return t == HONE_DTYPE_U8 || t == HONE_DTYPE_I8; }
-static bool bytes(const hn_arg *a) { return a->present && !a->dynamic && is_8bit(a->dtype) && a->quant && !a->quant->scales; }
-
 /* Taps of the window at `at` (its first position) that lie in from..to: first, and one past the last. */
 static void taps_within(const pool *p, int d, int64_t at, int64_t from, int64_t to, int64_t *first, int64_t *last) {
   *first = at >= from ? 0 : hn_ceil_div(from - at, p->dilation[d]);
@@ -30,7 +27,7 @@ static void taps_within(const pool *p, int d, int64_t at, int64_t from, int64_t 
 static bool describe(const hn_task *t, pool *p) {
   const hn_arg *in = &t->in[0], *out = &t->out[0];
   hn_window w;
-  if (!t->device || !bytes(in) || !bytes(out) || in->rank < 3 || in->rank > 4 || (t->n_out > 1 && t->out[1].present)) return false;
+  if (!t->device || !hn_arg_is_bytes(in) || !hn_arg_is_bytes(out) || in->rank < 3 || in->rank > 4 || (t->n_out > 1 && t->out[1].present)) return false;
   for (int32_t i = 0; i < in->rank; i++)
     if (!in->dims[i] || !out->dims[i]) return false;
   if (hn_window_resolve(t->cx, t->g->dims, t->node, in->rank - 2, in->dims + 2, NULL, false, &w)) return false;

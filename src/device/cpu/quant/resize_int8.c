@@ -27,16 +27,13 @@ typedef struct resize {
   float unit, bias;
 } resize;
 
-static bool is_8bit(hn_dtype t) { return t == HONE_DTYPE_U8 || t == HONE_DTYPE_I8; }
-static bool bytes(const hn_arg *a) { return a->present && !a->dynamic && is_8bit(a->dtype) && a->quant && !a->quant->scales; }
-
 /* Weights of a cubic are below zero too: what comes out is not bounded by what goes in. */
 static bool way_out(const hn_task *t, hn_int8_way_out *w) { return hn_int8_function_of(t, t->node->post, t->node->n_post, -INFINITY, INFINITY, w); }
 
 bool resize_int8_supports(const hn_task *t) {
   hn_resample r;
   const hn_arg *in = &t->in[0];
-  if (!t->device || !bytes(in) || !bytes(&t->out[0]) || in->rank < 3 || in->rank > 4 || !hn_resize_resolve(t, &r)) return false;
+  if (!t->device || !hn_arg_is_bytes(in) || !hn_arg_is_bytes(&t->out[0]) || in->rank < 3 || in->rank > 4 || !hn_resize_resolve(t, &r)) return false;
   if (hn_streq(hn_attr_s(t->node, "coordinate_transformation_mode", ""), "tf_crop_and_resize")) return false;
   for (int32_t i = 0; i < r.rank; i++)
     if (r.in[i] == 0 || r.out[i] == 0) return false;

@@ -31,10 +31,6 @@ static bool known(const hn_vec *v, const hn_step *s) {
   return s->operand == HN_NONE ? v->unary[s->op] != NULL : v->binary[s->op] != NULL;
 }
 
-static bool same_dims(const hn_arg *a, const hn_arg *b) {
-  return a->rank == b->rank && (!a->rank || memcmp(a->dims, b->dims, sizeof *a->dims * (size_t)a->rank) == 0);
-}
-
 /* How an operand is stored. */
 static void describe_form(const hn_task *t, hn_chain *c, int32_t k, const hn_arg *a) {
   const hn_convert *convert = hn_convert_for(t->device->isa);
@@ -52,7 +48,7 @@ static bool whole_numbers(const hn_arg *a) { return !a->quant && (a->dtype == HO
 static bool add_operand(hn_task *t, hn_nd *nd, hn_arg *a) {
   const hn_arg *o = &t->out[0];
   if (!a->present || !(hn_as_floats(a) || whole_numbers(a)) || a->dynamic || (a->quant && o->layout > HN_LAYOUT_NHWC)) return false;
-  if (same_dims(a, o)) a->layout = o->layout;
+  if (hn_same_dims(a, o)) a->layout = o->layout;
   hn_take_pitch(a);
   if (hn_nd_operand(nd, o->layout, o->rank, o->dims, a)) return true;
   a->layout = HN_LAYOUT_PLAIN;
@@ -66,11 +62,11 @@ static bool add_operand(hn_task *t, hn_nd *nd, hn_arg *a) {
 /* Do the steps make zero of zero? Operands in the output's own layout are zero in the padding, others may be not. */
 static bool keeps_zero(const hn_chain *c, const hn_task *t) {
   double v = 0;
-  if (c->source != HN_NONE && !same_dims(&t->in[c->source], &t->out[0])) return false;
+  if (c->source != HN_NONE && !hn_same_dims(&t->in[c->source], &t->out[0])) return false;
   for (uint32_t i = 0; i < c->n; i++) {
     const hn_step *s = &c->steps[i];
     if (s->operand == HN_NONE) v = hn_scalar_unary(s->op, v, (double)s->alpha, (double)s->beta);
-    else if (!same_dims(&t->in[s->operand], &t->out[0])) return false;
+    else if (!hn_same_dims(&t->in[s->operand], &t->out[0])) return false;
     else v = hn_scalar_binary(s->op, 0, 0);
     if (v != 0) return false;
   }

@@ -14,8 +14,7 @@ typedef struct outline {
 } outline;
 
 static bool has_output_shape(const hn_task *t, uint32_t i) {
-  const hn_arg *a = &t->in[i], *o = &t->out[0];
-  return a->present && a->rank == o->rank && (!a->rank || memcmp(a->dims, o->dims, sizeof *a->dims * (size_t)a->rank) == 0);
+  return t->in[i].present && hn_same_dims(&t->in[i], &t->out[0]);
 }
 
 /* A bound of Clip; false if it is not a constant. */

@@ -48,7 +48,6 @@ static inline int64_t hn_take_pitch(hn_arg *a) {
   return a->pitched ? a->pitch : hn_layout_run(a->layout, a->rank, a->dims);
 }
 
-static inline bool hn_is_8bit(hn_dtype t) { return t == HONE_DTYPE_U8 || t == HONE_DTYPE_I8; }
 /* Bytes that stand for real numbers, with one scale. */
 static inline bool hn_arg_is_bytes(const hn_arg *a) { return a->present && !a->dynamic && hn_is_8bit(a->dtype) && a->quant && !a->quant->scales; }
 static inline bool hn_same_dims(const hn_arg *a, const hn_arg *b) {
@@ -114,6 +113,14 @@ struct hn_task {
   hn_pack pack[HN_TASK_PACKS];
   uint32_t n_packs;
 };
+
+/* An epilogue's step that adds a tensor of the output's own shape and type. */
+static inline bool hn_is_residual(const hn_task *t, const hn_step *s) {
+  if (s->op != HN_Add || s->operand == HN_NONE) return false;
+  const hn_arg *a = &t->in[s->operand], *o = &t->out[0];
+  return a->present && !a->dynamic && a->dtype == o->dtype && hn_same_dims(a, o);
+}
+
 /* For plan(): room for `bytes` of prepared constants that live as long as the task, 64-byte aligned. *fill: the kernel
    must write them now; else they are there already, made by another session of the model or found in its engine, and
    must not be written. What they hold may depend on the kernel, the node (operator, attributes, epilogue, constant

@@ -4,7 +4,6 @@
 #include "pass/pass.h"
 
 static hn_node *root(const hn_match *m) { return hn_node_at(m->g, m->root); }
-static bool is_8bit(hn_dtype t) { return t == HONE_DTYPE_U8 || t == HONE_DTYPE_I8; }
 
 /* One scale above 0, and one zero point or none. */
 static bool one_scale(const hn_match *m, hn_id scale, hn_id zero, double *s, double *z) {
@@ -17,7 +16,7 @@ static bool one_scale(const hn_match *m, hn_id scale, hn_id zero, double *s, dou
 static bool undo_each_other(hn_match *m) {
   double s, z, t, y;
   return one_scale(m, m->value[3], m->value[4], &s, &z) && one_scale(m, m->value[5], m->value[6], &t, &y) && s == t && z == y &&
-         is_8bit(hn_dtype_of(m->g, m->value[1])) && hn_dtype_of(m->g, m->value[1]) == hn_dtype_of(m->g, hn_out(root(m), 0));
+         hn_is_8bit(hn_dtype_of(m->g, m->value[1])) && hn_dtype_of(m->g, m->value[1]) == hn_dtype_of(m->g, hn_out(root(m), 0));
 }
 static hn_id integers(hn_match *m) { return m->value[1]; }
 
@@ -30,7 +29,7 @@ static bool one_output(const hn_node *n) { return n->n_out == 1 && !n->n_post; }
 
 static bool may_sink(hn_match *m) {
   double s, z;
-  return one_output(root(m)) && is_8bit(hn_dtype_of(m->g, m->value[1])) && one_scale(m, m->value[3], m->value[4], &s, &z);
+  return one_output(root(m)) && hn_is_8bit(hn_dtype_of(m->g, m->value[1])) && one_scale(m, m->value[3], m->value[4], &s, &z);
 }
 
 /* The layer over the integers, and then the dequantization. */
@@ -45,7 +44,7 @@ static hn_id sink(hn_match *m) {
 /* Weights with a scale for each channel: their axis moves with the dimensions. */
 static bool are_weights(hn_match *m) {
   const hn_tensor *w = hn_const(m->g, m->value[1]), *s = hn_const(m->g, m->value[3]);
-  return one_output(root(m)) && w && s && is_8bit(w->dtype) && s->rank == 1 && s->count > 1 && !hn_attr_i(hn_node_at(m->g, m->node[2]), "block_size", 0);
+  return one_output(root(m)) && w && s && hn_is_8bit(w->dtype) && s->rank == 1 && s->count > 1 && !hn_attr_i(hn_node_at(m->g, m->node[2]), "block_size", 0);
 }
 
 static hn_id turn(hn_match *m) {
@@ -61,7 +60,7 @@ static hn_id turn(hn_match *m) {
 
 static bool may_rise(hn_match *m) {
   double s, z;
-  return one_output(hn_node_at(m->g, m->node[2])) && is_8bit(hn_dtype_of(m->g, hn_out(root(m), 0))) && one_scale(m, m->value[3], m->value[4], &s, &z) &&
+  return one_output(hn_node_at(m->g, m->node[2])) && hn_is_8bit(hn_dtype_of(m->g, hn_out(root(m), 0))) && one_scale(m, m->value[3], m->value[4], &s, &z) &&
          hn_dtype_of(m->g, m->value[1]) == HONE_DTYPE_F32;
 }
 
@@ -96,7 +95,7 @@ static bool scales_are_known(hn_match *m) {
   const hn_tensor *w = hn_const(m->g, hn_in(n, 4));
   if (!one_scale(m, hn_in(n, 1), hn_in(n, 2), &s, &z) || !one_scale(m, hn_in(n, 6), hn_in(n, 7), &s, &z) || !w || w->dtype != HONE_DTYPE_F32) return false;
   if (w->rank > 1 || (n->op == HN_QLinearMatMul && w->count > 1 && hn_rank_of(m->g, hn_in(n, 3)) != 2)) return false;
-  return is_8bit(hn_dtype_of(m->g, hn_in(n, 0))) && is_8bit(hn_dtype_of(m->g, hn_in(n, 3))) && (hn_in(n, 8) == HN_NONE || hn_const(m->g, hn_in(n, 8)));
+  return hn_is_8bit(hn_dtype_of(m->g, hn_in(n, 0))) && hn_is_8bit(hn_dtype_of(m->g, hn_in(n, 3))) && (hn_in(n, 8) == HN_NONE || hn_const(m->g, hn_in(n, 8)));
 }
 
 /* A bias counts units of the product: the scale of the input times that of the weights. */

@@ -51,8 +51,6 @@ static manner manner_of(hn_op op) {
   }
 }
 
-static bool is_8bit(hn_dtype t) { return t == HONE_DTYPE_U8 || t == HONE_DTYPE_I8; }
-
 static bool usable(double scale) { return scale > 0 && isfinite((float)scale) && isfinite(1 / scale); }
 
 /* Scale and zero point of a QuantizeLinear or DequantizeLinear that has one of each. */
@@ -81,7 +79,7 @@ static hn_id integers_of(const hn_graph *g, hn_id value, hn_quant *q) {
   hn_id id = value == HN_NONE ? HN_NONE : hn_producer(g, value);
   if (id == HN_NONE || hn_node_at(g, id)->op != HN_DequantizeLinear || hn_node_at(g, id)->n_post) return HN_NONE;
   const hn_node *n = hn_node_at(g, id);
-  if (!is_8bit(hn_dtype_of(g, n->in[0])) || hn_dtype_of(g, value) != HONE_DTYPE_F32 || !one_scale(g, n, q)) return HN_NONE;
+  if (!hn_is_8bit(hn_dtype_of(g, n->in[0])) || hn_dtype_of(g, value) != HONE_DTYPE_F32 || !one_scale(g, n, q)) return HN_NONE;
   const hn_quant *known = hn_value_at(g, n->in[0])->quant;
   if (known ? known->scales || known->scale != q->scale || known->zero != q->zero : !hn_const(g, n->in[0]) && !only_moved(g, n->in[0])) return HN_NONE;
   return n->in[0];
@@ -92,7 +90,7 @@ static hn_id only_quantizer(const hn_graph *g, hn_id value, hn_quant *q) {
   if (!hn_used_once(g, value)) return HN_NONE;
   hn_id id = hn_value_at(g, value)->users[0];
   const hn_node *n = hn_node_at(g, id);
-  if (n->op != HN_QuantizeLinear || n->in[0] != value || !is_8bit(hn_dtype_of(g, n->out[0])) || !one_scale(g, n, q) ||
+  if (n->op != HN_QuantizeLinear || n->in[0] != value || !hn_is_8bit(hn_dtype_of(g, n->out[0])) || !one_scale(g, n, q) ||
       hn_attr_i(n, "precision", HONE_DTYPE_F32) > HONE_DTYPE_F32)
     return HN_NONE;
   return id;
@@ -161,7 +159,7 @@ static hn_id weights_of(hn_graph *g, const hn_node *n, hn_quant *q) {
   const hn_node *dq = hn_node_at(g, id);
   const hn_tensor *w = hn_const(g, hn_in(dq, 0)), *s = hn_const(g, hn_in(dq, 1)), *z = hn_const(g, hn_in(dq, 2));
   int64_t zero;
-  if (!w || !is_8bit(w->dtype) || !s || s->dtype != HONE_DTYPE_F32 || s->count < 1 || hn_attr_i(dq, "block_size", 0)) return HN_NONE;
+  if (!w || !hn_is_8bit(w->dtype) || !s || s->dtype != HONE_DTYPE_F32 || s->count < 1 || hn_attr_i(dq, "block_size", 0)) return HN_NONE;
   if ((hn_in(dq, 2) != HN_NONE && !z) || !one_zero(z, &zero)) return HN_NONE;
   if (s->count > 1 && (hn_axis_of(dq, 1, w->rank) != axis || s->count != w->dims[axis])) return HN_NONE;
   for (int64_t i = 0; i < s->count; i++)

@@ -60,12 +60,6 @@ hone_status hn_conv_pack_bias(hn_task *t, int64_t extra, const void **out) {
   return HONE_OK;
 }
 
-static bool is_residual(const hn_task *t, const hn_step *s) {
-  if (s->op != HN_Add || s->operand == HN_NONE) return false;
-  const hn_arg *a = &t->in[s->operand], *o = &t->out[0];
-  return a->present && !a->dynamic && a->dtype == o->dtype && hn_same_dims(a, o);
-}
-
 static float clamped(float v, float lo, float hi) { return v < lo ? lo : v > hi ? hi : v; }
 
 void hn_ending_take(hn_task *t, hn_layout l, bool residual, hn_ending *e) {
@@ -76,7 +70,7 @@ void hn_ending_take(hn_task *t, hn_layout l, bool residual, hn_ending *e) {
   *e = (hn_ending){.residual = HN_NONE, .lo = -INFINITY, .hi = INFINITY, .vec = cpu->vec, .dtype = as, .half = as == HONE_DTYPE_F16 ? cpu->half : NULL};
   if (as != HONE_DTYPE_F32) e->load = convert->load[as], e->store = convert->store[as];
   uint32_t i = t->fused;
-  if (residual && i < n->n_post && is_residual(t, &n->post[i])) {
+  if (residual && i < n->n_post && hn_is_residual(t, &n->post[i])) {
     e->residual = n->post[i++].operand;
     t->in[e->residual].layout = l;
     e->residual_pitch = hn_take_pitch(&t->in[e->residual]);

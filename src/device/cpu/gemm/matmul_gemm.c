@@ -131,12 +131,6 @@ static hone_status pack_bias(hn_task *t, matmul_gemm *s, uint32_t input, float b
   return HONE_OK;
 }
 
-static bool is_residual(const hn_task *t, const hn_step *e) {
-  if (e->op != HN_Add || e->operand == HN_NONE) return false;
-  const hn_arg *a = &t->in[e->operand], *o = &t->out[0];
-  return a->present && !a->dynamic && a->dtype == o->dtype && hn_same_dims(a, o);
-}
-
 /* Bias, residual and bounds into the tile, what follows into a chain. */
 static hone_status take_epilogue(hn_task *t, matmul_gemm *s) {
   const hn_node *n = t->node;
@@ -157,7 +151,7 @@ static hone_status take_epilogue(hn_task *t, matmul_gemm *s) {
       s->lo = lo, s->hi = hi;
     } else if (!bounded && !s->bias && e->op == HN_Add && e->operand != HN_NONE && is_row(&t->in[e->operand], s->n)) {
       HN_TRY(pack_bias(t, s, e->operand, 1));
-    } else if (!bounded && s->residual == HN_NONE && is_residual(t, e)) {
+    } else if (!bounded && s->residual == HN_NONE && hn_is_residual(t, e)) {
       s->residual = e->operand;
       t->in[s->residual].layout = HN_LAYOUT_PLAIN;
       if (t->in[s->residual].may_overwrite) t->inplace = (int)s->residual;

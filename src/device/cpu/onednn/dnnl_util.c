@@ -83,11 +83,8 @@ bool hn_dnnl_unary(const hn_step *s, dnnl_alg_kind_t *kind, float *alpha, float 
 }
 
 /* A residual whose buffer may become the output: oneDNN's sum. At most one, since there is one output. */
-static bool is_residual(const hn_task *t, const hn_step *s) {
-  if (s->op != HN_Add || s->operand == HN_NONE) return false;
-  const hn_arg *a = &t->in[s->operand], *out = &t->out[0];
-  return a->may_overwrite && a->dtype == out->dtype && a->rank == out->rank &&
-         memcmp(a->dims, out->dims, sizeof *a->dims * (size_t)a->rank) == 0;
+static bool is_sum(const hn_task *t, const hn_step *s) {
+  return hn_is_residual(t, s) && t->in[s->operand].may_overwrite;
 }
 
 bool hn_dnnl_attributes(hn_task *t, bool sum, dnnl_primitive_attr_t *attr, uint32_t *residual) {
@@ -108,7 +105,7 @@ bool hn_dnnl_attributes(hn_task *t, bool sum, dnnl_primitive_attr_t *attr, uint3
       else if (!hn_dnnl_unary(s, &kind, &alpha, &beta)) break;
       ok = dnnl_post_ops_append_eltwise(ops, 1.0f, kind, alpha, beta) == dnnl_success;
     } else {
-      if (!sum || *residual != HN_NONE || !is_residual(t, s)) break;
+      if (!sum || *residual != HN_NONE || !is_sum(t, s)) break;
       *residual = s->operand;
       ok = dnnl_post_ops_append_sum(ops, 1.0f) == dnnl_success;
     }

@@ -25,7 +25,7 @@ static bool set_scales(const hn_task *t, dnnl_primitive_attr_t a, int mask, floa
 }
 
 /* A sum with a tensor that the output may overwrite. */
-static bool is_residual(const hn_task *t, const hn_step *s) {
+static bool is_sum(const hn_task *t, const hn_step *s) {
   const hn_arg *a = s->operand == HN_NONE ? NULL : &t->in[s->operand], *o = &t->out[0];
   return a && s->op == HN_Add && a->may_overwrite && hn_same_dims(a, o) && (o->quant ? hn_is_8bit(a->dtype) && a->quant != NULL : a->dtype == o->dtype);
 }
@@ -56,7 +56,7 @@ static bool append_steps(hn_task *t, dnnl_post_ops_t ops, float unit_out, uint32
       if (dnnl_post_ops_append_eltwise(ops, 1.0f, kind, alpha, beta) != dnnl_success) return false;
       continue;
     }
-    if (*residual != HN_NONE || !is_residual(t, s)) return true;
+    if (*residual != HN_NONE || !is_sum(t, s)) return true;
     const hn_arg *a = &t->in[s->operand];
     float scale = a->quant ? a->quant->scale / unit_out : 1;
     int32_t zero = a->quant ? a->quant->zero : 0;

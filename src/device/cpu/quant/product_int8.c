@@ -89,13 +89,9 @@ static bool describe_matmul(const hn_task *t, product *p) {
   return true;
 }
 
-static bool is_8bit(const hn_arg *a) { return a->present && !a->dynamic && (a->dtype == HONE_DTYPE_U8 || a->dtype == HONE_DTYPE_I8); }
+static bool is_8bit(const hn_arg *a) { return a->present && !a->dynamic && hn_is_8bit(a->dtype); }
 
-static int64_t count_of(const hn_arg *a) {
-  int64_t n = 1;
-  for (int32_t i = 0; i < a->rank; i++) n *= a->dims[i];
-  return n;
-}
+static int64_t count_of(const hn_arg *a) { return hn_arg_count(a, 0, a->rank); }
 
 /* Constant weights that fit 8 bits once their zero point is gone, activations of one zero point. */
 static bool describe_integer(const hn_task *t, product *p) {

@@ -176,6 +176,9 @@ for p in bf16 f16; do
   prints "$p: accuracy" 'top-1 99\.' "$hone" eval "$work/$p.hone" --images="$images" --labels="$images/labels.txt"
 done
 check "f16: ONNX" "$hone" optimize "$model" -o "$work/f16.onnx" --precision=f16
+check "bf16: ONNX" "$hone" optimize "$model" -o "$work/bf16.onnx" --precision=bf16
+prints "bf16: of the opset that has convolutions of it" 'opset +ai.onnx 22' "$hone" show "$work/bf16.onnx"
+prints "f16: of the least opset" 'opset +ai.onnx 18' "$hone" show "$work/f16.onnx"
 check "f16: half the size" test "$(wc -c <"$work/f16.onnx")" -lt 400000
 prints "f16: the same accuracy" 'top-1 99\.' "$hone" eval "$work/f16.onnx" --images="$images" --labels="$images/labels.txt"
 for p in int8-weights int4-weights; do

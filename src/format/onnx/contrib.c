@@ -2,9 +2,6 @@
 
 #include <string.h>
 
-#include "op/make.h"
-
-typedef hone_status (*bring_inputs)(hn_graph *g, const char *node, hn_id *in, uint32_t *n);
 
 /* ---- DynamicQuantizeLSTM: X, W, R, B, lengths, H, C, P, then scale and zero point of W and of R */
 
@@ -63,25 +60,48 @@ static hone_status open_weights(hn_graph *g, const char *node, hn_id *in, uint32
   return m.st;
 }
 
-static hone_status dynamic_lstm(hn_graph *g, const char *node, hn_id *in, uint32_t *n) {
-  if (*n < R_SCALE + 1 || *n > DYNAMIC_INPUTS)
-    return hn_fail(g->cx, HONE_BAD_GRAPH, "node '%s' (DynamicQuantizeLSTM) has %u inputs; takes 11 or 12", node, *n);
-  if (*n == DYNAMIC_INPUTS - 1) in[DYNAMIC_INPUTS - 1] = HN_NONE;
-  HN_TRY(open_weights(g, node, in, W, W_SCALE));
-  HN_TRY(open_weights(g, node, in, R, R_SCALE));
-  *n = OWN_INPUTS;
-  while (*n && in[*n - 1] == HN_NONE) --*n;
+static hone_status dynamic_lstm(hn_contrib *c) {
+  hn_graph *g = c->make.g;
+  if (c->n < R_SCALE + 1 || c->n > DYNAMIC_INPUTS)
+    return hn_fail(g->cx, HONE_BAD_GRAPH, "node '%s' (DynamicQuantizeLSTM) has %u inputs; takes 11 or 12", c->name, c->n);
+  if (c->n == DYNAMIC_INPUTS - 1) c->in[DYNAMIC_INPUTS - 1] = HN_NONE;
+  HN_TRY(open_weights(g, c->name, c->in, W, W_SCALE));
+  HN_TRY(open_weights(g, c->name, c->in, R, R_SCALE));
+  c->n = OWN_INPUTS;
+  hn_set_i(g, c->node, "dynamic", 1);
   return HONE_OK;
 }
 
 /* ---- the table */
 
+static hone_status as_it_is(hn_contrib *c) {
+  (void)c;
+  return HONE_OK;
+}
+
 static const struct {
   const char *name;
   hn_op op;
-  bring_inputs inputs;
-  const char *attribute; /* set to 1 */
-} known[] = {{"DynamicQuantizeLSTM", HN_LSTM, dynamic_lstm, "dynamic"}};
+  hone_status (*lower)(hn_contrib *c);
+  hone_status (*result)(hn_contrib *c, hn_id *result); /* NULL: the node's */
+} known[] = {
+    {"DynamicQuantizeLSTM", HN_LSTM, dynamic_lstm, NULL},
+    {"QuantizeLinear", HN_QuantizeLinear, as_it_is, NULL}, /* of 16 and 4 bits before opset 21 */
+    {"DequantizeLinear", HN_DequantizeLinear, as_it_is, NULL},
+    {"QLinearAdd", HN_Add, hn_contrib_integers, hn_contrib_integers_result},
+    {"QLinearMul", HN_Mul, hn_contrib_integers, hn_contrib_integers_result},
+    {"QLinearSigmoid", HN_Sigmoid, hn_contrib_integers, hn_contrib_integers_result},
+    {"QLinearLeakyRelu", HN_LeakyRelu, hn_contrib_integers, hn_contrib_integers_result},
+    {"QLinearAveragePool", HN_AveragePool, hn_contrib_integers, hn_contrib_integers_result},
+    {"QLinearGlobalAveragePool", HN_GlobalAveragePool, hn_contrib_integers, hn_contrib_integers_result},
+    {"QLinearSoftmax", HN_Softmax, hn_contrib_integers, hn_contrib_integers_result},
+    {"QLinearConcat", HN_Concat, hn_contrib_integers, hn_contrib_integers_result},
+    {"QLinearWhere", HN_Where, hn_contrib_integers, hn_contrib_integers_result},
+    {"QGemm", HN_Gemm, hn_contrib_gemm, hn_contrib_gemm_result},
+    {"MatMulIntegerToFloat", HN_MatMulInteger, hn_contrib_scaled_product, hn_contrib_scaled_product_result},
+    {"DynamicQuantizeMatMul", HN_MatMulInteger, hn_contrib_scaled_product, hn_contrib_scaled_product_result},
+    {"MatMulNBits", HN_MatMul, hn_contrib_small_weights, hn_contrib_small_weights_result},
+};
 
 static int row_of(const char *name) {
   for (size_t i = 0; i < sizeof known / sizeof *known; i++)
@@ -94,8 +114,14 @@ hn_op hn_contrib_op(const char *domain, const char *name) {
   return row < 0 ? HN_OP_NONE : known[row].op;
 }
 
-hone_status hn_contrib_inputs(hn_graph *g, const char *op, const char *node, hn_id *in, uint32_t *n) {
-  return known[row_of(op)].inputs(g, node, in, n);
+hone_status hn_contrib_lower(hn_contrib *c) {
+  HN_TRY(known[row_of(c->op)].lower(c));
+  while (c->n && c->in[c->n - 1] == HN_NONE) c->n--;
+  for (uint32_t i = 0; i < c->n; i++) hn_add_main_input(c->make.g, c->node, c->in[i]);
+  return c->make.g->oom ? hn_nomem(c->make.g->cx) : HONE_OK;
 }
 
-void hn_contrib_attributes(hn_graph *g, const char *op, hn_id node) { hn_set_i(g, node, known[row_of(op)].attribute, 1); }
+hone_status hn_contrib_result(hn_contrib *c, hn_id *result) {
+  hone_status (*make)(hn_contrib *, hn_id *) = known[row_of(c->op)].result;
+  return make ? make(c, result) : HONE_OK;
+}

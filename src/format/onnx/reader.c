@@ -427,16 +427,16 @@ static hone_status read_node(scope *s, const Onnx__NodeProto *p) {
   if (hn_op_is(op, HN_OP_CONTROL)) return read_control(s, p, op);
   hn_id *in, *outs;
   uint32_t n_in;
-  HN_TRY(read_inputs(s, p, 1, &in, &n_in));
+  HN_TRY(read_inputs(s, p, HN_CONTRIB_ROOM, &in, &n_in));
   if (r->missing.n) return HONE_OK; /* only what else is missing counts now */
-  if (!standard) HN_TRY(hn_contrib_inputs(s->g, p->op_type, node_name(s, p), in, &n_in));
-  hn_id node = hn_graph_add_node(s->g, op, node_name(s, p), in, n_in, (uint32_t)p->n_output);
+  hn_id node = hn_graph_add_node(s->g, op, node_name(s, p), in, standard ? n_in : 0, (uint32_t)p->n_output);
   if (node == HN_NONE || !(outs = hn_arena_alloc(s->g->arena, sizeof *outs * (p->n_output + 1)))) return hn_nomem(r->cx);
   for (size_t i = 0; i < p->n_output; i++) outs[i] = hn_node_at(s->g, node)->out[i];
   for (size_t i = 0; i < p->n_attribute; i++) HN_TRY(read_attr(s, node, p->attribute[i]));
-  if (!standard) hn_contrib_attributes(s->g, p->op_type, node);
-  hone_status st = standard ? hn_upgrade_node(s->g, node, p->op_type, opset_of(s, ""), outs) : HONE_OK;
+  hn_contrib c = {.op = p->op_type, .name = node_name(s, p), .in = in, .n = n_in, .node = node, .make = {.g = s->g, .name = node_name(s, p)}};
+  hone_status st = standard ? hn_upgrade_node(s->g, node, p->op_type, opset_of(s, ""), outs) : hn_contrib_lower(&c);
   if (!st) st = hn_infer_node(s->g, node);
+  if (!st && !standard) st = hn_contrib_result(&c, outs);
   return st ? st : name_outputs(s, p, outs);
 }
 

@@ -16,9 +16,11 @@ static const struct {
 } since[] = {
 #define SINCE(op, opset) {HN_##op, opset},
 #define SINCE_ATTR(op, attr, opset, otherwise)
+#define SINCE_TYPE(op, type, opset)
 #include "format/onnx/spelling.def"
 #undef SINCE
 #undef SINCE_ATTR
+#undef SINCE_TYPE
 };
 
 static const struct {
@@ -29,9 +31,25 @@ static const struct {
 } since_attr[] = {
 #define SINCE(op, opset)
 #define SINCE_ATTR(op, attr, opset, otherwise) {HN_##op, #attr, opset, otherwise},
+#define SINCE_TYPE(op, type, opset)
 #include "format/onnx/spelling.def"
 #undef SINCE
 #undef SINCE_ATTR
+#undef SINCE_TYPE
+};
+
+static const struct {
+  hn_op op;
+  hn_dtype type;
+  int opset;
+} since_type[] = {
+#define SINCE(op, opset)
+#define SINCE_ATTR(op, attr, opset, otherwise)
+#define SINCE_TYPE(op, type, opset) {HN_##op, HONE_DTYPE_##type, opset},
+#include "format/onnx/spelling.def"
+#undef SINCE
+#undef SINCE_ATTR
+#undef SINCE_TYPE
 };
 
 typedef struct writer {
@@ -70,6 +88,14 @@ static bool omitted(const hn_node *n, const hn_attr *a, int *opset) {
   return false;
 }
 
+static bool has_type(const hn_graph *g, const hn_node *n, hn_dtype type) {
+  for (uint32_t i = 0; i < n->n_in; i++)
+    if (n->in[i] != HN_NONE && hn_value_at(g, n->in[i])->dtype == type) return true;
+  for (uint32_t i = 0; i < n->n_out; i++)
+    if (n->out[i] != HN_NONE && hn_value_at(g, n->out[i])->dtype == type) return true;
+  return false;
+}
+
 /* The least opset that has all the graph needs. */
 static int opset_for(const hn_graph *g) {
   int opset = LEAST_OPSET;
@@ -78,6 +104,8 @@ static int opset_for(const hn_graph *g) {
     if (n->dead) continue;
     for (size_t k = 0; k < sizeof since / sizeof *since; k++)
       if (since[k].op == n->op && since[k].opset > opset) opset = since[k].opset;
+    for (size_t k = 0; k < sizeof since_type / sizeof *since_type; k++)
+      if (since_type[k].op == n->op && since_type[k].opset > opset && has_type(g, n, since_type[k].type)) opset = since_type[k].opset;
     if (n->op == HN_Pad && hn_streq(hn_attr_s(n, "mode", ""), "wrap") && opset < 19) opset = 19;
     if (n->op == HN_Resize && hn_streq(hn_attr_s(n, "coordinate_transformation_mode", ""), "half_pixel_symmetric") && opset < 19) opset = 19;
     for (uint32_t k = 0; k < n->n_attr; k++) {

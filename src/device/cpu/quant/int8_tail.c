@@ -4,7 +4,7 @@
 
 bool hn_int8_product(const hn_task *t) {
   const hn_arg *x = &t->in[0], *w = &t->in[1];
-  if (!t->device || !hn_is_8bit(x->dtype) || !x->quant || w->dtype != HONE_DTYPE_I8 || !w->quant || !w->constant) return false;
+  if (!t->device || !hn_is_8bit(x->dtype) || !x->quant || w->dtype != HONE_DTYPE_I8 || !w->quant || w->quant->zero || !w->constant) return false;
   for (int32_t i = 0; i < t->out[0].rank; i++)
     if (t->out[0].dims[i] == 0) return false;
   for (int32_t i = 0; i < x->rank; i++)

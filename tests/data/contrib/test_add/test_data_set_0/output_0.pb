@@ -1,0 +1,1 @@
+(Boutput_0JxŒV%õlsMB#_¬ˆ®@AœÔ­©oe ‚¬pk2ÃDz (ËhÅÔºdÌÓ®"rå}~â:oâ«‰\„BÙmµÈ+CP~…2?ä¶}•±U¸X»QÉƒuÚÕ6˜=‡*Kœ³ m‚‘‘³cŒ[ÀZE:~llXP6Uly›œˆO

@@ -1,0 +1,1 @@
+Boutput_0J(’…\^œZ_g»šr{N4hˆ“fln8Bª’_i€fAd£uVfzRj}

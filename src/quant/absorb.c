@@ -9,7 +9,7 @@
 typedef enum manner {
   MANNER_NONE,
   MANNER_LINEAR,      /* products: activations of one scale, constant weights of one a channel or other activations */
-  MANNER_ELEMENTWISE, /* any scales; averages and images of other sizes as well */
+  MANNER_ELEMENTWISE, /* any scales; averages, images of other sizes, attention and normalization as well */
   MANNER_RECURRENT,   /* weights of signed bytes, where the node rounds what they meet */
   MANNER_SAME         /* the integers themselves, where all of them have one scale */
 } manner;
@@ -25,7 +25,14 @@ static manner manner_of(hn_op op) {
     case HN_LSTM: return MANNER_RECURRENT;
     case HN_AveragePool:
     case HN_GlobalAveragePool:
-    case HN_Resize: return MANNER_ELEMENTWISE;
+    case HN_Resize:
+    case HN_Attention:
+    case HN_LayerNormalization:
+    case HN_RMSNormalization:
+    case HN_InstanceNormalization:
+    case HN_GroupNormalization:
+    case HN_Softmax:
+    case HN_LogSoftmax: return MANNER_ELEMENTWISE;
     case HN_MaxPool:
     case HN_GlobalMaxPool:
     case HN_Concat:
@@ -187,9 +194,9 @@ static bool all_fixed(const hn_graph *g, const hn_node *n) {
   return true;
 }
 
-/* Operands of the epilogue that are integers too. */
-static void take_operands(hn_graph *g, hn_id id, uint32_t from) {
-  for (uint32_t i = from; i < hn_node_at(g, id)->n_in; i++) {
+/* Inputs from..end that are integers too. */
+static void take_inputs(hn_graph *g, hn_id id, uint32_t from, uint32_t end) {
+  for (uint32_t i = from; i < end; i++) {
     hn_quant q;
     hn_id integers = integers_of(g, hn_node_at(g, id)->in[i], &q);
     if (integers != HN_NONE && !hn_const(g, integers)) take_input(g, id, i, integers, &q);
@@ -242,7 +249,7 @@ static void absorb_linear(hn_graph *g, hn_id id, hn_eval_node_fn eval) {
   take_input(g, id, 0, x, &qx);
   take_input(g, id, 1, w, &qw);
   if (bias != HN_NONE) hn_set_input(g, id, 2, bias);
-  take_operands(g, id, hn_node_at(g, id)->n_main);
+  take_inputs(g, id, hn_node_at(g, id)->n_main, hn_node_at(g, id)->n_in);
   take_result(g, id);
 }
 
@@ -275,6 +282,7 @@ static void absorb_recurrent(hn_graph *g, hn_id id) {
 
 /* Inputs that hold data rather than shapes, axes or sizes; those of the epilogue lie behind the node's own. */
 static uint32_t data_inputs(const hn_node *n) {
+  if (n->op == HN_Attention) return 3;
   return n->op == HN_Concat || hn_op_is(n->op, HN_OP_UNARY | HN_OP_BINARY | HN_OP_VARIADIC) ? n->n_main : 1;
 }
 
@@ -289,7 +297,8 @@ static void absorb_elementwise(hn_graph *g, hn_id id) {
     any = any || integers_of(g, n->in[i], &q) != HN_NONE;
   }
   if (!any) return;
-  take_operands(g, id, 0);
+  take_inputs(g, id, 0, data_inputs(n));
+  take_inputs(g, id, n->n_main, n->n_in);
   take_result(g, id);
 }
 

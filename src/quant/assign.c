@@ -57,14 +57,29 @@ bool hn_keeps_scale(hn_op op) {
   }
 }
 
-static bool passes_integers(const hn_node *n) {
+/* What for floats would be no gain. A Softmax is no such: its small results are not told by steps alike. */
+static bool takes_bytes(const hn_node *n) {
+  switch (n->op) {
+    case HN_Attention: return n->n_main <= 4 && n->n_out == 1 && hn_attr_f(n, "softcap", 0) == 0;
+    case HN_LayerNormalization:
+    case HN_RMSNormalization:
+    case HN_InstanceNormalization:
+    case HN_GroupNormalization: return n->n_out == 1;
+    default: return false;
+  }
+}
+
+static bool passes(const hn_low_set *s, const hn_node *n) {
   if (hn_keeps_scale(n->op)) return !n->n_post;
+  if (s->bytes && takes_bytes(n)) return !n->n_post;
   if (n->op == HN_GlobalAveragePool) return !n->n_post;
   if (n->op == HN_Cast || n->op == HN_IsInf || n->op == HN_IsNaN || n->op == HN_Not) return false;
   return hn_op_is(n->op, HN_OP_UNARY | HN_OP_BINARY | HN_OP_VARIADIC);
 }
 
 uint32_t hn_data_inputs(const hn_node *n) {
+  if (n->op == HN_Attention) return 3;
+  if (takes_bytes(n)) return 1;
   return hn_keeps_scale(n->op) && n->op != HN_Concat ? 1 : n->n_in;
 }
 
@@ -81,7 +96,7 @@ hone_status hn_low_between(hn_graph *g, hn_low_set *p) {
   }
   for (uint32_t i = 0; i < n; i++) {
     const hn_node *x = hn_node_at(g, order[i]);
-    if (!passes_integers(x)) continue;
+    if (!passes(p, x)) continue;
     for (uint32_t k = 0; k < hn_data_inputs(x); k++) {
       hn_id from = hn_is_real(g, x->in[k]) ? hn_producer(g, x->in[k]) : HN_NONE;
       if (from != HN_NONE && (p->low[from] || after[from])) after[order[i]] = true;

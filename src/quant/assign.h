@@ -6,6 +6,7 @@
 typedef struct hn_low_set {
   bool *low;     /* by node: a product in the lower precision */
   bool *between; /* by node: no product, but passes numbers of that precision from one to the next */
+  bool bytes;    /* the precision is 8 bits */
 } hn_low_set;
 
 hone_status hn_low_create(hn_graph *g, hn_low_set *s);

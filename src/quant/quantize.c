@@ -316,6 +316,7 @@ hone_status hn_quantize_int8(hn_graph *g, const hn_range *ranges, const bool *ke
   *result = (hone_quantize_result){0};
   hone_status st = hn_low_create(g, &p.s);
   bool ok = p.whole && p.group && p.range;
+  p.s.bytes = true;
   if (!st && !ok) st = hn_nomem(g->cx);
   if (!st) st = choose_nodes(&p, keep);
   if (!st) {

@@ -154,7 +154,8 @@ void finish(trial *t, hn_id n) {
     bool again = t->quantized && t->op != HN_DequantizeLinear && !chance(5);
     hn_graph_add_output(t->g, name, again ? through(t, out, t->step) : out);
   }
-  static const hn_op inexact[] = {HN_AveragePool, HN_GlobalAveragePool, HN_Resize}; /* and functions of floats */
+  static const hn_op inexact[] = {HN_AveragePool, HN_GlobalAveragePool, HN_Resize, HN_Attention, HN_Softmax, HN_LogSoftmax,
+                                  HN_LayerNormalization, HN_RMSNormalization, HN_InstanceNormalization, HN_GroupNormalization}; /* and functions of floats */
   t->exact = t->quantized && (!hn_op_is(t->op, HN_OP_UNARY) || t->op == HN_Relu || t->op == HN_Abs || t->op == HN_Neg || t->op == HN_Clip);
   for (size_t i = 0; i < sizeof inexact / sizeof *inexact; i++) t->exact = t->exact && (t->op != inexact[i] || t->averages);
   for (uint32_t i = 0; i < hn_node_at(t->g, n)->n_post; i++) {
@@ -316,8 +317,9 @@ static bool make_matmul(trial *t) {
   for (int i = 0; i < 2; i++) a[i] = chance(4) ? 1 : batch[i], b[i] = chance(4) ? 1 : batch[i];
   a[2] = m, a[3] = k, b[2] = k, b[3] = n;
   if (t->quantized && chance(2)) {
-    hn_id in[2] = {input(t, ra, a + 4 - ra), weights(t, 2, b + 2, 1)};
-    return with_epilogue(t, node(t, in, 2, 1));
+    hn_id in[2] = {input(t, ra, a + 4 - ra), weights(t, 2, b + 2, 1)}, id = node(t, in, 2, 1);
+    if (chance(2)) hn_add_post(t->g, id, HN_Add, constant(t, 1, &n), false, 0, 0); /* a bias */
+    return with_epilogue(t, id);
   }
   hn_id in[2] = {input(t, ra, a + 4 - ra), rb == 1 ? either(t, 1, &k) : either(t, rb, b + 4 - rb)};
   return with_epilogue(t, node(t, in, 2, 1));
@@ -614,6 +616,7 @@ static bool make_attention(trial *t) {
   if (chance(2)) hn_set_f(t->g, n, "scale", 0.3);
   if (chance(5)) hn_set_f(t->g, n, "softcap", 1.5);
   if (chance(3)) hn_set_i(t->g, n, "is_causal", 1);
+  if (t->quantized) t->loose = 4 * (float)nk / 131070; /* weights off by half of what 16 bits tell, times values apart */
   return with_epilogue(t, n);
 }
 
@@ -738,7 +741,8 @@ bool moves_integers(hn_op op) {
 /* Operators that compute with 8-bit integers in the place of reals. */
 bool quantizable(hn_op op) {
   return op == HN_Conv || op == HN_MatMul || op == HN_Gemm || op == HN_MaxPool || op == HN_AveragePool || op == HN_Concat ||
-         op == HN_Add || op == HN_Mul || op == HN_Sub || op == HN_GlobalAveragePool ||
+         op == HN_Add || op == HN_Mul || op == HN_Sub || op == HN_GlobalAveragePool || op == HN_Attention || op == HN_Softmax || op == HN_LogSoftmax ||
+         op == HN_LayerNormalization || op == HN_RMSNormalization || op == HN_InstanceNormalization || op == HN_GroupNormalization ||
          (hn_op_is(op, HN_OP_UNARY) && op != HN_Cast && op != HN_IsInf && op != HN_IsNaN && op != HN_Not);
 }
 

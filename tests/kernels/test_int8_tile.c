@@ -133,3 +133,47 @@ TEST(products_as_plain_sums) {
     for (int bytes = 0; bytes <= (int)hn_bytes_best((hn_isa)isa); bytes++)
       for (int i = 0; i < CASES; i++) try_product(hn_int8_tile_for((hn_isa)isa, (hn_bytes)bytes), hn_bytes_name((hn_isa)isa, (hn_bytes)bytes), i);
 }
+
+/* Rows of attention: sums to scores, weights to two bytes each, and the sums of both back to one. */
+static void try_row(const hn_int8_tile *t, const char *name) {
+  enum { MOST = 200 };
+  int32_t sum[MOST + 64], less[2];
+  float add[MOST], got[MOST + 64], most = -INFINITY, x[MOST + 64] = {0};
+  uint8_t high[MOST + 64], low[MOST + 64];
+  int64_t n = between(1, MOST), rows = 2, whole = (n + t->lanes - 1) / t->lanes * t->lanes, all = 0;
+  int32_t *panels = hn_malloc_aligned(sizeof *panels * (size_t)((MOST + 64) * rows)), *before = hn_malloc_aligned(sizeof *before * (size_t)(4 * t->cols));
+  bool added = between(0, 1), good = true;
+  for (int64_t i = 0; i < (MOST + 64) * rows; i++) panels[i] = (int32_t)between(-4000000, 4000000);
+  for (int64_t i = 0; i < n; i++) {
+    sum[i] = panels[i / t->cols * rows * t->cols + i % t->cols];
+    add[i] = (float)between(-100, 100) / 4;
+  }
+  float largest = t->scores(got, panels, rows * t->cols, 1.0f / 1024, added ? add : NULL, n);
+  for (int64_t i = 0; i < n; i++) {
+    float want = (float)sum[i] / 1024 + (added ? add[i] : 0);
+    good = good && fabsf(got[i] - want) <= 1e-6f * fabsf((float)sum[i] / 1024);
+    most = fmaxf(most, got[i]);
+  }
+  CHECK_MSG(good && largest == most, "%s: %lld scores", name, (long long)n);
+  for (int64_t i = 0; i < n; i++) x[i] = (float)between(0, 65535) / (float)(2 * n);
+  int32_t total = t->halve(high, low, x, 1.5f, whole);
+  for (int64_t i = 0; i < n; i++) {
+    long want = lrintf(x[i] * 1.5f);
+    good = good && 256 * high[i] + low[i] == want;
+    all += want;
+  }
+  CHECK_MSG(good && total == all, "%s: %lld weights", name, (long long)n);
+  for (int i = 0; i < 4 * t->cols; i++) before[i] = panels[i] = (int32_t)between(-30000, 30000);
+  less[0] = (int32_t)between(-100000, 100000), less[1] = (int32_t)between(-100000, 100000);
+  t->join(panels, panels + 2 * t->cols, less, 2);
+  for (int i = 0; i < 2 * t->cols; i++) good = good && panels[i] == 256 * before[i] + before[2 * t->cols + i] - less[i / t->cols];
+  CHECK_MSG(good, "%s: sums of high and low bytes", name);
+  hn_free_aligned(panels);
+  hn_free_aligned(before);
+}
+
+TEST(rows_of_attention) {
+  for (int isa = 0; isa <= (int)hn_isa_best(); isa++)
+    for (int bytes = 0; bytes <= (int)hn_bytes_best((hn_isa)isa); bytes++)
+      for (int i = 0; i < CASES; i++) try_row(hn_int8_tile_for((hn_isa)isa, (hn_bytes)bytes), hn_bytes_name((hn_isa)isa, (hn_bytes)bytes));
+}

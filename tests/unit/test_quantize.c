@@ -597,6 +597,57 @@ TEST(bytes_from_layer_to_layer) {
   hone_context_destroy(&cx);
 }
 
+/* A layer of a transformer: normalization, attention and what feeds it are of bytes, biases are taken by the products. */
+TEST(attention_between_products) {
+  static const char net[] =
+      "graph \"g\" {\n  input %x : f32[1, 20, 32]\n  const %w : f32[32, 32] = digest:1\n  const %v : f32[32, 32] = digest:2\n"
+      "  const %b : f32[32] = digest:3\n  const %s : f32[32] = digest:4\n"
+      "  %e = MatMul(%x, %w) post [Add(.,%b)] : f32[1, 20, 32]  # embedding\n  %n = LayerNormalization(%e, %s, %b) : f32[1, 20, 32]  # norm\n"
+      "  %q = MatMul(%n, %v) post [Add(.,%b)] : f32[1, 20, 32]  # queries\n  %k = MatMul(%n, %w) post [Add(.,%b)] : f32[1, 20, 32]  # keys\n"
+      "  %u = MatMul(%n, %v) : f32[1, 20, 32]  # values\n  %a = Attention(%q, %k, %u) {q_num_heads=4 kv_num_heads=4 scale=0.01} : f32[1, 20, 32]  # attention\n"
+      "  %y = MatMul(%a, %w) post [Add(.,%e)] : f32[1, 20, 32]  # last\n  output \"y\" = %y\n}\n";
+  enum { N = 640 };
+  static const char *const layers[][2] = {{"embedding", "product_int8"}, {"norm", "norm_vec"}, {"queries", "product_int8"}, {"attention", "attention_int8"}};
+  static float x[N];
+  hone_context *cx;
+  hn_graph *g = NULL;
+  hn_cpu *cpu = NULL;
+  hn_program *plain = NULL, *slow = NULL, *fast = NULL;
+  hone_quantize_result r;
+  hn_view real, want, got;
+  double error = 0, size = 0;
+  for (int i = 0; i < N; i++) x[i] = (float)(i * 37 % 101) / 50 - 1;
+  hn_view in = {.dtype = HONE_DTYPE_F32, .rank = 3, .dims = {1, 20, 32}, .count = N, .data = x};
+  REQUIRE(!hone_context_create(&cx) && !hn_graph_parse(cx, net, &g) && !hn_cpu_create(cx, hn_isa_best(), &cpu));
+  hn_plan_options references = {.threads = 1, .reference = true}, kernels = {.device = cpu, .threads = 1, .sources = 1 << HN_ORIGIN_HONE};
+  REQUIRE(!hn_program_create(g, &in, &references, &plain) && !hn_program_run(plain, &in, &real) && real.count == N);
+  hn_range *ranges = calloc(g->values.n, sizeof *ranges);
+  REQUIRE(ranges);
+  for (size_t i = 0; i < g->values.n; i++) ranges[i] = (hn_range){true, -20, 20};
+  REQUIRE(!hn_quantize_int8(g, ranges, NULL, NULL, &r));
+  CHECK(r.layers == 5 && r.candidates == 5);
+  REQUIRE(!hn_program_create(g, &in, &references, &slow) && !hn_program_create(g, &in, &kernels, &fast));
+  for (size_t i = 0; i < sizeof layers / sizeof *layers; i++) {
+    CHECK_MSG(runs(fast, layers[i][0], layers[i][1]), "%s does not run by %s", layers[i][0], layers[i][1]);
+    const hn_task *t = step_of(fast, layers[i][0]);
+    CHECK(t && t->in[0].dtype == HONE_DTYPE_U8 && t->out[0].dtype == HONE_DTYPE_U8 && t->fused == t->node->n_post);
+  }
+  REQUIRE(!hn_program_run(slow, &in, &want) && !hn_program_run(fast, &in, &got) && want.count == N && got.count == N);
+  for (int i = 0; i < N; i++) {
+    float a = ((const float *)got.data)[i], b = ((const float *)want.data)[i], c = ((const float *)real.data)[i];
+    CHECK_MSG(fabsf(a - b) <= 0.2f, "[%d] is %g, not %g", i, (double)a, (double)b); /* a step of a tensor between, or two */
+    error += (double)((a - c) * (a - c)), size += (double)(c * c);
+  }
+  CHECK_MSG(error < 0.01 * size, "the error is %g of %g", error, size);
+  free(ranges);
+  hn_program_destroy(plain);
+  hn_program_destroy(slow);
+  hn_program_destroy(fast);
+  hn_cpu_destroy(cpu);
+  hn_graph_destroy(g);
+  hone_context_destroy(&cx);
+}
+
 /* A product in dynamic 8 bits gives floats itself: scales, bias and bounds are its ending, and nothing reads its sums. */
 TEST(dynamic_products_open_their_sums) {
   static const char net[] =

@@ -32,8 +32,10 @@ bool hn_heads_of(const hn_task *t, hn_heads *s) {
   const hn_node *n = t->node;
   int64_t hk, hv, nv, size_k, kv = hn_attr_i(n, "kv_num_heads", 0);
   *s = (hn_heads){.batch = t->in[0].dims[0]};
+  s->bytes = hn_arg_is_bytes(&t->in[0]);
   for (uint32_t i = 0; i < 3; i++)
-    if (t->in[i].dtype != HONE_DTYPE_F32 || t->in[i].rank != t->in[0].rank || t->in[i].dims[0] != s->batch) return false;
+    if ((s->bytes ? !hn_arg_is_bytes(&t->in[i]) : t->in[i].dtype != HONE_DTYPE_F32) || t->in[i].rank != t->in[0].rank || t->in[i].dims[0] != s->batch) return false;
+  if (t->out[0].dtype != HONE_DTYPE_F32 && !(s->bytes && hn_arg_is_bytes(&t->out[0]))) return false;
   for (uint32_t i = 4; i < n->n_main; i++)
     if (t->in[i].present) return false;
   for (uint32_t i = 1; i < t->n_out; i++)
@@ -53,4 +55,16 @@ bool hn_heads_of(const hn_task *t, hn_heads *s) {
   s->out_stride[0] = s->heads * s->nq * s->size_v;
   s->out_stride[1] = flat ? s->size_v : s->nq * s->size_v;
   return n->n_main < 4 || !t->in[3].present || open_mask(t, s);
+}
+
+void hn_heads_mask(const hn_heads *s, const hn_vec *vec, const void *mask, float *scores, int64_t batch, int64_t head, int64_t query, int64_t from, int64_t n) {
+  int64_t at = batch * s->mask_stride[0] + head * s->mask_stride[1] + query * s->mask_stride[2] + from * s->mask_stride[3];
+  if (s->mask_bool) {
+    const unsigned char *m = (const unsigned char *)mask + at;
+    for (int64_t k = 0; k < n; k++) scores[k] = m[k * s->mask_stride[3]] ? scores[k] : -INFINITY;
+  } else {
+    const float *m = (const float *)mask + at;
+    if (s->mask_stride[3]) vec->binary[HN_Add](scores, scores, m, (size_t)n);
+    else vec->right[HN_Add](scores, scores, *m, (size_t)n);
+  }
 }

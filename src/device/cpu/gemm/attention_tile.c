@@ -24,7 +24,7 @@ typedef struct attention_tile {
 
 bool attention_tile_supports(const hn_task *t) {
   hn_heads h;
-  return t->device && hn_heads_of(t, &h);
+  return t->device && hn_heads_of(t, &h) && !h.bytes;
 }
 
 static size_t aligned(size_t floats) { return (floats + 15) / 16 * 16; }
@@ -92,26 +92,12 @@ static void score(const block *u, int64_t from, int64_t n) {
       u->scores[i * ld + k] = s->h.scale * u->vec->dot(u->q + i * s->h.row[0], u->k + (from + k) * s->h.row[1], (size_t)s->h.size);
 }
 
-static void mask_row(const block *u, float *w, int64_t query, int64_t from, int64_t n) {
-  const attention_tile *s = u->s;
-  int64_t at = u->b * s->h.mask_stride[0] + u->h * s->h.mask_stride[1] + query * s->h.mask_stride[2] + from * s->h.mask_stride[3];
-  const void *data = u->x->in[3].data;
-  if (s->h.mask_bool) {
-    const unsigned char *m = (const unsigned char *)data + at;
-    for (int64_t k = 0; k < n; k++) w[k] = m[k * s->h.mask_stride[3]] ? w[k] : -INFINITY;
-  } else {
-    const float *m = (const float *)data + at;
-    if (s->h.mask_stride[3]) u->vec->binary[HN_Add](w, w, m, (size_t)n);
-    else u->vec->right[HN_Add](w, w, *m, (size_t)n);
-  }
-}
-
 /* The row's scores become weights relative to its largest score so far; what was added up is made relative to that too. */
 static void soften(block *u, int64_t i, int64_t from, int64_t n) {
   const attention_tile *s = u->s;
   float *w = u->scores + i * (KEY_BLOCK + GAP);
   int64_t query = u->first + i;
-  if (s->h.mask) mask_row(u, w, query, from, n);
+  if (s->h.mask) hn_heads_mask(&s->h, u->vec, u->x->in[3].data, w, u->b, u->h, query, from, n);
   for (int64_t k = query + 1 - from < 0 ? 0 : query + 1 - from; s->h.causal && k < n; k++) w[k] = -INFINITY;
   if (s->h.softcap > 0) {
     u->vec->right[HN_Mul](w, w, 1 / s->h.softcap, (size_t)n);

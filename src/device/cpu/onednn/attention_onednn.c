@@ -10,7 +10,7 @@
 
 /* No causal mask, no soft cap, no mask of booleans. */
 static bool describe(const hn_task *t, hn_heads *s) {
-  return hn_heads_of(t, s) && !s->causal && s->softcap == 0 && !(s->mask && s->mask_bool);
+  return hn_heads_of(t, s) && !s->bytes && !s->causal && s->softcap == 0 && !(s->mask && s->mask_bool);
 }
 
 bool attention_onednn_supports(const hn_task *t) {

@@ -101,7 +101,7 @@ static hone_status open_phase(hn_task *t, const deconv *d, int64_t i, phase *p) 
   look(d, 0, i / d->across, &p->lines);
   if (!d->together) look(d, 1, i % d->across, &p->pixels);
   int64_t taps = p->lines.n * (d->together ? 1 : p->pixels.n), columns = d->together ? d->stride[1] * d->oc : d->oc;
-  HN_TRY(hn_int8_matrix_open(t->cx, d->tile, taps * d->ic, columns, &p->matrix));
+  HN_TRY(hn_int8_matrix_open(t->cx, d->tile, taps * d->ic, columns, true, &p->matrix));
   int64_t n = hn_int8_columns(&p->matrix);
   p->unit = hn_calloc((size_t)(2 * n), sizeof *p->unit);
   if (!p->unit) return hn_nomem(t->cx);

@@ -61,6 +61,20 @@ static bool take_bounds(const chain *c, uint32_t i, hn_int8_ending *e) {
   return true;
 }
 
+const hn_arg *hn_int8_bias_of(const hn_task *t, uint32_t *steps) {
+  const hn_node *n = t->node;
+  const hn_arg *o = &t->out[0];
+  *steps = 0;
+  if (n->n_main > 2 && t->in[2].present) return &t->in[2];
+  if (n->op != HN_MatMul || !n->n_post || n->post[0].op != HN_Add || n->post[0].operand == HN_NONE) return NULL;
+  const hn_arg *a = &t->in[n->post[0].operand];
+  if (!a->constant || a->dtype != HONE_DTYPE_F32 || a->rank > o->rank || a->constant->count < 2 || a->dims[a->rank - 1] != a->constant->count ||
+      a->constant->count != o->dims[o->rank - 1])
+    return NULL;
+  *steps = 1;
+  return a;
+}
+
 /* ---- the range of results */
 
 static int32_t channel_axis(const hn_node *n) { return n->op == HN_Conv || (n->op == HN_Gemm && hn_attr_i(n, "transB", 0)) ? 0 : 1; }
@@ -70,7 +84,9 @@ static hone_status find_reach(const hn_task *t, chain *c) {
   const hn_arg *x = &t->in[0], *w = &t->in[1];
   int32_t axis = channel_axis(t->node);
   int64_t n = w->dims[axis], inner = 1, first = (x->dtype == HONE_DTYPE_I8 ? -128 : 0) - x->quant->zero;
-  const hn_tensor *bias = t->node->n_main > 2 && t->in[2].present ? t->in[2].constant : NULL;
+  uint32_t steps;
+  const hn_arg *row = hn_int8_bias_of(t, &steps);
+  const hn_tensor *bias = row ? row->constant : NULL;
   int64_t *low = hn_calloc((size_t)(2 * n), sizeof *low), *high = low + n;
   if (!low) return hn_nomem(t->cx);
   for (int32_t i = axis + 1; i < w->rank; i++) inner *= w->dims[i];
@@ -228,9 +244,8 @@ static bool function_of(const chain *c, hn_int8_way_out *w) {
   return true;
 }
 
-static bool take_residual(hn_task *t, hn_layout l, hn_int8_way_out *w) {
-  const hn_step *s = &t->node->post[0];
-  if (!t->node->n_post || s->op != HN_Add || s->operand == HN_NONE) return false;
+static bool take_residual(hn_task *t, const hn_step *s, hn_layout l, hn_int8_way_out *w) {
+  if (s->op != HN_Add || s->operand == HN_NONE) return false;
   hn_arg *a = &t->in[s->operand];
   const hn_arg *o = &t->out[0];
   bool bytes = hn_is_8bit(a->dtype) && a->quant && !a->quant->scales;
@@ -273,8 +288,11 @@ bool hn_int8_way_out_take(hn_task *t, hn_layout l, bool residual, hn_int8_way_ou
   const hn_quant *q = t->out[0].quant;
   const hn_node *n = t->node;
   chain c = begin(t, w);
-  uint32_t first = n->n_post && !of_one_tensor(t, &n->post[0]), taken = first;
-  while (taken < n->n_post && of_one_tensor(t, &n->post[taken])) taken++;
+  uint32_t bias, taken;
+  (void)hn_int8_bias_of(t, &bias);
+  bool added = n->n_post > bias && !of_one_tensor(t, &n->post[bias]);
+  uint32_t first = bias + added;
+  for (taken = first; taken < n->n_post && of_one_tensor(t, &n->post[taken]);) taken++;
   c.steps = n->post + first;
   c.n = taken - first;
   if (!q)
@@ -282,18 +300,18 @@ bool hn_int8_way_out_take(hn_task *t, hn_layout l, bool residual, hn_int8_way_ou
   if (q && taken < n->n_post) return false;
   if (!only_bounds(&c)) {
     if (find_reach(t, &c)) return false;
-    if (first) widen_reach(&t->in[n->post[0].operand], &c);
+    if (added) widen_reach(&t->in[n->post[bias].operand], &c);
   }
   if (!function_of(&c, w)) return false;
-  if (first && !(residual && take_residual(t, l, w))) {
+  t->fused = first + c.n;
+  if (added && !(residual && take_residual(t, &n->post[bias], l, w))) {
     if (q) return false;
     c.n = 0; /* what comes behind the operand waits, too */
-    t->fused = 0;
-    return function_of(&c, w);
+    t->fused = bias;
+    if (!function_of(&c, w)) return false;
   }
-  t->fused = first + c.n;
-  for (uint32_t i = first; i < t->fused; i++)
-    if (n->post[i].operand != HN_NONE) t->in[n->post[i].operand].unused = true;
+  for (uint32_t i = 0; i < t->fused; i++)
+    if (n->post[i].operand != HN_NONE && n->post[i].operand != w->residual) t->in[n->post[i].operand].unused = true;
   return true;
 }
 

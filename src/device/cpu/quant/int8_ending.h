@@ -12,7 +12,9 @@ typedef struct hn_int8_way_out {
   double residual_scale, residual_zero;
 } hn_int8_way_out;
 
-/* Takes leading steps of the node's epilogue, all of them where the output is of bytes; sets t->fused, asks for the
+/* A product's constant bias of one float a column, or NULL: its third input, or what the first step of its epilogue adds (*steps: 1). */
+const hn_arg *hn_int8_bias_of(const hn_task *t, uint32_t *steps);
+/* Takes the bias and leading steps of the node's epilogue, all of them where the output is of bytes; sets t->fused, asks for the
    residual in layout `l` and in place where possible. False: an output of bytes whose steps it does not know; `t` is as before. */
 bool hn_int8_way_out_take(hn_task *t, hn_layout l, bool residual, hn_int8_way_out *w);
 /* The function of unary steps whose argument lies within least..most, for output 0, which is of bytes; no residual. False: it does

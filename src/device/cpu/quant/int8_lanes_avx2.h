@@ -22,6 +22,26 @@ static inline floats sub_floats(floats a, floats b) { return _mm256_sub_ps(a, b)
 static inline floats div_floats(floats a, floats b) { return _mm256_div_ps(a, b); }
 static inline floats between(floats lo, floats v, floats hi) { return _mm256_min_ps(hi, _mm256_max_ps(lo, v)); }
 static inline floats negative_part(floats v) { return _mm256_min_ps(v, _mm256_setzero_ps()); }
+/* NaN as the comparison makes it: none is expected */
+static inline floats largest_floats(floats a, floats b) { return _mm256_max_ps(a, b); }
+static inline float largest_lane(floats v) {
+  __m128 x = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+  x = _mm_max_ps(x, _mm_movehl_ps(x, x));
+  return _mm_cvtss_f32(_mm_max_ss(x, _mm_movehdup_ps(x)));
+}
+static inline float sum_of_lanes(floats v) {
+  __m128 x = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+  x = _mm_add_ps(x, _mm_movehl_ps(x, x));
+  return _mm_cvtss_f32(_mm_add_ss(x, _mm_movehdup_ps(x)));
+}
+/* Numbers of 16 bits as their bytes */
+static inline void store_halves(uint8_t *high, uint8_t *low, ints v) {
+  const __m256i order = _mm256_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, -1, -1, -1, -1, -1, -1, -1, -1, 0, 4, 8, 12, 1, 5, 9, 13, -1, -1, -1, -1, -1, -1, -1, -1);
+  ints b = _mm256_permutevar8x32_epi32(_mm256_shuffle_epi8(v, order), _mm256_setr_epi32(0, 4, 1, 5, 2, 3, 6, 7));
+  _mm_storel_epi64((__m128i *)(void *)low, _mm256_castsi256_si128(b));
+  _mm_storel_epi64((__m128i *)(void *)high, _mm_srli_si128(_mm256_castsi256_si128(b), 8));
+}
+static inline ints joined(ints high, ints low, ints less) { return _mm256_add_epi32(_mm256_slli_epi32(high, 8), _mm256_sub_epi32(low, less)); }
 static inline floats from_u8(const uint8_t *p) {
   return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p)));
 }

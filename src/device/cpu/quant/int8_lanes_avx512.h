@@ -22,6 +22,16 @@ static inline floats sub_floats(floats a, floats b) { return _mm512_sub_ps(a, b)
 static inline floats div_floats(floats a, floats b) { return _mm512_div_ps(a, b); }
 static inline floats between(floats lo, floats v, floats hi) { return _mm512_min_ps(hi, _mm512_max_ps(lo, v)); }
 static inline floats negative_part(floats v) { return _mm512_min_ps(v, _mm512_setzero_ps()); }
+/* NaN as the comparison makes it: none is expected */
+static inline floats largest_floats(floats a, floats b) { return _mm512_max_ps(a, b); }
+static inline float largest_lane(floats v) { return _mm512_reduce_max_ps(v); }
+static inline float sum_of_lanes(floats v) { return _mm512_reduce_add_ps(v); }
+/* Numbers of 16 bits as their bytes */
+static inline void store_halves(uint8_t *high, uint8_t *low, ints v) {
+  _mm_storeu_si128((__m128i *)(void *)high, _mm512_cvtepi32_epi8(_mm512_srli_epi32(v, 8)));
+  _mm_storeu_si128((__m128i *)(void *)low, _mm512_cvtepi32_epi8(v));
+}
+static inline ints joined(ints high, ints low, ints less) { return _mm512_add_epi32(_mm512_slli_epi32(high, 8), _mm512_sub_epi32(low, less)); }
 static inline floats from_u8(const uint8_t *p) { return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p))); }
 static inline floats from_i8(const int8_t *p) { return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p))); }
 /* Entries of a table of 32; `at` plus a power of two, of whose bits the last five count */

@@ -132,6 +132,13 @@ typedef struct hn_int8_tile {
   void (*pair)(const hn_int8_pair *p, int64_t n);
   void (*blend)(const hn_int8_blend *b, int64_t n);
   void (*weigh)(const hn_int8_weigh *w, int64_t n);
+  /* d[i] = sum[i] * unit + add[i] (NULL: nothing); the largest of them. A row of sums lies in panels of `cols`, `panel` apart; d is room
+     for as many as there are lanes more. */
+  float (*scores)(float *d, const int32_t *sum, int64_t panel, float unit, const float *add, int64_t n);
+  /* x[i] * by, rounded, as two bytes each; returns the sum, below 2^24. x[i] * by: from 0 to 65535; n: a multiple of lanes. */
+  int32_t (*halve)(uint8_t *high, uint8_t *low, const float *x, float by, int64_t n);
+  /* high[i] = 256 * high[i] + low[i] less a number for each row, of rows of `cols` */
+  void (*join)(int32_t *high, const int32_t *low, const int32_t *less, int rows);
   void (*most)(uint8_t *d, const uint8_t *x, bool is_signed, int64_t n); /* d[i] = the larger of d[i] and x[i] */
   void (*look_up)(uint8_t *d, const uint8_t *x, const uint8_t table[256], int64_t n);
   /* sum[i] += x[i] less zero times w[i] */

@@ -437,6 +437,48 @@ static void add_pixels(int32_t *restrict sum, const uint8_t *restrict x, uint8_t
   }
 }
 
+/* ---- rows of attention */
+
+CONST_FN floats score_block(float *d, const int32_t *sum, floats unit, const float *add) {
+  floats x = to_floats(load_ints(sum));
+  x = add ? fma_floats(x, unit, load_floats(add)) : mul_floats(x, unit);
+  store_floats(d, x);
+  return x;
+}
+
+static float scores(float *d, const int32_t *sum, int64_t panel, float unit, const float *add, int64_t n) {
+  const floats by = all_floats(unit);
+  floats most = all_floats(-__builtin_inff());
+  int64_t i = 0;
+  for (; i + LANES <= n; i += LANES) most = largest_floats(most, score_block(d + i, sum + i / COLS * panel + i % COLS, by, add ? add + i : NULL));
+  if (i < n) {
+    float last[LANES] = {0}, part[LANES];
+    if (add) memcpy(last, add + i, sizeof *add * (size_t)(n - i));
+    store_floats(part, score_block(d + i, sum + i / COLS * panel + i % COLS, by, add ? last : NULL));
+    for (int64_t k = n - i; k < LANES; k++) part[k] = part[0];
+    most = largest_floats(most, load_floats(part));
+  }
+  return largest_lane(most);
+}
+
+/* Sums stay within what floats hold exactly. */
+static int32_t halve(uint8_t *high, uint8_t *low, const float *x, float by, int64_t n) {
+  floats sum = all_floats(0);
+  for (int64_t i = 0; i < n; i += LANES) {
+    ints whole = to_ints(mul_floats(load_floats(x + i), all_floats(by)));
+    store_halves(high + i, low + i, whole);
+    sum = add_floats(sum, to_floats(whole));
+  }
+  return (int32_t)sum_of_lanes(sum);
+}
+
+static void join(int32_t *high, const int32_t *low, const int32_t *less, int rows) {
+  for (int r = 0; r < rows; r++, high += COLS, low += COLS) {
+    const ints by = all_ints(less[r]);
+    UNROLL for (int v = 0; v < VECS; v++) store_ints(high + v * LANES, joined(load_ints(high + v * LANES), load_ints(low + v * LANES), by));
+  }
+}
+
 static void add_products(int32_t *restrict sum, const uint8_t *restrict x, int32_t zero, const int8_t *restrict w, int64_t n) {
   for (int64_t i = 0; i < n; i++) sum[i] += (x[i] - zero) * w[i];
 }
@@ -452,7 +494,7 @@ const hn_int8_tile TILE = {
     .rows = ROWS, .mul = mul,
 #endif
     .cols = COLS, .lanes = LANES, .finish = finish, .add_products = add_products,
-    .add_pixels = add_pixels, .pair = pair, .blend = blend, .weigh = weigh, .most = most, .look_up = look_bytes_up,
+    .add_pixels = add_pixels, .pair = pair, .blend = blend, .weigh = weigh, .scores = scores, .halve = halve, .join = join, .most = most, .look_up = look_bytes_up,
     .wide = WIDE, .pixels = PIXELS, .split = SPLIT, .depthwise = depthwise, .order = order,
 #ifdef SATURATES
     .saturates = true,

@@ -39,6 +39,17 @@ static inline floats sub_floats(floats a, floats b) { EACH(floats, a.v[i] - b.v[
 static inline floats div_floats(floats a, floats b) { EACH(floats, a.v[i] / b.v[i]); }
 static inline floats between(floats lo, floats v, floats hi) { EACH(floats, v.v[i] < lo.v[i] ? lo.v[i] : v.v[i] > hi.v[i] ? hi.v[i] : v.v[i]); }
 static inline floats negative_part(floats v) { EACH(floats, v.v[i] < 0 ? v.v[i] : 0); }
+static inline floats largest_floats(floats a, floats b) { EACH(floats, a.v[i] > b.v[i] ? a.v[i] : b.v[i]); }
+static inline float largest_lane(floats v) {
+  float r = v.v[0];
+  for (int i = 1; i < 4; i++) r = v.v[i] > r ? v.v[i] : r;
+  return r;
+}
+static inline float sum_of_lanes(floats v) { return v.v[0] + v.v[1] + v.v[2] + v.v[3]; }
+static inline void store_halves(uint8_t *high, uint8_t *low, ints v) {
+  for (int i = 0; i < 4; i++) high[i] = (uint8_t)(v.v[i] >> 8), low[i] = (uint8_t)v.v[i];
+}
+static inline ints joined(ints high, ints low, ints less) { EACH(ints, high.v[i] * 256 + low.v[i] - less.v[i]); }
 static inline floats from_u8(const uint8_t *p) { EACH(floats, (float)p[i]); }
 static inline floats from_i8(const int8_t *p) { EACH(floats, (float)p[i]); }
 static inline floats look_up(const float *table, floats at) {

@@ -12,7 +12,7 @@
 #include "device/cpu/quant/int8_ending.h"
 #include "device/cpu/quant/int8_pack.h"
 
-enum { TILES = 4, MOST_COLS = 64, MOST_BLOCK = 64, MOST_ONES = 4096, MOST_DEPTH = 32768 /* sums of products of 255 and 255 stay within 32 bits */ };
+enum { TILES = 4, MOST_BLOCK = 64, MOST_DEPTH = 32768 /* sums of products of 255 and 255 stay within 32 bits */ };
 
 typedef struct pairs {
   const hn_int8_tile *tile;
@@ -79,7 +79,7 @@ hone_status matmul_int8_plan(hn_task *t) {
   if (!p) return hn_nomem(t->cx);
   if (!describe(t, p) || !way_out(t, &p->way)) return HONE_UNSUPPORTED;
   p->tile = hn_int8_tile_for(t->device->isa, t->device->bytes);
-  HN_TRY(hn_int8_matrix_open(t->cx, p->tile, p->k, p->n, &p->matrix));
+  HN_TRY(hn_int8_matrix_open(t->cx, p->tile, p->k, p->n, p->m < HN_INT8_FEW, &p->matrix));
   p->unit = hn_calloc((size_t)(2 * p->tile->cols), sizeof *p->unit);
   if (!p->unit) return hn_nomem(t->cx);
   p->bias = p->unit + p->tile->cols;
@@ -96,7 +96,8 @@ hone_status matmul_int8_plan(hn_task *t) {
   p->packed = whole_lines(hn_int8_matrix_bytes(&p->matrix));
   p->inits = whole_lines(sizeof(int32_t) * (size_t)hn_int8_columns(&p->matrix));
   p->gathered = whole_lines((size_t)(hn_int8_depth(&p->matrix) * p->block));
-  p->scratch = p->gathered + whole_lines(sizeof(int32_t) * (size_t)(p->block * p->tile->cols));
+  int64_t sum_rows = p->matrix.step ? hn_larger(p->block, HN_INT8_LATER * p->tile->rows) : p->block;
+  p->scratch = p->gathered + whole_lines(sizeof(int32_t) * (size_t)(sum_rows * p->tile->cols));
   t->scratch = (p->packed + p->inits) * (size_t)p->batch[1] + p->scratch * (size_t)p->threads;
   return HONE_OK;
 }
@@ -117,47 +118,6 @@ typedef struct pairs_run {
   unsigned char *y, *packed, *scratch;
 } pairs_run;
 
-/* Four rows of the sum next to each other for n columns; rows that there are not are zeros already. */
-static void interleave(uint8_t *to, const uint8_t *const row[4], int64_t n, uint8_t flip) {
-  int64_t c = 0;
-#if defined(__SSE2__)
-  const __m128i f = _mm_set1_epi8((char)flip);
-  for (; c + 16 <= n; c += 16) {
-    __m128i r[4];
-    for (int j = 0; j < 4; j++) r[j] = _mm_xor_si128(_mm_loadu_si128((const __m128i *)(const void *)(row[j] + c)), f);
-    __m128i low = _mm_unpacklo_epi8(r[0], r[1]), LOW = _mm_unpackhi_epi8(r[0], r[1]), high = _mm_unpacklo_epi8(r[2], r[3]), HIGH = _mm_unpackhi_epi8(r[2], r[3]);
-    __m128i *d = (__m128i *)(void *)(to + 4 * c);
-    _mm_storeu_si128(d, _mm_unpacklo_epi16(low, high));
-    _mm_storeu_si128(d + 1, _mm_unpackhi_epi16(low, high));
-    _mm_storeu_si128(d + 2, _mm_unpacklo_epi16(LOW, HIGH));
-    _mm_storeu_si128(d + 3, _mm_unpackhi_epi16(LOW, HIGH));
-  }
-#endif
-  for (; c < n; c++)
-    for (int j = 0; j < 4; j++) to[4 * c + j] = row[j][c] ^ flip;
-}
-
-/* A panel of a right matrix; where quads come in two, each second number of it is left out, then each first. */
-static void pack_panel(const pairs *p, const uint8_t *b, int64_t panel, uint8_t *to) {
-  int64_t cols = p->tile->cols, first = panel * cols, n = hn_smaller(cols, p->n - first);
-  for (int64_t k = 0; k < p->k; k += 4) {
-    if (k + 4 > p->k || n < cols) memset(to, 0, (size_t)(4 * cols));
-    if (k + 4 <= p->k) {
-      const uint8_t *row[4] = {b + k * p->n + first, b + (k + 1) * p->n + first, b + (k + 2) * p->n + first, b + (k + 3) * p->n + first};
-      interleave(to, row, n, p->flip[1]);
-    } else {
-      for (int64_t j = k; j < p->k; j++)
-        for (int64_t c = 0; c < n; c++) to[4 * c + j - k] = b[j * p->n + first + c] ^ p->flip[1];
-    }
-    if (p->matrix.at) {
-      memcpy(to + 4 * cols, to, (size_t)(4 * cols));
-      for (int64_t i = 0; i < 4 * cols; i += 2) to[i + 1] = to[4 * cols + i] = 0;
-      to += 4 * cols;
-    }
-    to += 4 * cols;
-  }
-}
-
 static unsigned char *packed_of(const pairs_run *r, int64_t matrix) { return r->packed + (size_t)matrix * (r->p->packed + r->p->inits); }
 
 /* Panels of all matrices, and what the sums of their columns start from: the sums of bytes by a row of ones. */
@@ -165,21 +125,12 @@ static void pack_panels(void *arg, int64_t begin, int64_t end) {
   const pairs_run *r = arg;
   const pairs *p = r->p;
   int64_t cols = p->tile->cols;
-  int32_t none[MOST_COLS] = {0};
-  uint8_t ones[MOST_ONES];
-  memset(ones, 1, sizeof ones);
   for (int64_t i = begin; i < end; i++) {
     int64_t matrix = i / p->matrix.panels, panel = i % p->matrix.panels;
     uint8_t *to = packed_of(r, matrix) + panel * hn_int8_panel_bytes(&p->matrix);
     int32_t *init = (int32_t *)(void *)(packed_of(r, matrix) + p->packed) + panel * cols;
-    pack_panel(p, r->b + matrix * p->k * p->n, panel, to);
-    if (hn_int8_depth(&p->matrix) <= MOST_ONES) {
-      hn_int8_mul m = {.a = ones, .lda = MOST_ONES, .w = (const int8_t *)to, .at = p->matrix.at, .quads = p->matrix.entries, .init = none, .sum = init};
-      p->tile->mul(&m, NULL, 1, false);
-    } else {
-      memset(init, 0, sizeof *init * (size_t)cols);
-      for (int64_t k = 0; k < hn_int8_panel_bytes(&p->matrix); k++) init[k / 4 % cols] += (int8_t)to[k];
-    }
+    hn_int8_pack_panel(&p->matrix, r->b + matrix * p->k * p->n, p->n, false, p->flip[1], panel, to);
+    hn_int8_sum_panel(&p->matrix, to, init);
     for (int64_t c = 0; c < cols; c++) init[c] = p->zero[0] * ((int32_t)p->k * p->zero[1] - init[c]);
   }
 }
@@ -214,9 +165,17 @@ static void gather(const pairs *p, const uint8_t *a, int rows, uint8_t *to) {
   }
 }
 
-static void run_block(const pairs_run *r, int64_t batch, int64_t row, int rows, unsigned char *scratch) {
+/* A thread at work. */
+typedef struct worker {
+  unsigned char *scratch;
+  hn_int8_later later;
+  int height; /* that tiles have now */
+} worker;
+
+static void run_block(const pairs_run *r, int64_t batch, int64_t row, int rows, worker *o) {
   const pairs *p = r->p;
   int64_t cols = p->tile->cols, depth = hn_int8_depth(&p->matrix);
+  unsigned char *scratch = o->scratch;
   int32_t *sum = (int32_t *)(void *)(scratch + p->gathered), less[MOST_BLOCK];
   const uint8_t *a = r->a + (matrix_of(p, 0, batch) * p->m + row) * p->k;
   const unsigned char *packed = packed_of(r, matrix_of(p, 1, batch));
@@ -225,11 +184,13 @@ static void run_block(const pairs_run *r, int64_t batch, int64_t row, int rows, 
     gather(p, a, rows, scratch);
     a = scratch;
   }
+  int height = hn_int8_height(p->tile, p->matrix.step, rows);
+  if (height && height != o->height) p->tile->begin(o->height = height, p->matrix.step);
   for (int i = 0; i < rows; i++) less[i] = p->zero[1] ? p->zero[1] * sum_of(a + i * depth, p->k) : 0;
   for (int64_t i = 0; i < p->matrix.panels; i++) {
     int64_t first = i * cols, n = hn_smaller(cols, p->n - first);
     hn_int8_mul m = hn_int8_mul_of(&p->matrix, (const int8_t *)packed, i);
-    m.a = a, m.lda = depth, m.sum = sum;
+    m.a = a, m.lda = depth, m.sum = sum, m.height = height, m.later = &o->later, m.starts = p->zero[0] != 0;
     m.init = (const int32_t *)(const void *)(packed + p->packed) + first;
     hn_int8_finish f = {.sum = sum, .unit = p->unit, .bias = p->bias, .n = n, .ld = p->n, .ending = &p->way.ending,
                         .out = r->y + (size_t)((batch * p->m + row) * p->n + first) * size};
@@ -245,11 +206,16 @@ static void run_share(void *arg, int64_t begin, int64_t end) {
   const pairs_run *r = arg;
   const pairs *p = r->p;
   int64_t blocks = hn_ceil_div(p->m, p->block), all = p->batches * blocks;
-  for (int64_t k = begin; k < end; k++)
+  for (int64_t k = begin; k < end; k++) {
+    worker o = {.scratch = r->scratch + (size_t)k * p->scratch};
     for (int64_t i = all * k / p->threads; i < all * (k + 1) / p->threads; i++) {
-      int64_t row = i % blocks * p->block;
-      run_block(r, i / blocks, row, (int)hn_smaller(p->block, p->m - row), r->scratch + (size_t)k * p->scratch);
+      int64_t row = p->m * (i % blocks) / blocks, end_row = p->m * (i % blocks + 1) / blocks; /* blocks alike */
+      run_block(r, i / blocks, row, (int)(end_row - row), &o);
     }
+    if (!o.height) continue;
+    p->tile->flush(&o.later);
+    p->tile->end();
+  }
 }
 
 hone_status matmul_int8_run(hn_exec *x) {

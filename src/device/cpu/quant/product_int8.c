@@ -7,13 +7,14 @@
 #include "base/parallel.h"
 #include "device/cpu/conv/conv.h"
 #include "device/cpu/quant/int8_ending.h"
+#include "device/cpu/quant/int8_pack.h"
 #include "device/cpu/quant/int8_tail.h"
 #include "op/infer.h"
 
 enum {
-  TILES = 4, /* of rows in a block, for each panel of weights that is read */
-  FEW = 4,   /* rows: fewer are left to vectors */
-  FAR_BYTES = 1 << 20
+  TILES = 4,      /* of rows in a block, for each panel of weights that is read */
+  FAR_TILES = 16, /* the same where weights come from afar: they are read once for most layers */
+  FAR_BYTES = 1 << 18
 };
 
 typedef struct panel {
@@ -216,7 +217,9 @@ static hone_status pack_weights(hn_task *t, product *p) {
 /* Units and biases as the ending wants them. */
 static hone_status set_numbers(hn_task *t, product *p) {
   int64_t per = p->depthwise ? 1 : panels_of(p) * p->tile->cols, n = p->group * per + p->tile->cols; /* some are read beyond the last */
-  const float *bias = bias_of(t) ? bias_of(t)->constant->data : NULL;
+  uint32_t steps;
+  const hn_arg *b = hn_int8_bias_of(t, &steps);
+  const float *bias = b && steps <= t->fused && !p->tail.chain ? b->constant->data : bias_of(t) ? bias_of(t)->constant->data : NULL;
   p->unit = hn_calloc((size_t)(2 * n), sizeof *p->unit);
   if (!p->unit) return hn_nomem(t->cx);
   p->bias = p->unit + n;
@@ -228,15 +231,11 @@ static hone_status set_numbers(hn_task *t, product *p) {
     }
   hn_int8_way_out_settle(&p->way, p->unit, p->bias, n);
   t->in[1].unused = true;
-  if (bias) t->in[2].unused = true;
+  if (bias_of(t)) t->in[2].unused = true;
   return HONE_OK;
 }
 
-/* Tiles are as deep as they can be all alike. */
-static int64_t step_of(const product *p) {
-  int64_t quads = hn_ceil_div(p->k, 4);
-  return p->tile->deep && !p->depthwise && p->rows >= FEW ? hn_ceil_div(quads, hn_ceil_div(quads, p->tile->deep)) : 0;
-}
+static int64_t step_of(const product *p) { return p->depthwise || p->rows < HN_INT8_FEW ? 0 : hn_int8_step(p->tile, p->k); }
 
 static size_t whole_lines(size_t bytes) { return (bytes + 63) / 64 * 64; }
 
@@ -286,7 +285,7 @@ hone_status product_int8_plan(hn_task *t) {
   if (p->to_sums || p->opened) t->in[1].unused = true;
   else HN_TRY(set_numbers(t, p));
   int rows = p->tile->rows;
-  p->block = p->depthwise ? 1 : hn_smaller(TILES * rows, hn_round_up(p->rows, rows));
+  p->block = p->depthwise ? 1 : hn_smaller((p->far && p->step ? FAR_TILES : TILES) * rows, hn_round_up(p->rows, rows));
   p->threads = hn_conv_threads(t, p->rows * p->k * p->columns * p->group / 4);
   p->by_columns = !p->depthwise && p->rows < 2 * rows * p->threads && p->group * panels_of(p) >= p->threads;
   size_t gathered = p->depthwise ? (size_t)p->group : (size_t)(4 * quads_of(p) * p->block);
@@ -400,12 +399,6 @@ typedef struct worker {
   int height; /* that tiles have now */
 } worker;
 
-/* Tiles as high as they can be all alike, in pairs. */
-static int height_for(const product *p, int64_t rows) {
-  if (!p->step || rows < FEW) return 0;
-  return (int)hn_ceil_div(rows, 2 * hn_ceil_div(rows, p->tile->rows));
-}
-
 /* The panels from..to of all, for a block of rows. */
 static void run_panels(const product_run *r, int64_t row, int rows, int64_t from, int64_t to, bool first_block, worker *o) {
   const product *p = r->p;
@@ -416,7 +409,7 @@ static void run_panels(const product_run *r, int64_t row, int rows, int64_t from
   /* the last quads of the last rows would reach past the tensor */
   bool direct = p->direct && (p->rows - row - rows) * p->k >= depth - p->k;
   size_t size = w->ending.to_float ? sizeof(float) : 1, res_size = w->residual_type == HN_INT8_RESIDUAL_F32 ? sizeof(float) : 1;
-  hn_int8_mul m = {.a = a, .lda = depth, .sum = sum, .height = height_for(p, rows), .step = p->step, .later = &o->later, .starts = p->to_sums || p->opened || p->zero};
+  hn_int8_mul m = {.a = a, .lda = depth, .sum = sum, .height = hn_int8_height(p->tile, p->step, rows), .step = p->step, .later = &o->later, .starts = p->to_sums || p->opened || p->zero};
   if (m.height && m.height != o->height) p->tile->begin(o->height = m.height, p->step);
   if (direct) m.a = (const uint8_t *)r->x->in[0].data + row * p->k, m.lda = p->k;
   for (int64_t i = from; i < to; i++) {

@@ -4,8 +4,8 @@
 
 #include "base/count.h"
 #include "base/parallel.h"
-#include "device/cpu/cpu.h"
 #include "device/cpu/vec/float_runs.h"
+#include "device/cpu/vec/row_floats.h"
 #include "op/infer.h"
 
 enum { GRAIN = 8192, PIECE = 1024 };
@@ -21,23 +21,27 @@ static bool innermost(hn_layout l, const hn_arg *a, int32_t axis) {
 static bool axis_of(const hn_task *t, int32_t *axis) { return hn_axis(hn_attr_i(t->node, "axis", -1), t->in[0].rank, axis); }
 
 bool softmax_vec_supports(const hn_task *t) {
+  const hn_arg *a = &t->in[0];
   int32_t axis;
-  return t->device && t->in[0].dtype == HONE_DTYPE_F32 && t->in[0].rank > 0 && axis_of(t, &axis);
+  if (!t->device || !a->present || a->rank < 1 || !axis_of(t, &axis)) return false;
+  if (a->dtype == HONE_DTYPE_F32 && t->out[0].dtype == HONE_DTYPE_F32) return true;
+  return !a->dynamic && innermost(HN_LAYOUT_PLAIN, a, axis) && hn_rows_are_floats(t, a->dims[axis]);
 }
 
 hone_status softmax_vec_plan(hn_task *t) {
   hn_arg *a = &t->in[0];
   int32_t axis;
   if (!axis_of(t, &axis)) return HONE_UNSUPPORTED;
-  a->layout = t->out[0].layout = innermost(a->layout, a, axis) ? a->layout : HN_LAYOUT_PLAIN;
-  if (a->may_overwrite) t->inplace = 0;
+  a->layout = t->out[0].layout = a->dtype == t->out[0].dtype && innermost(a->layout, a, axis) ? a->layout : HN_LAYOUT_PLAIN;
+  if (a->may_overwrite && a->dtype == t->out[0].dtype) t->inplace = 0;
   return HONE_OK;
 }
 
 typedef struct rows {
   const hn_vec *vec;
-  const float *in;
-  float *out;
+  hn_row_form from, to;
+  const void *in;
+  void *out;
   size_t n;
   bool logarithm;
   int64_t inner, pieces; /* of columns: how many lie side by side, and the pieces they are cut in */
@@ -45,18 +49,20 @@ typedef struct rows {
 
 static void run_rows(void *arg, int64_t begin, int64_t end) {
   const rows *r = arg;
+  float room[HN_ROW_MOST], e[PIECE];
   for (int64_t i = begin; i < end; i++) {
-    const float *x = r->in + (size_t)i * r->n;
-    float *d = r->out + (size_t)i * r->n, largest = r->vec->max(x, r->n);
+    const float *x = hn_row_read(&r->from, r->in, (size_t)i, r->n, room);
+    float *d = hn_row_begin(&r->to, r->out, (size_t)i, r->n, room), largest = r->vec->max(x, r->n), sum = 0;
     if (!r->logarithm) {
-      float sum = r->vec->exp_sum(d, x, r->n, largest);
+      sum = r->vec->exp_sum(d, x, r->n, largest);
       r->vec->right[HN_Mul](d, d, 1.0f / sum, r->n);
+      hn_row_end(&r->to, r->out, (size_t)i, r->n, room);
       continue;
     }
-    float e[PIECE], sum = 0;
     for (size_t at = 0; at < r->n; at += PIECE) sum += r->vec->exp_sum(e, x + at, r->n - at < PIECE ? r->n - at : PIECE, largest);
     r->vec->right[HN_Sub](d, x, largest, r->n);
     r->vec->right[HN_Sub](d, d, logf(sum), r->n);
+    hn_row_end(&r->to, r->out, (size_t)i, r->n, room);
   }
 }
 
@@ -81,7 +87,7 @@ static void run_columns(void *arg, int64_t begin, int64_t end) {
   const rows *r = arg;
   for (int64_t i = begin; i < end; i++) {
     int64_t column = i % r->pieces * PIECE, at = i / r->pieces * (int64_t)r->n * r->inner + column;
-    run_piece(r, r->in + at, r->out + at, (size_t)hn_smaller(PIECE, r->inner - column));
+    run_piece(r, (const float *)r->in + at, (float *)r->out + at, (size_t)hn_smaller(PIECE, r->inner - column));
   }
 }
 
@@ -90,7 +96,8 @@ hone_status softmax_vec_run(hn_exec *x) {
   int32_t axis;
   if (!axis_of(t, &axis)) return hn_xfail(x, HONE_BAD_GRAPH, "axis out of range");
   int64_t n = t->in[0].dims[axis];
-  rows r = {t->device->vec, x->in[0].data, x->out[0].data, (size_t)n, t->node->op == HN_LogSoftmax, 1, 1};
+  rows r = {.vec = t->device->vec, .from = hn_row_form_of(t, &t->in[0]), .to = hn_row_form_of(t, &t->out[0]), .in = x->in[0].data,
+            .out = x->out[0].data, .n = (size_t)n, .logarithm = t->node->op == HN_LogSoftmax, .inner = 1, .pieces = 1};
   if (n < 1 || !x->out[0].count) return HONE_OK;
   for (int32_t i = axis + 1; i < t->in[0].rank && t->in[0].layout == HN_LAYOUT_PLAIN; i++) r.inner *= t->in[0].dims[i];
   r.pieces = hn_ceil_div(r.inner, PIECE);

@@ -154,9 +154,9 @@ void finish(trial *t, hn_id n) {
     bool again = t->quantized && t->op != HN_DequantizeLinear && !chance(5);
     hn_graph_add_output(t->g, name, again ? through(t, out, t->step) : out);
   }
-  static const hn_op inexact[] = {HN_AveragePool, HN_GlobalAveragePool, HN_Resize, HN_Attention, HN_Softmax, HN_LogSoftmax,
-                                  HN_LayerNormalization, HN_RMSNormalization, HN_InstanceNormalization, HN_GroupNormalization}; /* and functions of floats */
+  static const hn_op inexact[] = {HN_AveragePool, HN_GlobalAveragePool, HN_Resize, HN_Attention}; /* and functions of floats */
   t->exact = t->quantized && (!hn_op_is(t->op, HN_OP_UNARY) || t->op == HN_Relu || t->op == HN_Abs || t->op == HN_Neg || t->op == HN_Clip);
+  t->exact = t->exact && !works_by_rows(t->op);
   for (size_t i = 0; i < sizeof inexact / sizeof *inexact; i++) t->exact = t->exact && (t->op != inexact[i] || t->averages);
   for (uint32_t i = 0; i < hn_node_at(t->g, n)->n_post; i++) {
     hn_op op = hn_node_at(t->g, n)->post[i].op;
@@ -738,11 +738,16 @@ bool moves_integers(hn_op op) {
          op == HN_Transpose || op == HN_Slice || op == HN_Split;
 }
 
+/* Operators whose kernels bring rows of 8-bit integers to floats and back, on the CPU. */
+bool works_by_rows(hn_op op) {
+  return op == HN_Softmax || op == HN_LogSoftmax || op == HN_LayerNormalization || op == HN_RMSNormalization || op == HN_InstanceNormalization ||
+         op == HN_GroupNormalization;
+}
+
 /* Operators that compute with 8-bit integers in the place of reals. */
 bool quantizable(hn_op op) {
   return op == HN_Conv || op == HN_MatMul || op == HN_Gemm || op == HN_MaxPool || op == HN_AveragePool || op == HN_Concat ||
-         op == HN_Add || op == HN_Mul || op == HN_Sub || op == HN_GlobalAveragePool || op == HN_Attention || op == HN_Softmax || op == HN_LogSoftmax ||
-         op == HN_LayerNormalization || op == HN_RMSNormalization || op == HN_InstanceNormalization || op == HN_GroupNormalization ||
+         op == HN_Add || op == HN_Mul || op == HN_Sub || op == HN_GlobalAveragePool || op == HN_Attention || works_by_rows(op) ||
          (hn_op_is(op, HN_OP_UNARY) && op != HN_Cast && op != HN_IsInf && op != HN_IsNaN && op != HN_Not);
 }
 

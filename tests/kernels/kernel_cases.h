@@ -43,7 +43,8 @@ hn_id node(trial *t, const hn_id *in, uint32_t n, uint32_t n_out); /* the trial'
 void finish(trial *t, hn_id n);                                     /* its outputs become the graph's */
 bool with_epilogue(trial *t, hn_id n);                              /* the same behind up to three steps */
 
-bool quantizable(hn_op op); /* computes with 8-bit integers in the place of reals */
+bool quantizable(hn_op op);
+bool works_by_rows(hn_op op); /* and does so on the CPU alone, in floats */ /* computes with 8-bit integers in the place of reals */
 bool moves_integers(hn_op op); /* or makes others of them, on the CPU */
 bool generate(trial *t);    /* false: there is no generator for its operator */
 bool make_integers(trial *t); /* two inputs of integers */

@@ -72,7 +72,7 @@ double quality_drop(const account *a, const quality *q);
    at single layers only if all together miss it, and on a part of the examples. */
 int account_make(cli *c, const hone_model *m, const hone_calibration *k, const quant_setup *s, account_aim aim, account *a);
 /* Equalizes, calibrates, makes the account that is wanted (`report`, or for an aim; else *a stays as it is), notes in the calibration which
-   layers stay in floats and writes its cache. *k stays NULL for precisions without calibration. */
+   layers stay in floats. *k stays NULL for precisions without calibration. */
 int account_calibrate(cli *c, hone_model *m, const quant_setup *s, bool report, quant_outcome *r, hone_calibration **k, account *a);
 void account_print(const account *a);
 json_t *account_json(const account *a);

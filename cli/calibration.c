@@ -23,7 +23,8 @@ const arg_option quant_option_rows[] = {
      "Before int8: bring the channels of activations that only convolutions and matrix products read to about one range (SmoothQuant), "
      "where and as far as the examples show that it helps.", 0, 0},
     {"bias-correction", 0, ARG_FLAG, offsetof(quant_options, correct_bias), "",
-     "With int8: take the mean error that rounded weights make out of the bias.", 0, 0},
+     "With int8: take the mean error that 8 bits make in a layer on the examples out of its bias (default).", 0, 0},
+    {"no-bias-correction", 0, ARG_FLAG, offsetof(quant_options, plain_bias), "", "Do not.", 0, 0},
     {"adaround", 0, ARG_FLAG, offsetof(quant_options, reconstruct), "",
      "With int8: round each weight up or down so that its layer's results on the examples stay nearest to what they were.", 0, 0},
     {"calibration-limit", 0, ARG_INT, offsetof(quant_options, examples), "N", "Batches to calibrate with at most (default: all).", 1, 1e9},
@@ -31,15 +32,15 @@ const arg_option quant_option_rows[] = {
 
 int quant_check(const quant_options *o) {
   if (o->precision != HONE_PRECISION_INT8) {
-    if (o->equalize || o->balance || o->correct_bias || o->reconstruct)
+    if (o->equalize || o->balance || o->correct_bias || o->plain_bias || o->reconstruct)
       return cli_usage("--equalize, --balance, --bias-correction, --adaround: what for? give --precision=int8");
     if (quant_examples(o)) return cli_usage("--calibrate: nothing is calibrated without --precision=int8");
     if (o->cache) return cli_usage("--calibration-cache: nothing is calibrated without --precision=int8");
     return CLI_OK;
   }
   if (o->calibrate && o->command) return cli_usage("--calibrate and --calibrate-command: which of them?");
-  if ((o->correct_bias || o->reconstruct) && !quant_examples(o))
-    return cli_usage("--bias-correction and --adaround look at examples: give --calibrate as well");
+  if (o->correct_bias && o->plain_bias) return cli_usage("--bias-correction and --no-bias-correction contradict each other");
+  if (o->reconstruct && !quant_examples(o)) return cli_usage("--adaround looks at examples: give --calibrate as well");
   if (quant_examples(o) || (o->cache && access(o->cache, R_OK) == 0)) return CLI_OK;
   return cli_usage("--precision=int8 needs examples: --calibrate='DIR/*.jpg', or a --calibration-cache that was written before");
 }
@@ -65,7 +66,7 @@ void quant_wishes(const quant_options *o, const session_options *s, progress *p,
   q->progress = p ? show_progress : NULL;
   q->user = p;
   q->precision = (hone_precision)o->precision;
-  q->correct_bias = o->correct_bias;
+  q->correct_bias = !o->plain_bias;
   q->reconstruct = o->reconstruct;
 }
 
@@ -103,11 +104,12 @@ int quant_calibrate(cli *c, hone_model *m, const quant_setup *s, quant_outcome *
   co.observer = (hone_observer)o->observer;
   co.percentile = o->percentile;
   uint32_t by = (o->equalize ? HONE_BALANCE_WEIGHTS : 0) | (o->balance ? HONE_BALANCE_ACTIVATIONS : 0);
-  bool fit = o->correct_bias || o->reconstruct;
+  bool fit = quant_examples(o) && (!o->plain_bias || o->reconstruct);
   r->cached = o->cache && access(o->cache, F_OK) == 0;
   co.samples = fit || (by && !r->cached);
   hone_status st = hone_calibration_create(m, &co, &k);
   if (!st && r->cached) st = hone_calibration_load(k, o->cache);
+  if (!st && r->cached && hone_calibration_corrections(k)) fit = o->reconstruct; /* the file has what the examples would say */
   if (!st && r->cached) st = hone_model_balance(m, k, 0, 0, &r->balanced); /* as its ranges were taken */
   int code = st ? cli_fail_hone(c->cx, st) : CLI_OK;
   if (!code && r->cached && by && !r->balanced)
@@ -124,8 +126,18 @@ int quant_calibrate(cli *c, hone_model *m, const quant_setup *s, quant_outcome *
     if (!code) code = run_examples(c, m, o, &f, s->session, "calibrating", k, &r->examples);
     feed_close(&f);
   }
+  r->unsaved = o->cache && (!r->cached || (fit && !o->reconstruct));
   r->ranges = code ? 0 : hone_calibration_count(k);
   if (code) hone_calibration_destroy(&k);
   else *out = k;
   return code;
+}
+
+int quant_finish(cli *c, const quant_options *o, const quant_outcome *r, const hone_calibration *k) {
+  if (r->cached && r->counts.uncorrected)
+    cli_warn("%s has no correction of the bias for the ranges of %u of %u layers: without the file they are found anew (--no-bias-correction leaves all as they are)",
+             o->cache, r->counts.uncorrected, r->counts.layers);
+  if (!r->unsaved) return CLI_OK;
+  hone_status st = hone_calibration_save(k, o->cache);
+  return st ? cli_fail_hone(c->cx, st) : CLI_OK;
 }

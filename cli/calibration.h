@@ -10,7 +10,7 @@ typedef struct quant_options {
   arrays stream; /* what the command wrote */
   double percentile;
   int64_t examples;
-  bool equalize, balance, correct_bias, reconstruct;
+  bool equalize, balance, correct_bias, plain_bias, reconstruct; /* correct_bias: said so, though it is the default */
 } quant_options;
 extern const arg_option quant_option_rows[];
 /* All that says how a model is quantized and on what it is judged. */
@@ -29,6 +29,7 @@ typedef struct quant_outcome {
   size_t examples;  /* runs it was calibrated with */
   uint32_t balanced; /* tensors */
   bool cached;      /* the ranges came from the file */
+  bool unsaved;     /* the file lacks something that is known now */
 } quant_outcome;
 
 /* Fails with a line if the options do not go together. */
@@ -45,4 +46,6 @@ feed_options quant_feed(const quant_options *o, const feed_options *f);
 void quant_wishes(const quant_options *o, const session_options *s, progress *p, hone_quantize_options *q);
 /* Ranges of an optimized model: from the cache file if it is there, else by running on the examples. */
 int quant_calibrate(cli *c, hone_model *m, const quant_setup *s, quant_outcome *r, hone_calibration **out);
+/* Says how much of the model the biases' correction reached, and writes the cache file, once the model is quantized. */
+int quant_finish(cli *c, const quant_options *o, const quant_outcome *r, const hone_calibration *k);
 #endif

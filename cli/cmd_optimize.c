@@ -97,6 +97,7 @@ static int quantize(cli *c, hone_model *m, outcome *r) {
   progress_end(&p);
   if (!code && !st) st = hone_model_get_stats(m, &r->after);
   if (st) code = cli_fail_hone(c->cx, st);
+  if (!code && k) code = quant_finish(c, &o->quant, &r->quant, k);
   hone_calibration_destroy(&k);
   r->quant_seconds = cli_seconds() - start;
   return code;
@@ -306,8 +307,8 @@ static void print_outcome(const optimize_options *o, const hone_model *m, const 
   if (q->counts.layers)
     printf(o->quant.precision == HONE_PRECISION_INT8_DYNAMIC ? "%u of %u matrix products and recurrent layers in lower precision\n" :
            o->quant.precision != HONE_PRECISION_INT8 ? "%u of %u convolutions and matrix products in lower precision\n" :
-           "quantized %u of %u convolutions and matrix products in %.1f s, %u tensors calibrated %s%s\n", q->counts.layers, q->counts.candidates,
-           r->quant_seconds, q->ranges, q->cached ? "by " : "with ", q->cached ? o->quant.cache : human_count(q->examples).s);
+           "quantized %u of %u convolutions and matrix products (%u fitted) in %.1f s, %u tensors calibrated %s%s\n", q->counts.layers,
+           q->counts.candidates, q->counts.refined, r->quant_seconds, q->ranges, q->cached ? "by " : "with ", q->cached ? o->quant.cache : human_count(q->examples).s);
   if (q->counts.unseen)
     printf("%u of them stay in floats: their inputs have no range, or were always zero on the examples\n", q->counts.unseen);
   if (r->account.n) {

@@ -35,6 +35,7 @@ static int run_report(cli *c) {
   if (!code) code = model_optimize(c, m, &o->level);
   if (!code) code = quant_listen(&q, m);
   if (!code) code = account_calibrate(c, m, &s, true, &r, &k, &a);
+  if (!code) code = quant_finish(c, &q, &r, k);
   if (!code && o->common.json) code = print_json(c, &a);
   else if (!code) account_print(&a);
   account_free(&a);

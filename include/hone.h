@@ -649,7 +649,7 @@ typedef struct hone_calibration_options {
   uint32_t size;
   hone_observer observer; /**< default: HONE_OBSERVER_MINMAX */
   double percentile;      /**< of HONE_OBSERVER_PERCENTILE; default 99.99 */
-  bool samples;           /**< also keep samples of what layers read: up to 8 MiB of each, and about 512 MiB of all */
+  bool samples;           /**< also keep samples of what layers read: up to 8 MiB of each, and about 512 MiB of all; default: true */
 } hone_calibration_options;
 HONE_API void hone_calibration_options_init(hone_calibration_options *options);
 
@@ -663,10 +663,10 @@ HONE_API void hone_calibration_destroy(hone_calibration **calibration);
     Errors: BAD_ARG (another model, no keep_all, no run, a tensor holds NaN or infinity: it and its layer are named). */
 HONE_API hone_status hone_calibration_observe(hone_calibration *calibration, const hone_session *session);
 
-/** Writes the ranges as text, one tensor a line ("NAME LOW HIGH", names quoted as JSON strings). A file that was edited
-    is as good as one that was written. */
+/** Writes the ranges as text, one tensor a line ("NAME LOW HIGH", names quoted as JSON strings), and the corrections of biases that
+    hone_model_quantize() found. A file that was edited is as good as one that was written. */
 HONE_API hone_status hone_calibration_save(const hone_calibration *calibration, const char *path);
-/** Reads ranges, which take the place of what was seen of those tensors. Errors: IO, BAD_FORMAT (with the line). */
+/** Reads ranges and corrections, which take the place of what was seen of those tensors. Errors: IO, BAD_FORMAT (with the line). */
 HONE_API hone_status hone_calibration_load(hone_calibration *calibration, const char *path);
 /** The range of a tensor; false if it has none. */
 HONE_API bool hone_calibration_range(const hone_calibration *calibration, const char *tensor, float *low, float *high);
@@ -677,6 +677,8 @@ HONE_API hone_status hone_calibration_keep(hone_calibration *calibration, const 
 HONE_API bool hone_calibration_keeps(const hone_calibration *calibration, const char *layer);
 /** How many tensors have a range. */
 HONE_API uint32_t hone_calibration_count(const hone_calibration *calibration);
+/** How many layers have a correction of their bias: from a file, or from hone_model_quantize(). */
+HONE_API uint32_t hone_calibration_corrections(const hone_calibration *calibration);
 
 /** What the layers of a model compute with. */
 typedef enum hone_precision {
@@ -697,11 +699,12 @@ typedef struct hone_quantize_options {
   hone_precision precision; /**< default: HONE_PRECISION_INT8 */
   const bool *keep;         /**< layers (by index, as in hone_model_layer_info) that stay as they are; NULL: none */
   uint32_t keep_count;
-  bool correct_bias;        /**< takes the mean error that rounded weights make out of the bias (Nagel et al., "Data-Free Quantization", 2019) */
+  bool correct_bias;        /**< takes the mean error that 8 bits make in a layer on samples of its input out of its bias (Nagel et al.,
+                                 "Data-Free Quantization", 2019), or what the calibration's file says; default: true */
   bool reconstruct;         /**< rounds weights up or down so that each layer's results on samples of its input stay nearest to what they were
-                                 (layer-wise reconstruction, as AdaRound: Nagel et al., "Up or Down?", 2020). Both need
-                                 hone_calibration_options.samples, and do nothing for layers without; what was found for a layer is
-                                 kept in the calibration, which one thread at a time may use then */
+                                 (layer-wise reconstruction, as AdaRound: Nagel et al., "Up or Down?", 2020). Needs
+                                 hone_calibration_options.samples; layers without are rounded to the nearest. What was found for a
+                                 layer, so or for its bias, is kept in the calibration, which one thread at a time may use then */
   int32_t threads;          /**< that fit weights to samples; 0 (default): as many as there are processors */
   hone_quantize_progress_fn progress; /**< may be NULL */
   void *user;
@@ -713,6 +716,7 @@ typedef struct hone_quantize_result {
   uint32_t candidates;  /**< that could */
   uint32_t unseen;      /**< that could, but whose tensors have no range */
   uint32_t refined;     /**< whose weights or bias were fitted to samples of what they read */
+  uint32_t uncorrected; /**< whose bias was to be corrected, but there are no samples, nor a correction for the range of their input */
 } hone_quantize_result;
 
 /** Lowers the precision of a model in place; the result is explicit: QuantizeLinear and DequantizeLinear around the layers, which a

@@ -187,9 +187,13 @@ static double *weight_scales(const hn_tensor *w, int32_t axis, const hn_tensor *
   return s;
 }
 
+/* Is the layer rounded by samples of its input, or its bias corrected by what they once were found to need? */
 static bool is_refined(const plan *p, hn_id id) {
   const hn_refinement *f = p->refine;
-  return p->s.low[id] && f && f->samples && f->samples[id].n && (f->how.reconstruct || f->how.correct_bias);
+  const hn_node *n = hn_node_at(p->g, id);
+  if (!p->s.low[id] || !f || !f->samples || !(f->how.reconstruct || (f->how.correct_bias && hn_in(n, 2) != HN_NONE))) return false;
+  hn_quant q = quant_of(p, n->in[0]);
+  return f->samples[id].n || hn_rounding_known(&f->samples[id], &(hn_steps){(double)q.scale, q.zero}, &f->how);
 }
 
 /* To the nearest, or as samples of the input say; the bias is corrected then. */
@@ -202,15 +206,8 @@ static hone_status round_weights(plan *p, hn_id id, int32_t axis, const double *
     else p->result->refined++;
     return hn_round_weights(p->g, hn_node_at(p->g, id), axis, scale, &steps, &f->samples[id], &f->how, f->threads, bias, out);
   }
-  hn_tensor *t = NULL;
-  HN_TRY(hn_tensor_create(p->g->cx, HONE_DTYPE_I8, w->rank, w->dims, &t));
-  int64_t n = w->dims[axis], inner = inner_of(w, axis);
-  for (int64_t i = 0; i < w->count; i++) {
-    double q = rint(hn_tensor_f(w, (size_t)i) / scale[i / inner % n]);
-    ((int8_t *)t->data)[i] = (int8_t)(q < -127 ? -127 : q > 127 ? 127 : q);
-  }
-  *out = t;
-  return HONE_OK;
+  if (f && f->how.correct_bias && bias && hn_is_product(p->g, hn_node_at(p->g, id))) p->result->uncorrected++;
+  return hn_round_nearest(p->g->cx, w, axis, scale, out);
 }
 
 static hone_status dequantized(hn_graph *g, hn_id integers, hn_id scale, int32_t axis, hn_id *real) {

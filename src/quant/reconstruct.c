@@ -115,6 +115,11 @@ static void square_columns(const job *j, row *r) {
   for (int64_t k = 0; k < j->k; k++) r->square[k] += r->damping;
 }
 
+static int8_t nearest(double v, double scale) {
+  double n = rint(v / scale);
+  return (int8_t)(n < -127 ? -127 : n > 127 ? 127 : n);
+}
+
 /* To the nearest first: what is left are the errors of the weights and of the input as 8 bits tell it. */
 static void round_output(job *j, int64_t o, float *y, row *r) {
   const hn_columns *c = j->c;
@@ -123,9 +128,9 @@ static void round_output(job *j, int64_t o, float *y, row *r) {
   memset(y, 0, sizeof *y * c->pitch);
   for (int64_t k = 0; k < j->k; k++) {
     size_t at = (size_t)(first + k * j->step);
-    double v = hn_tensor_f(j->w, at), n = rint(v / j->scale[o]);
-    n = n < -127 ? -127 : n > 127 ? 127 : n;
-    j->q[at] = (int8_t)n;
+    double v = hn_tensor_f(j->w, at);
+    int8_t n = nearest(v, j->scale[o]);
+    j->q[at] = n;
     r->error[k] = (float)(n * j->scale[o] - v);
     add_scaled(y, c->exact + (size_t)k * c->pitch, (float)v, c->pitch);
     add_scaled(r->left, c->rounded + (size_t)k * c->pitch, (float)(n * j->scale[o]), c->pitch);
@@ -139,7 +144,7 @@ static void round_output(job *j, int64_t o, float *y, row *r) {
     more = sweep(j, first, r);
     if (j->shifts) shift += centre(j, r);
   }
-  j->shift[o] = shift;
+  j->shift[o] = (double)(float)shift; /* as a file keeps it */
 }
 
 static void round_outputs(void *arg, int64_t begin, int64_t end) {
@@ -153,7 +158,8 @@ static void round_outputs(void *arg, int64_t begin, int64_t end) {
   hn_free(y);
 }
 
-static hone_status round_anew(hn_graph *g, const hn_node *n, int32_t axis, const double *scale, const hn_samples *s, int threads, job *j) {
+static hone_status round_anew(hn_graph *g, const hn_node *n, int32_t axis, const double *scale, const hn_steps *steps, const hn_samples *s, int threads,
+                              job *j) {
   int64_t outputs = j->w->dims[axis], groups = n->op == HN_Conv ? hn_attr_i(n, "group", 1) : 1, of_group = outputs / groups;
   j->n = n;
   j->scale = scale;
@@ -162,7 +168,7 @@ static hone_status round_anew(hn_graph *g, const hn_node *n, int32_t axis, const
   j->outer = axis == 0 ? j->k : 1;
   for (; j->first < outputs; j->first += of_group) {
     hn_columns c;
-    if (!hn_columns_make(s, j->first / of_group * j->k, j->k, &s->steps, NULL, s->n, &c)) return hn_nomem(g->cx);
+    if (!hn_columns_make(s, j->first / of_group * j->k, j->k, steps, NULL, s->n, &c)) return hn_nomem(g->cx);
     j->c = &c;
     hn_parallel_for(threads, of_group, 1, round_outputs, j);
     hn_columns_free(&c);
@@ -170,33 +176,54 @@ static hone_status round_anew(hn_graph *g, const hn_node *n, int32_t axis, const
   return j->failed ? hn_nomem(g->cx) : HONE_OK;
 }
 
-static bool kept(const hn_samples *s, const hn_steps *steps, const hn_rounding *how) {
-  return s->rounded && s->steps.scale == steps->scale && s->steps.zero == steps->zero && s->how.reconstruct == how->reconstruct &&
+bool hn_rounding_known(const hn_samples *s, const hn_steps *steps, const hn_rounding *how) {
+  return s->shift && s->steps.scale == steps->scale && s->steps.zero == steps->zero && s->how.reconstruct == how->reconstruct &&
          s->how.correct_bias == how->correct_bias;
+}
+
+hone_status hn_round_nearest(hone_context *cx, const hn_tensor *w, int32_t axis, const double *scale, hn_tensor **out) {
+  hn_tensor *t = NULL;
+  HN_TRY(hn_tensor_create(cx, HONE_DTYPE_I8, w->rank, w->dims, &t));
+  int64_t n = w->dims[axis], inner = 1;
+  for (int32_t i = axis + 1; i < w->rank; i++) inner *= w->dims[i];
+  for (int64_t i = 0; i < w->count; i++) ((int8_t *)t->data)[i] = nearest(hn_tensor_f(w, (size_t)i), scale[i / inner % n]);
+  *out = t;
+  return HONE_OK;
+}
+
+/* Fits the weights to the samples, and keeps what comes of it. */
+static hone_status fit(hn_graph *g, const hn_node *n, int32_t axis, const double *scale, const hn_steps *steps, hn_samples *s,
+                       const hn_rounding *how, int threads, bool has_bias) {
+  const hn_tensor *w = hn_const(g, n->in[1]);
+  hn_tensor *t = NULL;
+  HN_TRY(hn_tensor_create(g->cx, HONE_DTYPE_I8, w->rank, w->dims, &t));
+  double *shift = hn_calloc((size_t)w->dims[axis], sizeof *shift);
+  job j = {.w = w, .bias = hn_const(g, hn_in(n, 2)), .how = *how, .shifts = has_bias && how->correct_bias, .q = t->data, .shift = shift};
+  hone_status st = shift ? round_anew(g, n, axis, scale, steps, s, threads, &j) : hn_nomem(g->cx);
+  if (st || !how->reconstruct) hn_tensor_unref(t); /* to the nearest is found again at once */
+  if (st) {
+    hn_free(shift);
+    return st;
+  }
+  if (s->rounded) hn_tensor_unref(s->rounded);
+  hn_free(s->shift);
+  s->rounded = how->reconstruct ? t : NULL;
+  s->shift = shift;
+  s->outputs = w->dims[axis];
+  s->steps = *steps;
+  s->how = *how;
+  return HONE_OK;
 }
 
 hone_status hn_round_weights(hn_graph *g, const hn_node *n, int32_t axis, const double *scale, const hn_steps *steps, hn_samples *s,
                              const hn_rounding *how, int threads, double *bias, hn_tensor **out) {
   const hn_tensor *w = hn_const(g, n->in[1]);
-  size_t outputs = (size_t)w->dims[axis];
-  if (!kept(s, steps, how)) {
-    hn_tensor *t = NULL;
-    if (!s->shift) s->shift = hn_calloc(outputs, sizeof *s->shift);
-    if (!s->shift) return hn_nomem(g->cx);
-    HN_TRY(hn_tensor_create(g->cx, HONE_DTYPE_I8, w->rank, w->dims, &t));
-    if (s->rounded) hn_tensor_unref(s->rounded);
-    s->rounded = t;
-    s->steps = *steps;
-    s->how = *how;
-    job j = {.w = w, .bias = hn_const(g, hn_in(n, 2)), .how = *how, .shifts = bias && how->correct_bias, .q = t->data, .shift = s->shift};
-    hone_status st = round_anew(g, n, axis, scale, s, threads, &j);
-    if (st) {
-      hn_tensor_unref(t);
-      s->rounded = NULL;
-      return st;
-    }
-  }
-  for (size_t o = 0; o < outputs && bias; o++) bias[o] += s->shift[o];
-  *out = hn_tensor_ref(s->rounded);
+  if (!hn_rounding_known(s, steps, how)) HN_TRY(fit(g, n, axis, scale, steps, s, how, threads, bias));
+  if (s->outputs != w->dims[axis])
+    return hn_fail(g->cx, HONE_BAD_ARG, "layer '%s' has %lld outputs: it cannot have a correction of %lld numbers", n->name,
+                   (long long)w->dims[axis], (long long)s->outputs);
+  if (!s->rounded) HN_TRY(hn_round_nearest(g->cx, w, axis, scale, out));
+  else *out = hn_tensor_ref(s->rounded);
+  for (int64_t o = 0; o < s->outputs && bias; o++) bias[o] += s->shift[o];
   return HONE_OK;
 }

@@ -2,7 +2,6 @@
 
 #include <math.h>
 
-#include "base/half.h"
 #include "op/infer.h"
 
 enum { MOST_PATCHES = 2048, LEAST_PATCHES = 128, PATCHES_A_WEIGHT = 4, PATCHES_AN_ITEM = 64 };
@@ -15,7 +14,7 @@ static uint64_t next_random(uint64_t *state) { /* splitmix64 */
 }
 
 /* The patch at output position `at` (of image `image`): channels, and for each the taps of the window. */
-static void take_patch(const hn_window *w, const float *data, const int64_t *dims, int64_t image, int64_t at, uint16_t *to) {
+static void take_patch(const hn_window *w, const float *data, const int64_t *dims, int64_t image, int64_t at, float *to) {
   int64_t pixels = 1, taps = 1, place[HN_MAX_RANK];
   for (int32_t i = w->n; i-- > 0;) {
     place[i] = at % w->out[i] * w->stride[i] - w->pad_begin[i];
@@ -34,7 +33,7 @@ static void take_patch(const hn_window *w, const float *data, const int64_t *dim
       step *= dims[2 + i];
     }
     for (int64_t c = 0; c < dims[1]; c++)
-      to[c * taps + t] = hn_f32_to_bf16(inside ? data[(image * dims[1] + c) * pixels + pixel] : 0);
+      to[c * taps + t] = inside ? data[(image * dims[1] + c) * pixels + pixel] : 0;
   }
 }
 
@@ -72,16 +71,23 @@ hone_status hn_sample(hn_graph *g, const hn_node *n, const float *data, int32_t 
     s->offered++;
     if (slot >= s->room) continue;
     if (slot == s->n) s->n++;
-    uint16_t *to = s->x + (size_t)slot * (size_t)k;
+    float *to = s->x + (size_t)slot * (size_t)k;
     if (conv) take_patch(&window, data, dims, at / places, at % places, to);
     else
-      for (int64_t c = 0; c < k; c++) to[c] = hn_f32_to_bf16(data[at * k + c]);
+      for (int64_t c = 0; c < k; c++) to[c] = data[at * k + c];
   }
   return HONE_OK;
 }
 
-void hn_samples_free(hn_samples *s) {
+void hn_samples_empty(hn_samples *s) {
   hn_free(s->x);
+  s->x = NULL;
+  s->n = s->room = 0;
+  s->offered = s->seed = 0;
+}
+
+void hn_samples_free(hn_samples *s) {
+  hn_samples_empty(s);
   hn_free(s->shift);
   if (s->rounded) hn_tensor_unref(s->rounded);
   *s = (hn_samples){.most_bytes = s->most_bytes};
@@ -97,7 +103,7 @@ bool hn_columns_make(const hn_samples *s, int64_t first, int64_t k, const hn_ste
   for (int64_t j = 0; j < k; j++) {
     double f = factors ? factors[(first + j) / s->taps] : 1;
     for (size_t i = 0; i < n; i++) {
-      float x = hn_bf16_to_f32(s->x[i * (size_t)s->k + (size_t)(first + j)]);
+      float x = s->x[i * (size_t)s->k + (size_t)(first + j)];
       double q = fmin(fmax(rint((double)x * f / steps->scale) + steps->zero, 0), 255);
       c->exact[(size_t)j * pitch + i] = x;
       c->rounded[(size_t)j * pitch + i] = (float)((q - steps->zero) * steps->scale / f);

@@ -15,22 +15,26 @@ typedef struct hn_rounding {
   bool correct_bias; /* the mean of what is left of the difference is taken out of the bias: Nagel et al., 2019 */
 } hn_rounding;
 
-/* Patches of a layer's input, each as long as the weights of one output (of all groups): a uniform choice of those offered. In
-   bfloat16, patch after patch. Also what was made of the layer's weights by them, so that it is not done twice. */
+/* Patches of a layer's input, each as long as the weights of one output (of all groups): a uniform choice of those offered, patch after
+   patch. Not in fewer bits: what 8 bits make of a number is to be seen, and bfloat16 has no more than they near the end of a range. Also
+   what was made of the layer's weights by them, so that it is not done twice; that may come from a file, without patches. */
 typedef struct hn_samples {
   size_t most_bytes; /* that they may take, unless that is too few patches */
-  uint16_t *x;
+  float *x;
   int64_t k, taps; /* numbers in a patch, and of those of each channel */
   uint32_t n, room;
   uint64_t offered, seed;
-  hn_tensor *rounded; /* weights, for inputs in `steps` and the rounding `how` */
-  double *shift;      /* of the bias of each output then */
+  hn_tensor *rounded; /* weights, for inputs in `steps` and the rounding `how`; NULL: to the nearest */
+  double *shift;      /* of the bias of each of `outputs` then; NULL: nothing was made yet */
+  int64_t outputs;
   hn_steps steps;
   hn_rounding how;
 } hn_samples;
 
 /* Takes some patches of the input of product `n`, dense numbers in `data`. Errors: NOMEM. */
 hone_status hn_sample(hn_graph *g, const hn_node *n, const float *data, int32_t rank, const int64_t *dims, hn_samples *s);
+/* Drops the patches. */
+void hn_samples_empty(hn_samples *s);
 void hn_samples_free(hn_samples *s);
 
 enum { HN_COLUMN_LANES = 16 };

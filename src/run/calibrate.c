@@ -1,4 +1,5 @@
 /* calibrate.c - the public face of calibration and quantization. */
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,7 @@
 typedef struct seen {
   const char *name;  /* of the tensor; NULL: not an activation of floats */
   const char *layer; /* that makes it */
+  hn_id node;        /* the same, HN_NONE: it is an input */
   hn_observer o;
   hn_range fixed;    /* read from a file */
   int32_t axis;      /* of its channels; -1: it has none that matter */
@@ -36,7 +38,7 @@ struct hone_calibration {
   seen *values; /* by value id */
   size_t n;
   float *plain; /* a tensor that lies otherwise than row-major, at a time */
-  hn_samples *samples; /* by node id; NULL: none are wanted */
+  hn_samples *samples; /* by node id */
   size_t n_nodes;
   const char **kept; /* layers that stay in floats */
   size_t n_kept;
@@ -45,7 +47,7 @@ struct hone_calibration {
 };
 
 void hone_calibration_options_init(hone_calibration_options *options) {
-  *options = (hone_calibration_options){.size = sizeof *options, .observer = HONE_OBSERVER_MINMAX, .percentile = 99.99};
+  *options = (hone_calibration_options){.size = sizeof *options, .observer = HONE_OBSERVER_MINMAX, .percentile = 99.99, .samples = true};
 }
 
 static hone_status read_options(hone_context *cx, const hone_calibration_options *given, hone_calibration_options *o) {
@@ -71,13 +73,14 @@ hone_status hone_calibration_create(const hone_model *m, const hone_calibration_
   if (!c) return hn_nomem(m->cx);
   *c = (hone_calibration){.cx = m->cx, .options = o, .names = hn_arena_create(), .n = m->g->values.n, .n_nodes = m->g->nodes.n};
   c->values = hn_calloc(c->n, sizeof *c->values);
-  if (o.samples) c->samples = hn_calloc(c->n_nodes, sizeof *c->samples);
-  bool ok = c->names && c->values && (c->samples || !o.samples);
+  c->samples = hn_calloc(c->n_nodes, sizeof *c->samples);
+  bool ok = c->names && c->values && c->samples;
   for (size_t i = 0; ok && i < c->n; i++) {
     const hn_value *v = &m->g->values.p[i];
     if (v->data || v->dtype != HONE_DTYPE_F32) continue;
     c->values[i].axis = hn_channel_axis_of(m->g, (hn_id)i);
     c->values[i].name = hn_arena_strdup(c->names, v->name);
+    c->values[i].node = v->producer;
     c->values[i].layer = hn_arena_strdup(c->names, v->producer == HN_NONE ? "" : hn_node_at(m->g, v->producer)->name);
     ok = c->values[i].name && c->values[i].layer;
   }
@@ -85,7 +88,7 @@ hone_status hone_calibration_create(const hone_model *m, const hone_calibration_
     hone_calibration_destroy(&c);
     return hn_nomem(m->cx);
   }
-  if (c->samples) share_memory(m->g, c->samples, c->n_nodes);
+  share_memory(m->g, c->samples, c->n_nodes);
   *out = c;
   return HONE_OK;
 }
@@ -136,7 +139,7 @@ static hone_status observe_channels(hone_calibration *c, seen *v, const hn_view 
 /* Samples of what the products that read a value read. */
 static hone_status take_samples(hone_calibration *c, hn_graph *g, hn_id value, const hn_view *view) {
   const hn_value *v = hn_value_at(g, value);
-  for (uint32_t u = 0; c->samples && u < v->n_users; u++) {
+  for (uint32_t u = 0; c->options.samples && u < v->n_users; u++) {
     hn_id id = v->users[u];
     const hn_node *n = hn_node_at(g, id);
     if (id >= c->n_nodes || n->in[0] != value || !hn_is_product(g, n)) continue;
@@ -155,7 +158,7 @@ hone_status hone_calibration_observe(hone_calibration *c, const hone_session *s)
     hn_view view;
     bool there;
     size_t bad;
-    if (!v->name || (v->fixed.known && !c->samples)) continue;
+    if (!v->name || (v->fixed.known && !c->options.samples)) continue;
     if (i >= g->values.n || strcmp(g->values.p[i].name, v->name) != 0)
       return hn_fail(c->cx, HONE_BAD_ARG, "the session's model is not the one that is calibrated");
     HN_TRY(hn_program_value(p, (hn_id)i, &c->plain, &view, &there));
@@ -213,6 +216,20 @@ uint32_t hone_calibration_count(const hone_calibration *c) {
   return n;
 }
 
+/* What takes the mean error of 8 bits out of the bias of the layer that makes a value, weights being rounded to the nearest; NULL: nothing known. */
+static hn_samples *correction_of(const hone_calibration *c, size_t value) {
+  const seen *v = &c->values[value];
+  if (!v->name || v->node == HN_NONE || v->node >= c->n_nodes || hone_calibration_keeps(c, v->layer)) return NULL;
+  hn_samples *s = &c->samples[v->node];
+  return s->shift && s->how.correct_bias && !s->how.reconstruct ? s : NULL;
+}
+
+uint32_t hone_calibration_corrections(const hone_calibration *c) {
+  uint32_t n = 0;
+  for (size_t i = 0; i < c->n; i++) n += correction_of(c, i) != NULL;
+  return n;
+}
+
 /* ---------------------------------------------------------------------------------------- the cache file */
 
 static const char first_line[] = "# hone calibration 1";
@@ -244,6 +261,16 @@ hone_status hone_calibration_save(const hone_calibration *c, const char *path) {
     hn_str_add(&s, "factors ");
     add_quoted(&s, c->values[i].name);
     for (int64_t k = 0; k < c->values[i].channels; k++) hn_str_printf(&s, " %.9g", (double)c->values[i].factors[k]);
+    hn_str_add(&s, "\n");
+  }
+  if (hone_calibration_corrections(c)) hn_str_add(&s, "# tensor whose layer's bias is corrected, scale and zero of its input; of each output how much\n");
+  for (size_t i = 0; i < c->n; i++) {
+    const hn_samples *k = correction_of(c, i);
+    if (!k) continue;
+    hn_str_add(&s, "correction ");
+    add_quoted(&s, c->values[i].name);
+    hn_str_printf(&s, " %.17g %d", k->steps.scale, (int)k->steps.zero);
+    for (int64_t o = 0; o < k->outputs; o++) hn_str_printf(&s, " %.9g", k->shift[o]);
     hn_str_add(&s, "\n");
   }
   if (c->settled) hn_str_add(&s, c->n_kept ? "# layers that stay in floats\n" : "keep none\n");
@@ -305,42 +332,79 @@ static hone_status find_tensor(hone_calibration *c, const char *path, int number
   return hn_fail(c->cx, HONE_BAD_FORMAT, "%s: line %d: the model has no tensor '%s'; is the file another model's, or of another --level?", path, number, name);
 }
 
+/* Numbers up to the end of a line, each from low to high; *n stays 0 if there are others, or none. */
+static hone_status read_numbers(hone_calibration *c, char *text, double low, double high, double **out, int64_t *n) {
+  int64_t room = 0, count = 0;
+  double *v = NULL;
+  char *end;
+  *n = 0;
+  *out = NULL;
+  for (; text && text[strspn(text, " \t\r")]; text = end) {
+    double x = strtod(text, &end);
+    bool fine = end != text && x >= low && x <= high;
+    if (fine && count == room) {
+      room = room ? room * 2 : 64;
+      double *more = hn_realloc(v, (size_t)room * sizeof *v);
+      if (more) v = more;
+      else return hn_free(v), hn_nomem(c->cx);
+    }
+    if (!fine) return hn_free(v), HONE_OK;
+    v[count++] = x;
+  }
+  *out = v;
+  *n = count;
+  return HONE_OK;
+}
+
 /* `factors "NAME" NUMBER ...` */
 static hone_status read_factors(hone_calibration *c, const char *path, int number, char *text) {
   text += strspn(text, " \t");
-  char *rest = unquote(text), *end;
-  int64_t n = 0, room = 0;
-  float *v = NULL;
+  char *rest = unquote(text);
+  int64_t n;
+  double *v;
   seen *s = NULL;
-  for (; rest && rest[strspn(rest, " \t\r")]; rest = end) {
-    float x = strtof(rest, &end);
-    if (end == rest || !(x >= 1e-6f && x <= 1e6f)) rest = NULL;
-    if (!rest) break;
-    if (n == room) {
-      room = room ? room * 2 : 64;
-      float *more = hn_realloc(v, (size_t)room * sizeof *v);
-      if (!more) {
-        hn_free(v);
-        return hn_nomem(c->cx);
-      }
-      v = more;
-    }
-    v[n++] = x;
-  }
-  hone_status st = rest && n ? find_tensor(c, path, number, text, &s)
-                             : hn_fail(c->cx, HONE_BAD_FORMAT, "%s: line %d: 'factors' needs a tensor's name in quotes and numbers, each from 1e-6 to 1e6", path, number);
-  if (st) {
-    hn_free(v);
-    return st;
-  }
+  HN_TRY(read_numbers(c, rest, 1e-6, 1e6, &v, &n));
+  hone_status st = n ? find_tensor(c, path, number, text, &s)
+                     : hn_fail(c->cx, HONE_BAD_FORMAT, "%s: line %d: 'factors' needs a tensor's name in quotes and numbers, each from 1e-6 to 1e6", path, number);
+  float *f = st ? NULL : hn_malloc((size_t)n * sizeof *f);
+  if (!st && !f) st = hn_nomem(c->cx);
+  for (int64_t i = 0; i < n && !st; i++) f[i] = (float)v[i];
+  hn_free(v);
+  if (st) return st;
   hn_free(s->factors);
-  s->factors = v;
+  s->factors = f;
   s->channels = n;
+  return HONE_OK;
+}
+
+/* `correction "NAME" SCALE ZERO NUMBER ...` */
+static hone_status read_correction(hone_calibration *c, const char *path, int number, char *text) {
+  text += strspn(text, " \t");
+  char *rest = unquote(text);
+  int64_t n;
+  double *v;
+  seen *s = NULL;
+  HN_TRY(read_numbers(c, rest, -FLT_MAX, FLT_MAX, &v, &n));
+  bool fine = n > 2 && v[0] > 0 && v[1] >= 0 && v[1] <= 255 && v[1] == rint(v[1]);
+  hone_status st = fine ? find_tensor(c, path, number, text, &s)
+                        : hn_fail(c->cx, HONE_BAD_FORMAT, "%s: line %d: 'correction' needs a tensor's name in quotes, a scale above 0, a zero from 0 to 255, "
+                                  "and finite numbers", path, number);
+  if (!st && (s->node == HN_NONE || s->node >= c->n_nodes))
+    st = hn_fail(c->cx, HONE_BAD_FORMAT, "%s: line %d: no layer makes '%s', whose bias could be corrected", path, number, text);
+  if (st) return hn_free(v), st;
+  hn_samples *to = &c->samples[s->node];
+  to->steps = (hn_steps){v[0], (int32_t)v[1]};
+  to->how = (hn_rounding){.correct_bias = true};
+  to->outputs = n - 2;
+  memmove(v, v + 2, (size_t)(n - 2) * sizeof *v);
+  hn_free(to->shift);
+  to->shift = v;
   return HONE_OK;
 }
 
 static hone_status read_line(hone_calibration *c, const char *path, int number, char *line) {
   if (strncmp(line, "factors ", 8) == 0) return read_factors(c, path, number, line + 8);
+  if (strncmp(line, "correction ", 11) == 0) return read_correction(c, path, number, line + 11);
   if (strncmp(line, "keep ", 5) == 0) return read_kept(c, path, number, line + 5);
   char *rest = unquote(line), *end;
   if (!rest) return hn_fail(c->cx, HONE_BAD_FORMAT, "%s: line %d: no tensor name in quotes", path, number);
@@ -384,7 +448,7 @@ hone_status hone_calibration_load(hone_calibration *c, const char *path) {
 /* ---------------------------------------------------------------------------------------- quantization */
 
 void hone_quantize_options_init(hone_quantize_options *options) {
-  *options = (hone_quantize_options){.size = sizeof *options, .precision = HONE_PRECISION_INT8};
+  *options = (hone_quantize_options){.size = sizeof *options, .precision = HONE_PRECISION_INT8, .correct_bias = true};
 }
 
 /* The caller's flags by layer, and the calibration's by name, as flags by node. */
@@ -443,8 +507,7 @@ hone_status hone_model_quantize(hone_model *m, const hone_calibration *c, const 
   if (o.precision == HONE_PRECISION_F32) return HONE_OK;
   if ((unsigned)o.precision > HONE_PRECISION_INT8_DYNAMIC) return hn_fail(m->cx, HONE_BAD_ARG, "there is no precision %d", (int)o.precision);
   bool eight = o.precision == HONE_PRECISION_INT8;
-  if (eight && c && (o.correct_bias || o.reconstruct) && !c->samples)
-    return hn_fail(m->cx, HONE_BAD_ARG, "correcting biases and rounding by reconstruction need a calibration with samples");
+  if (eight && c && o.reconstruct && !c->options.samples) return hn_fail(m->cx, HONE_BAD_ARG, "rounding by reconstruction needs a calibration with samples");
   if (eight && !c) return hn_fail(m->cx, HONE_BAD_ARG, "8-bit activations need a calibration: run the model on examples first");
   HN_TRY(flags_by_node(m, c, &o, &keep));
   hn_graph *g = hn_graph_clone(m->g);
@@ -464,7 +527,7 @@ hone_status hone_model_quantize(hone_model *m, const hone_calibration *c, const 
 hone_status hone_model_balance(hone_model *m, hone_calibration *c, uint32_t by, int32_t threads, uint32_t *tensors) {
   uint32_t n = 0;
   if (by & ~(uint32_t)(HONE_BALANCE_WEIGHTS | HONE_BALANCE_ACTIVATIONS)) return hn_fail(m->cx, HONE_BAD_ARG, "there is no way of balancing 0x%x", by);
-  if (by && !c->samples) return hn_fail(m->cx, HONE_BAD_ARG, "what balancing helps is measured: it needs a calibration with samples");
+  if (by && !c->options.samples) return hn_fail(m->cx, HONE_BAD_ARG, "what balancing helps is measured: it needs a calibration with samples");
   hn_graph *g = hn_graph_clone(m->g);
   hn_channels *channels = hn_calloc(c->n > m->g->values.n ? c->n : m->g->values.n, sizeof *channels);
   hone_status st = g && channels ? same_model(m->g, c) : hn_nomem(m->cx);
@@ -478,7 +541,8 @@ hone_status hone_model_balance(hone_model *m, hone_calibration *c, uint32_t by, 
     hn_observer_free(&c->values[i].o);
     c->values[i].o = (hn_observer){0};
   }
-  for (size_t i = 0; c->samples && i < c->n_nodes; i++) hn_samples_free(&c->samples[i]);
+  for (size_t i = 0; i < c->n_nodes; i++) /* a file's corrections are for the factors that it has, too */
+    by ? hn_samples_free(&c->samples[i]) : hn_samples_empty(&c->samples[i]);
   c->balanced = n > 0;
   if (tensors) *tensors = n;
   return HONE_OK;

@@ -129,7 +129,7 @@ prints "report: a kept layer" '11 of 12 layers quantized' "$hone" quantize-repor
 check "int8: an edited range changes the outputs" sh -c '! "$1" compare "$2" "$3" --input="$4" --tolerance=0.1 >/dev/null 2>&1' - "$hone" "$work/q5.hone" "$work/q6.hone" "$images/000_1.png"
 prints "int8: a mixture that outputs need" 'stays in floats' "$hone" optimize "$model" -o "$work/q7.hone" $eight --calibrate="$images/00*.png" --observer=percentile --percentile=60 --tune=off
 prints "int8: or every layer all the same" 'quantized 12 of 12' "$hone" optimize "$model" -o "$work/q7.hone" $eight --calibrate="$images/00*.png" --observer=percentile --percentile=60 --no-mixed --tune=off
-for o in --equalize --balance --bias-correction --adaround '--adaround --bias-correction'; do
+for o in --equalize --balance --no-bias-correction --adaround '--adaround --no-bias-correction'; do
   prints "int8: $o" 'quantized 12 of 12' "$hone" optimize "$model" -o "$work/q8.hone" $eight $o --calibrate="$images/0*.png" --tune=off
   prints "int8: $o, accuracy" 'top-1 99\.' "$hone" eval "$work/q8.hone" --images="$images" --labels="$images/labels.txt"
 done
@@ -137,6 +137,27 @@ check "int8: balanced, cached" "$hone" optimize "$model" -o "$work/q8.onnx" $eig
 prints "int8: factors are in the cache" '^factors "' cat "$work/balanced"
 prints "int8: which says that they are balanced" 'quantized 12 of 12' "$hone" optimize "$model" -o "$work/q9.onnx" $eight --calibration-cache="$work/balanced"
 check "int8: the result is the same" cmp "$work/q8.onnx" "$work/q9.onnx"
+prints "int8: biases are corrected" '\(12 fitted\)' "$hone" optimize "$model" -o "$work/b1.onnx" $eight --calibrate="$images/00*.png" --calibration-cache="$work/fitted"
+check "int8: their corrections are in the cache" test "$(grep -c '^correction "' "$work/fitted")" = 12
+check "int8: which is enough without examples" "$hone" optimize "$model" -o "$work/b2.onnx" $eight --calibration-cache="$work/fitted"
+check "int8: and gives the same" cmp "$work/b1.onnx" "$work/b2.onnx"
+check "int8: with examples, too" "$hone" optimize "$model" -o "$work/b2.onnx" $eight --calibration-cache="$work/fitted" --calibrate="$images/01*.png"
+check "int8: the same" cmp "$work/b1.onnx" "$work/b2.onnx"
+prints "int8: biases as they are" '\(0 fitted\)' "$hone" optimize "$model" -o "$work/b3.onnx" $eight --calibration-cache="$work/fitted" --no-bias-correction
+check "int8: are others" sh -c '! cmp -s "$1" "$2"' - "$work/b1.onnx" "$work/b3.onnx"
+sed 's|^"image" .*|"image" 0 0.9|' "$work/fitted" >"$work/edited"
+prints "int8: a correction is for one range" 'no correction of the bias for the ranges of 1 of 12 layers' "$hone" optimize "$model" -o "$work/b2.onnx" $eight --calibration-cache="$work/edited"
+grep -v '^correction' "$work/fitted" >"$work/edited"
+check "int8: a cache without corrections gets them" "$hone" optimize "$model" -o "$work/b2.onnx" $eight --calibration-cache="$work/edited" --calibrate="$images/00*.png"
+check "int8: the same as before" cmp "$work/fitted" "$work/edited"
+sed 's|^\(correction "[^"]*" [^ ]* [^ ]*\) .*|\1 0.5 0.5|' "$work/fitted" >"$work/bad"
+fails "int8: a correction of another layer" 2 'cannot have a correction of 2 numbers' "$hone" optimize "$model" -o "$work/x.hone" $eight --calibration-cache="$work/bad"
+printf '# hone calibration 1\ncorrection "logits" 0 0 1\n' >"$work/bad"
+fails "int8: damaged correction" 1 "line 2: 'correction'" "$hone" optimize "$model" -o "$work/x.hone" $eight --calibration-cache="$work/bad"
+printf '# hone calibration 1\ncorrection "image" 1 0 1\n' >"$work/bad"
+fails "int8: a correction of no layer" 1 "no layer makes 'image'" "$hone" optimize "$model" -o "$work/x.hone" $eight --calibration-cache="$work/bad"
+fails "int8: biases corrected and not" 2 'contradict' "$hone" optimize "$model" -o "$work/x.hone" $eight --bias-correction --no-bias-correction --calibrate="$images/00*.png"
+fails "bf16: biases" 2 'int8' "$hone" optimize "$model" -o "$work/x.hone" --precision=bf16 --no-bias-correction
 fails "int8: adaround without examples" 2 'calibrate' "$hone" optimize "$model" -o "$work/x.hone" $eight --adaround --calibration-cache="$work/balanced"
 fails "bf16: adaround" 2 'int8' "$hone" optimize "$model" -o "$work/x.hone" --precision=bf16 --adaround
 fails "bf16: a limit on the drop" 2 'int8' "$hone" optimize "$model" -o "$work/x.hone" --precision=bf16 --max-drop=1%

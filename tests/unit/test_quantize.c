@@ -378,7 +378,7 @@ TEST(samples_are_patches) {
   bool corner = false, middle = false;
   for (uint32_t i = 0; i < s.n; i++) {
     float p[9];
-    for (int k = 0; k < 9; k++) p[k] = hn_bf16_to_f32(s.x[i * 9 + (uint32_t)k]);
+    for (int k = 0; k < 9; k++) p[k] = s.x[i * 9 + (uint32_t)k];
     corner = corner || (p[0] == 0 && p[1] == 0 && p[2] == 0 && p[3] == 0 && p[4] == 1 && p[5] == 2 && p[7] == 4 && p[8] == 5);
     middle = middle || memcmp(p, x, sizeof p) == 0;
   }

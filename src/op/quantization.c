@@ -47,7 +47,11 @@ hone_status hn_infer_dequantize_linear(hn_infer *x) {
 }
 
 hone_status hn_infer_dynamic_quantize_linear(hn_infer *x) {
-  HN_TRY(hn_oset(x, 0, HONE_DTYPE_U8, hn_ishape(x, 0)));
-  HN_TRY(hn_oset(x, 1, HONE_DTYPE_F32, hn_shape_of(0, NULL)));
-  return hn_oset(x, 2, HONE_DTYPE_U8, hn_shape_of(0, NULL));
+  hn_shape s = hn_ishape(x, 0), each = s;
+  if (!hn_attr_i(hn_ino(x), "by_rows", 0)) each = hn_shape_of(0, NULL);
+  else if (s.rank == 0) return hn_ierror(x, "a scalar has no rows");
+  else if (s.rank > 0) each.d[s.rank - 1] = 1;
+  HN_TRY(hn_oset(x, 0, HONE_DTYPE_U8, s));
+  HN_TRY(hn_oset(x, 1, HONE_DTYPE_F32, each));
+  return hn_oset(x, 2, HONE_DTYPE_U8, each);
 }

@@ -22,6 +22,7 @@ static hone_status quantizer_of(hn_graph *g, hn_id x, hn_id *node) {
       return HONE_OK;
     }
   HN_TRY(add(g, HN_DynamicQuantizeLinear, &x, 1, 3, node));
+  hn_set_i(g, *node, "by_rows", 1);
   return hn_infer_node(g, *node);
 }
 

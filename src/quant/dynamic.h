@@ -4,6 +4,7 @@
 #include "ir/graph.h"
 
 /* Every matrix product with constant weights, unless keep[node], becomes DynamicQuantizeLinear, MatMulInteger and what
-   brings its sums back to floats: one scale a tensor of activations, one a column of weights. */
+   brings its sums back to floats: one scale a row of activations, one a column of weights. Other runtimes
+   have none by rows: a file for them has one a tensor. */
 hone_status hn_quantize_dynamic(hn_graph *g, const bool *keep, hone_quantize_result *result);
 #endif

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "op/infer.h"
+#include "rewrite/rewrite.h"
 
 static uint32_t seed;
 static uint32_t next(void) {
@@ -684,7 +685,16 @@ static bool make_quantize(trial *t) {
 static void output_of(trial *t, const char *name, hn_id x) { hn_graph_add_output(t->g, name, cast(t, x, HONE_DTYPE_F32)); }
 
 /* Scales that are powers of two, constant or not, perhaps a bias and steps behind. */
-static void open_sums(trial *t, hn_id sums, const int64_t *a, int64_t n) {
+/* Scales of rows, by themselves or times those of columns. */
+static hn_id row_factor(trial *t, const int64_t *a, hn_id columns) {
+  hn_tensor *r;
+  if (hn_tensor_create(t->cx, HONE_DTYPE_F32, 3, (int64_t[]){a[0], a[1], 1}, &r)) abort();
+  for (int64_t i = 0; i < r->count; i++) ((float *)r->data)[i] = 1.0f / (float)(1 << between(0, 3));
+  hn_id in[2] = {hn_graph_add_constant(t->g, NULL, r), columns};
+  return columns == HN_NONE ? in[0] : hn_node_at(t->g, hn_graph_add_node(t->g, HN_Mul, "", in, 2, 1))->out[0];
+}
+
+static void open_sums(trial *t, hn_id sums, const int64_t *a, int64_t n, bool rows) {
   hn_id real = cast(t, sums, HONE_DTYPE_F32), by = scalar(t, HONE_DTYPE_F32, 1.0 / 4096);
   int64_t d[3] = {a[0], a[1], n};
   hn_tensor *s, *b;
@@ -693,7 +703,9 @@ static void open_sums(trial *t, hn_id sums, const int64_t *a, int64_t n) {
   if (chance(2)) by = hn_graph_add_constant(t->g, NULL, s);
   else hn_tensor_unref(s);
   hn_id id = hn_value_at(t->g, real)->producer;
-  if (!chance(5)) hn_add_post(t->g, id, HN_Mul, by, false, 0, 0);
+  bool together = rows && hn_rank_of(t->g, by) == 1 && chance(2);
+  if (rows) hn_add_post(t->g, id, HN_Mul, row_factor(t, a, together ? by : HN_NONE), false, 0, 0);
+  if (!together && !chance(5)) hn_add_post(t->g, id, HN_Mul, by, false, 0, 0);
   if (chance(2)) hn_add_post(t->g, id, HN_Add, hn_graph_add_constant(t->g, NULL, b), false, 0, 0);
   else hn_tensor_unref(b);
   if (chance(2)) hn_add_post(t->g, id, HN_Relu, HN_NONE, false, 0, 0);
@@ -703,20 +715,29 @@ static void open_sums(trial *t, hn_id sums, const int64_t *a, int64_t n) {
   hn_graph_add_output(t->g, "y", real);
 }
 
+/* A zero point for each row, of the type of `like`. */
+static hn_id zeros_of_rows(trial *t, const int64_t a[3], hn_id like) {
+  hn_tensor *z;
+  hn_dtype type = hn_dtype_of(t->g, like);
+  if (hn_tensor_create(t->cx, type, 3, (int64_t[]){a[0], a[1], 1}, &z)) abort();
+  for (int64_t i = 0; i < z->count; i++) hn_store_i64(type, z->data, (size_t)i, type == HONE_DTYPE_I8 ? between(-128, 127) : between(0, 255));
+  return hn_graph_add_constant(t->g, NULL, z);
+}
+
 static bool make_matmul_integer(trial *t) {
   int64_t a[3] = {between(1, 2), chance(3) ? 1 : between(1, 70), between(1, 90)}, b[2] = {a[2], between(1, 70)};
-  bool is_signed = chance(3), w_unsigned = chance(3), zeros = chance(2) || w_unsigned;
+  bool is_signed = chance(3), w_unsigned = chance(3), zeros = chance(2) || w_unsigned, rows = chance(2);
   hn_shape s = hn_shape_of(3, a);
   hn_id x = hn_graph_add_input(t->g, "x", HONE_DTYPE_F32, &s), zero = scalar(t, is_signed ? HONE_DTYPE_I8 : HONE_DTYPE_U8, is_signed ? -3 : 77);
   hn_tensor *w;
   if (hn_tensor_create(t->cx, w_unsigned ? HONE_DTYPE_U8 : HONE_DTYPE_I8, 2, b, &w)) abort();
   for (int64_t i = 0; i < w->count; i++) hn_store_i64(w->dtype, w->data, (size_t)i, w_unsigned ? between(0, 255) : between(zeros ? -126 : -128, 127));
   hn_id in[4] = {one(t, HN_QuantizeLinear, x, scalar(t, HONE_DTYPE_F32, 1.0 / 64), zero), hn_graph_add_constant(t->g, NULL, w),
-                 zeros || chance(2) ? zero : HN_NONE, zeros ? scalar(t, w->dtype, w_unsigned ? 128 : 1) : HN_NONE};
+                 rows ? zeros_of_rows(t, a, zero) : zeros || chance(2) ? zero : HN_NONE, zeros ? scalar(t, w->dtype, w_unsigned ? 128 : 1) : HN_NONE};
   hn_id sums = hn_node_at(t->g, node(t, in, 4, 1))->out[0];
-  t->exact = true;
-  if (chance(2)) output_of(t, "y", sums);
-  else open_sums(t, sums, a, b[1]);
+  t->exact = !rows; /* sums of these are taken apart */
+  if (!rows && chance(2)) output_of(t, "y", sums);
+  else open_sums(t, sums, a, b[1], rows);
   return true;
 }
 
@@ -725,6 +746,7 @@ static bool make_dynamic_quantize(trial *t) {
   hn_shape s = hn_shape_of(2, d);
   hn_id x = hn_graph_add_input(t->g, "x", HONE_DTYPE_F32, &s), n = node(t, &x, 1, 3);
   hn_id out[3];
+  if (chance(2)) hn_set_i(t->g, n, "by_rows", 1);
   for (int i = 0; i < 3; i++) out[i] = hn_node_at(t->g, n)->out[i];
   output_of(t, "y", out[0]);
   hn_graph_add_output(t->g, "scale", out[1]);

@@ -648,7 +648,7 @@ TEST(attention_between_products) {
   hone_context_destroy(&cx);
 }
 
-/* A product in dynamic 8 bits gives floats itself: scales, bias and bounds are its ending, and nothing reads its sums. */
+/* A product in dynamic 8 bits gives floats itself: scales of rows and of columns, bias and bounds are its ending, and nothing reads its sums. */
 TEST(dynamic_products_open_their_sums) {
   static const char net[] =
       "graph \"g\" {\n  input %x : f32[5, 24]\n  const %w : f32[24, 40] = digest:1\n  const %b : f32[40] = digest:2\n"
@@ -672,7 +672,7 @@ TEST(dynamic_products_open_their_sums) {
     const hn_planned *s = &hn_program_plan(fast)->steps.p[i];
     if (!s->task.node) continue;
     bool product = s->task.node->op == HN_MatMulInteger;
-    products += product && s->task.out[0].dtype == HONE_DTYPE_F32 && s->task.fused == 3 && !s->tail;
+    products += product && s->task.out[0].dtype == HONE_DTYPE_F32 && s->task.fused == 4 && !s->tail;
     others += s->task.node->op == HN_Cast;
   }
   CHECK(products == 1 && !others);

@@ -88,16 +88,46 @@ static void load_i32(float *restrict d, const void *restrict from, size_t n, flo
   LOOP d[i] = (float)x[i];
 }
 
+/* Four vectors at a time: each waits for the one before. Comparisons with NaN leave what there was. */
+#if defined(__AVX512F__)
+enum { SIDE_BY_SIDE = 16 };
+typedef __m512 lanes;
+static inline lanes load_lanes(const float *p) { return _mm512_loadu_ps(p); }
+static inline void store_lanes(float *p, lanes v) { _mm512_storeu_ps(p, v); }
+static inline lanes least(lanes x, lanes so_far) { return _mm512_min_ps(x, so_far); }
+static inline lanes most(lanes x, lanes so_far) { return _mm512_max_ps(x, so_far); }
+#elif defined(__AVX2__)
+enum { SIDE_BY_SIDE = 8 };
+typedef __m256 lanes;
+static inline lanes load_lanes(const float *p) { return _mm256_loadu_ps(p); }
+static inline void store_lanes(float *p, lanes v) { _mm256_storeu_ps(p, v); }
+static inline lanes least(lanes x, lanes so_far) { return _mm256_min_ps(x, so_far); }
+static inline lanes most(lanes x, lanes so_far) { return _mm256_max_ps(x, so_far); }
+#else
+enum { SIDE_BY_SIDE = 1 };
+typedef float lanes;
+static inline lanes load_lanes(const float *p) { return *p; }
+static inline void store_lanes(float *p, lanes v) { *p = v; }
+static inline lanes least(lanes x, lanes so_far) { return x < so_far ? x : so_far; }
+static inline lanes most(lanes x, lanes so_far) { return x > so_far ? x : so_far; }
+#endif
+
 static void range(const float *x, size_t n, float *low, float *high) {
-  enum { SIDE_BY_SIDE = 16 };
+  enum { CHAINS = 4, ALL = CHAINS * SIDE_BY_SIDE };
   float lo[SIDE_BY_SIDE], hi[SIDE_BY_SIDE];
   size_t i = 0;
   for (int k = 0; k < SIDE_BY_SIDE; k++) lo[k] = *low, hi[k] = *high;
-  for (; i + SIDE_BY_SIDE <= n; i += SIDE_BY_SIDE)
-    for (int k = 0; k < SIDE_BY_SIDE; k++) {
-      lo[k] = x[i + (size_t)k] < lo[k] ? x[i + (size_t)k] : lo[k];
-      hi[k] = x[i + (size_t)k] > hi[k] ? x[i + (size_t)k] : hi[k];
+  lanes l[CHAINS], h[CHAINS];
+  for (int c = 0; c < CHAINS; c++) l[c] = load_lanes(lo), h[c] = load_lanes(hi);
+  for (; i + ALL <= n; i += ALL)
+    for (int c = 0; c < CHAINS; c++) {
+      lanes v = load_lanes(x + i + (size_t)(c * SIDE_BY_SIDE));
+      l[c] = least(v, l[c]);
+      h[c] = most(v, h[c]);
     }
+  for (int c = 1; c < CHAINS; c++) l[0] = least(l[c], l[0]), h[0] = most(h[c], h[0]);
+  store_lanes(lo, l[0]);
+  store_lanes(hi, h[0]);
   for (; i < n; i++) {
     lo[0] = x[i] < lo[0] ? x[i] : lo[0];
     hi[0] = x[i] > hi[0] ? x[i] : hi[0];

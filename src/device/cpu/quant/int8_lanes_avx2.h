@@ -41,6 +41,7 @@ static inline void store_halves(uint8_t *high, uint8_t *low, ints v) {
   _mm_storel_epi64((__m128i *)(void *)low, _mm256_castsi256_si128(b));
   _mm_storel_epi64((__m128i *)(void *)high, _mm_srli_si128(_mm256_castsi256_si128(b), 8));
 }
+static inline ints less_products(ints sum, ints a, ints b) { return _mm256_sub_epi32(sum, _mm256_mullo_epi32(a, b)); }
 static inline ints joined(ints high, ints low, ints less) { return _mm256_add_epi32(_mm256_slli_epi32(high, 8), _mm256_sub_epi32(low, less)); }
 static inline floats from_u8(const uint8_t *p) {
   return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p)));

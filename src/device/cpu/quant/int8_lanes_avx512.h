@@ -31,6 +31,7 @@ static inline void store_halves(uint8_t *high, uint8_t *low, ints v) {
   _mm_storeu_si128((__m128i *)(void *)high, _mm512_cvtepi32_epi8(_mm512_srli_epi32(v, 8)));
   _mm_storeu_si128((__m128i *)(void *)low, _mm512_cvtepi32_epi8(v));
 }
+static inline ints less_products(ints sum, ints a, ints b) { return _mm512_sub_epi32(sum, _mm512_mullo_epi32(a, b)); }
 static inline ints joined(ints high, ints low, ints less) { return _mm512_add_epi32(_mm512_slli_epi32(high, 8), _mm512_sub_epi32(low, less)); }
 static inline floats from_u8(const uint8_t *p) { return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p))); }
 static inline floats from_i8(const int8_t *p) { return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p))); }

@@ -55,6 +55,9 @@ typedef struct hn_int8_finish {
   int64_t n, ld;         /* columns that there are; elements between rows of the output */
   void *out;
   const hn_int8_ending *ending;
+  /* to floats, rows with numbers of their own (NULL: without): (sum less row_zero * column) * row_unit takes the place of the sum */
+  const float *row_unit;
+  const int32_t *row_zero, *column;
 } hn_int8_finish;
 
 /* Sums that become outputs while others are made. One for each thread, of calls of one kind of ending; flush() in the end. */

@@ -89,24 +89,27 @@ CONST_FN floats with_residual(const hn_int8_finish *f, floats v, const unsigned 
 }
 
 /* A row of a panel: two vectors. */
-CONST_FN void finish_row(const hn_int8_finish *f, const limits *l, int64_t row, floats v[VECS], const hn_int8_function function) {
+CONST_FN void finish_row(const hn_int8_finish *f, const limits *l, int64_t row, floats v[VECS], const hn_int8_function function, const bool own) {
   size_t size = f->residual == HN_INT8_RESIDUAL_F32 ? sizeof(float) : 1;
   const unsigned char *res = f->residual ? (const unsigned char *)f->res + (size_t)(row * f->ld) * size : NULL;
   unsigned char whole[COLS * sizeof(float)];
   if (res && f->n < COLS) res = memcpy(whole, res, (size_t)f->n * size);
   UNROLL for (int i = 0; i < VECS; i++) {
-    v[i] = fma_floats(to_floats(load_ints(f->sum + row * COLS + i * LANES)), load_floats(f->unit + i * LANES), load_floats(f->bias + i * LANES));
+    ints sum = load_ints(f->sum + row * COLS + i * LANES);
+    floats x = to_floats(own ? less_products(sum, all_ints(f->row_zero[row]), load_ints(f->column + i * LANES)) : sum);
+    if (own) x = mul_floats(x, all_floats(f->row_unit[row]));
+    v[i] = fma_floats(x, load_floats(f->unit + i * LANES), load_floats(f->bias + i * LANES));
     if (res) v[i] = with_residual(f, v[i], res, i * LANES);
     v[i] = ending(f->ending, l, v[i], function);
   }
 }
 
-CONST_FN void finish_floats(const hn_int8_finish *f, int rows, const hn_int8_function function) {
+CONST_FN void finish_floats(const hn_int8_finish *f, int rows, const hn_int8_function function, const bool own) {
   const limits l = limits_of(f->ending, function);
   for (int64_t r = 0; r < rows; r++) {
     floats v[VECS];
     float whole[COLS], *out = (float *)f->out + r * f->ld, *to = f->n < COLS ? whole : out;
-    finish_row(f, &l, r, v, function);
+    finish_row(f, &l, r, v, function, own);
     UNROLL for (int i = 0; i < VECS; i++) store_floats(to + i * LANES, v[i]);
     if (to != out) memcpy(out, whole, sizeof(float) * (size_t)f->n);
   }
@@ -123,8 +126,8 @@ CONST_FN void finish_bytes(const hn_int8_finish *f, int rows, const hn_int8_func
   for (int64_t r = 0; r < rows; r += 2) { /* the last one, if odd, twice: but not over its residual */
     floats v[2][VECS];
     uint8_t two[2 * COLS], *out = (uint8_t *)f->out + r * f->ld;
-    finish_row(f, &l, r, v[0], function);
-    finish_row(f, &l, r + 1 < rows ? r + 1 : r, v[1], function);
+    finish_row(f, &l, r, v[0], function, false);
+    finish_row(f, &l, r + 1 < rows ? r + 1 : r, v[1], function, false);
     ints b = pack_bytes(to_ints(v[0][0]), to_ints(v[0][1]), to_ints(v[1][0]), to_ints(v[1][1]), f->ending->zero, f->ending->is_signed);
     store_ints(two, in_order(b));
     copy_columns(out, two, f->n, COLS);
@@ -144,9 +147,10 @@ CONST_FN void finish_bytes(const hn_int8_finish *f, int rows, const hn_int8_func
   }
 
 static void finish(const hn_int8_finish *f, int rows) {
-#define TO_FLOATS(function) finish_floats(f, rows, function)
+#define TO_FLOATS(function) finish_floats(f, rows, function, false)
 #define TO_BYTES(function) finish_bytes(f, rows, function)
-  if (f->ending->to_float) EACH_FUNCTION(TO_FLOATS)
+  if (f->row_unit) finish_floats(f, rows, HN_INT8_BOUNDS, true);
+  else if (f->ending->to_float) EACH_FUNCTION(TO_FLOATS)
   else EACH_FUNCTION(TO_BYTES)
 }
 

@@ -28,6 +28,8 @@ typedef struct product {
   int64_t in_h, in_w, in_c, out_h, out_w, kernel[2], stride[2], dilation[2], pad[2];
   bool to_sums, opened;            /* MatMulInteger; to floats */
   uint32_t units, biases;          /* opened: inputs by column, or of one number; or HN_NONE */
+  uint32_t row_units;              /* opened: an input by row, where zero points are by row, too */
+  bool by_rows;                    /* every row has a zero point of its own */
   bool w_unsigned;                 /* its weights, less w_zero, fit 8 signed bits */
   int32_t w_zero;
   uint8_t flip;                    /* signed activations are read as unsigned ones 128 higher */
@@ -44,6 +46,7 @@ typedef struct product {
   int64_t step;                    /* quads of a tile, where there are tiles; else 0 */
   bool far;                        /* all weights are more than the nearest caches hold */
   size_t scratch, inits;           /* of a thread; of what sums start from, where the zero point is known only now */
+  size_t row_numbers;              /* of zero points and units by row */
   hn_int8_tail tail;               /* for steps that the ending does not know */
 } product;
 
@@ -94,14 +97,21 @@ static bool is_8bit(const hn_arg *a) { return a->present && !a->dynamic && hn_is
 
 static int64_t count_of(const hn_arg *a) { return hn_arg_count(a, 0, a->rank); }
 
+/* One number for each row of x. */
+static bool is_column(const hn_arg *a, const hn_arg *x, int64_t rows) {
+  return !a->dynamic && count_of(a) == rows && a->rank == x->rank && a->dims[a->rank - 1] == 1;
+}
+
 /* Constant weights that fit 8 bits once their zero point is gone, activations of one zero point. */
 static bool describe_integer(const hn_task *t, product *p) {
   const hn_arg *x = &t->in[0], *w = &t->in[1];
   const hn_arg *xz = t->node->n_main > 2 && t->in[2].present ? &t->in[2] : NULL, *wz = t->node->n_main > 3 && t->in[3].present ? &t->in[3] : NULL;
   bool opened = t->out[0].dtype == HONE_DTYPE_F32;
   if (!t->device || (t->node->n_post && !opened) || !is_8bit(x) || x->rank < 2 || !is_8bit(w) || w->rank != 2 || !w->constant || !count_of(x) || !w->constant->count) return false;
-  if ((xz && (!is_8bit(xz) || count_of(xz) != 1)) || (wz && (!wz->constant || wz->constant->count < 1))) return false;
-  *p = (product){.to_sums = !opened, .opened = opened, .units = HN_NONE, .biases = HN_NONE, .zero = -1, .w_unsigned = w->dtype == HONE_DTYPE_U8, .flip = x->dtype == HONE_DTYPE_I8 ? 128 : 0};
+  int64_t rows = count_of(x) / x->dims[x->rank - 1];
+  bool by_rows = xz && count_of(xz) > 1;
+  if ((xz && (!is_8bit(xz) || (by_rows && !(opened && is_column(xz, x, rows))))) || (wz && (!wz->constant || wz->constant->count < 1))) return false;
+  *p = (product){.to_sums = !opened, .opened = opened, .units = HN_NONE, .biases = HN_NONE, .row_units = HN_NONE, .by_rows = by_rows, .zero = -1, .w_unsigned = w->dtype == HONE_DTYPE_U8, .flip = x->dtype == HONE_DTYPE_I8 ? 128 : 0};
   p->w_zero = wz ? (int32_t)hn_tensor_i(wz->constant, 0) : 0;
   for (int64_t i = 1; wz && i < wz->constant->count; i++)
     if (hn_tensor_i(wz->constant, (size_t)i) != p->w_zero) return false;
@@ -250,9 +260,19 @@ static bool by_column(hn_task *t, const product *p, uint32_t i, hn_op op, uint32
   return true;
 }
 
+/* Does the first step multiply by a number for each row? */
+static bool by_row(hn_task *t, const product *p, uint32_t *input) {
+  if (!t->node->n_post || t->node->post[0].op != HN_Mul || t->node->post[0].operand == HN_NONE) return false;
+  hn_arg *a = &t->in[t->node->post[0].operand];
+  if (a->dtype != HONE_DTYPE_F32 || p->rows < 2 || !is_column(a, &t->in[0], p->rows)) return false;
+  a->layout = HN_LAYOUT_PLAIN;
+  *input = t->node->post[0].operand;
+  return true;
+}
+
 /* From sums to floats: the leading steps that multiply by scales, add a bias, and bound. */
 static void take_opening(hn_task *t, product *p) {
-  uint32_t i = 0;
+  uint32_t i = by_row(t, p, &p->row_units);
   i += by_column(t, p, i, HN_Mul, &p->units);
   i += by_column(t, p, i, HN_Add, &p->biases);
   float lo = -__builtin_inff(), hi = __builtin_inff();
@@ -293,7 +313,8 @@ hone_status product_int8_plan(hn_task *t) {
   size_t sums = sizeof(int32_t) * (size_t)(p->depthwise ? hn_round_up(p->group, p->tile->cols) : sum_rows * p->tile->cols);
   p->scratch = whole_lines(gathered) + whole_lines(sums);
   p->inits = whole_lines(sizeof(int32_t) * (size_t)(panels_of(p) * p->tile->cols)) * (p->opened ? 3 : p->to_sums);
-  t->scratch = p->tail.bytes + p->inits + p->scratch * (size_t)p->threads;
+  p->row_numbers = p->by_rows || p->row_units != HN_NONE ? whole_lines(2 * sizeof(int32_t) * (size_t)p->rows) : 0;
+  t->scratch = p->tail.bytes + p->inits + p->row_numbers + p->scratch * (size_t)p->threads;
   return HONE_OK;
 }
 
@@ -305,7 +326,8 @@ typedef struct product_run {
   void *y;
   unsigned char *scratch;
   const int32_t *init;
-  const float *unit, *bias;
+  const float *unit, *bias, *row_unit; /* row_unit: NULL: rows are alike */
+  const int32_t *row_zero;
 } product_run;
 
 static void copy_flipped(uint8_t *to, const uint8_t *from, int64_t n, uint8_t flip) {
@@ -428,6 +450,7 @@ static void run_panels(const product_run *r, int64_t row, int rows, int64_t from
     }
     hn_int8_finish f = {.sum = sum, .unit = r->unit + i * cols, .bias = r->bias + i * cols, .n = n, .ld = channels,
                         .out = (unsigned char *)r->y + (size_t)at * size, .ending = &w->ending};
+    if (r->row_unit) f.row_unit = r->row_unit + row, f.row_zero = r->row_zero + row, f.column = p->init + i * cols;
     if (w->residual != HN_NONE) {
       f.residual = w->residual_type;
       f.res = (const unsigned char *)r->x->in[w->residual].data + (size_t)at * res_size;
@@ -493,13 +516,25 @@ static const float *columns_from(const hn_exec *x, uint32_t input, float none, i
   return to;
 }
 
+/* Units and zero points of rows. */
+static void rows_from(const hn_exec *x, product_run *r, float *unit) {
+  const product *p = r->p;
+  int32_t *zero = (int32_t *)(void *)(unit + p->rows);
+  for (int64_t i = 0; i < p->rows; i++) {
+    unit[i] = p->row_units == HN_NONE ? 1 : ((const float *)x->in[p->row_units].data)[i];
+    zero[i] = !p->by_rows ? 0 : (x->in[2].dtype == HONE_DTYPE_I8 ? ((const int8_t *)x->in[2].data)[i] : ((const uint8_t *)x->in[2].data)[i]) + p->flip;
+  }
+  r->row_unit = unit;
+  r->row_zero = zero;
+}
+
 hone_status product_int8_run(hn_exec *x) {
   const product *p = x->task->state;
   void *y = p->tail.chain ? x->scratch : x->out[0].data;
-  product_run r = {p, x, y, (unsigned char *)x->scratch + p->tail.bytes + p->inits, p->init, p->unit, p->bias};
+  product_run r = {p, x, y, (unsigned char *)x->scratch + p->tail.bytes + p->inits + p->row_numbers, p->init, p->unit, p->bias, NULL, NULL};
   if (p->to_sums || p->opened) {
     bool given = x->task->node->n_main > 2 && x->task->in[2].present;
-    int32_t zero = (!given ? 0 : x->in[2].dtype == HONE_DTYPE_I8 ? *(const int8_t *)x->in[2].data : *(const uint8_t *)x->in[2].data) + p->flip;
+    int32_t zero = p->by_rows ? 0 : (!given ? 0 : x->in[2].dtype == HONE_DTYPE_I8 ? *(const int8_t *)x->in[2].data : *(const uint8_t *)x->in[2].data) + p->flip;
     int32_t *init = x->scratch;
     for (int64_t i = 0; i < panels_of(p) * p->tile->cols; i++) init[i] = -zero * p->init[i];
     r.init = init;
@@ -509,6 +544,7 @@ hone_status product_int8_run(hn_exec *x) {
     float *numbers = (float *)(void *)((unsigned char *)x->scratch + p->inits / 3);
     r.unit = columns_from(x, p->units, 1, n, numbers);
     r.bias = columns_from(x, p->biases, 0, n, numbers + p->inits / 3 / sizeof(float));
+    if (p->row_numbers) rows_from(x, &r, (float *)(void *)((unsigned char *)x->scratch + p->tail.bytes + p->inits));
   }
   hn_parallel_for(p->threads, p->threads, 1, run_share, &r);
   if (p->tail.chain) hn_int8_tail_run(&p->tail, x, y);

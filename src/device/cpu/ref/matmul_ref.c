@@ -26,6 +26,7 @@ static int64_t batch_offset(const hn_view *v, const int64_t *batch, int32_t n_ba
 typedef struct product {
   const hn_view *a, *b;
   const hn_quantized *qa, *qb, *qc; /* NULL: nothing to take off, the sum as it is */
+  bool all_rows;                    /* qa has numbers for the rows of all matrices, else for those of one */
   hn_dtype out;
 } product;
 
@@ -48,7 +49,7 @@ static hone_status multiply(hn_exec *x, const product *p) {
     int64_t oa = batch_offset(a, dims, nd, q), ob = batch_offset(b, dims, nd, q);
     for (int64_t i = 0; i < m; i++)
       for (int64_t j = 0; j < n; j++) {
-        double sum = 0, za = p->qa ? hn_zero_of(p->qa, i) : 0, zb = p->qb ? hn_zero_of(p->qb, j) : 0;
+        double sum = 0, za = p->qa ? hn_zero_of(p->qa, p->all_rows ? oa / k + i : i) : 0, zb = p->qb ? hn_zero_of(p->qb, j) : 0;
         for (int64_t l = 0; l < k; l++) sum += (at(a, oa + i * k + l) - za) * (at(b, ob + l * n + j) - zb);
         if (p->qc) sum = hn_requantize(p->qc, sum * hn_scale_of(p->qa, i) * hn_scale_of(p->qb, j), 0);
         hn_store_f64(p->out, x->out[0].data, (size_t)((q * m + i) * n + j), sum);
@@ -67,9 +68,12 @@ static int64_t columns_of(const hn_view *v) { return v->rank > 1 ? v->dims[v->ra
 
 hone_status hk_matmul_integer_ref(hn_exec *x) {
   hn_quantized a, b;
-  HN_TRY(hn_open_quantized(x, 0, HN_NONE, 2, rows_of(&x->in[0]), &a));
+  const hn_view *v = &x->in[0];
+  int64_t rows = rows_of(v), all = v->rank && v->dims[v->rank - 1] ? v->count / v->dims[v->rank - 1] : 0;
+  bool each = all && hn_xnode(x)->n_main > 2 && hn_xhas(x, 2) && x->in[2].rank > 1 && x->in[2].count == all;
+  HN_TRY(hn_open_quantized(x, 0, HN_NONE, 2, each ? all : rows, &a));
   HN_TRY(hn_open_quantized(x, 1, HN_NONE, 3, columns_of(&x->in[1]), &b));
-  return multiply(x, &(product){.a = a.v, .b = b.v, .qa = &a, .qb = &b, .out = HONE_DTYPE_I32});
+  return multiply(x, &(product){.a = a.v, .b = b.v, .qa = &a, .qb = &b, .all_rows = each, .out = HONE_DTYPE_I32});
 }
 
 hone_status hk_qlinear_matmul_ref(hn_exec *x) {

@@ -1,5 +1,6 @@
 /* quantize_ref.c - QuantizeLinear, DequantizeLinear, DynamicQuantizeLinear. */
 #include <math.h>
+#include <string.h>
 
 #include "base/half.h"
 #include "device/cpu/ref/broadcast.h"
@@ -135,25 +136,34 @@ hone_status hk_dequantize_linear_ref(hn_exec *x) {
 }
 
 /* All in single precision, as the definition is. */
-hone_status hk_dynamic_quantize_linear_ref(hn_exec *x) {
-  const hn_view *in = &x->in[0];
-  if (in->dtype != HONE_DTYPE_F32) return hn_xbad_dtype(x, in->dtype);
-  HN_TRY(hn_xout(x, 0, HONE_DTYPE_U8, in->rank, in->dims));
-  HN_TRY(hn_xout(x, 1, HONE_DTYPE_F32, 0, NULL));
-  HN_TRY(hn_xout(x, 2, HONE_DTYPE_U8, 0, NULL));
-  const float *v = in->data;
+static void quantize_by_range(const float *v, int64_t n, uint8_t *y, float *scale, uint8_t *zero_point) {
+  const target t = {HONE_DTYPE_U8, HONE_DTYPE_F32, true, true, {0, 255}};
   float lo = 0, hi = 0;
-  for (int64_t i = 0; i < in->count; i++) {
+  for (int64_t i = 0; i < n; i++) {
     if (v[i] < lo) lo = v[i];
     if (v[i] > hi) hi = v[i];
   }
-  float scale = hi > lo ? (hi - lo) / 255.0f : 1.0f;
-  float zero = rintf(-lo / scale);
+  *scale = hi > lo ? (hi - lo) / 255.0f : 1.0f;
+  float zero = rintf(-lo / *scale);
   zero = zero < 0 ? 0 : zero > 255 ? 255 : zero;
-  const target t = {HONE_DTYPE_U8, HONE_DTYPE_F32, true, true, {0, 255}};
-  for (int64_t i = 0; i < in->count; i++)
-    quantize_one(&t, (double)(v[i] / scale), (double)zero, x->out[0].data, (size_t)i);
-  *(float *)x->out[1].data = scale;
-  *(uint8_t *)x->out[2].data = (uint8_t)zero;
+  for (int64_t i = 0; i < n; i++) quantize_one(&t, (double)(v[i] / *scale), (double)zero, y, (size_t)i);
+  *zero_point = (uint8_t)zero;
+}
+
+hone_status hk_dynamic_quantize_linear_ref(hn_exec *x) {
+  const hn_view *in = &x->in[0];
+  bool by_rows = hn_attr_i(hn_xnode(x), "by_rows", 0) != 0;
+  int64_t dims[HN_MAX_RANK] = {0}, n = in->count;
+  if (in->dtype != HONE_DTYPE_F32) return hn_xbad_dtype(x, in->dtype);
+  if (by_rows) {
+    memcpy(dims, in->dims, sizeof dims);
+    n = in->dims[in->rank - 1];
+    dims[in->rank - 1] = 1;
+  }
+  HN_TRY(hn_xout(x, 0, HONE_DTYPE_U8, in->rank, in->dims));
+  HN_TRY(hn_xout(x, 1, HONE_DTYPE_F32, by_rows ? in->rank : 0, dims));
+  HN_TRY(hn_xout(x, 2, HONE_DTYPE_U8, by_rows ? in->rank : 0, dims));
+  for (int64_t i = 0; i < x->out[1].count; i++)
+    quantize_by_range((const float *)in->data + i * n, n, (uint8_t *)x->out[0].data + i * n, (float *)x->out[1].data + i, (uint8_t *)x->out[2].data + i);
   return HONE_OK;
 }

@@ -59,9 +59,41 @@ TEST(functions_keep_the_stated_error) {
   }
 }
 
+/* All bfloat16 numbers, as such and as floats: half a unit in the last place for rounding, and what the function is off by. */
+TEST(functions_of_bfloat16_keep_theirs) {
+  static uint16_t x[65536], y[65536];
+  static float wide[65536], floats[65536];
+  const hn_half_runs *runs = hn_half_runs_best(HONE_DTYPE_BF16);
+  for (int i = 0; i < 65536; i++) x[i] = (uint16_t)i, wide[i] = hn_bf16_to_f32(x[i]);
+  for (int op = 0; runs && op < HN_OP_COUNT; op++) {
+    float alpha = op == HN_Clip ? -0.5f : op == HN_LeakyRelu ? 0.125f : op == HN_HardSigmoid ? 0.25f : 1, beta = op == HN_Clip ? 3 : 0.5f;
+    double most = 0, at = 0;
+    if (!runs->unary[op]) continue;
+    REQUIRE(runs->floats[op]);
+    y[65535] = 0, floats[65535] = 0;
+    runs->unary[op](y, x, 65535, alpha, beta); /* an odd number of them: the last is left */
+    runs->floats[op](floats, wide, 65535, alpha, beta);
+    CHECK(y[65535] == 0 && floats[65535] == 0);
+    for (int i = 0; i < 65535; i++) {
+      double of = (double)wide[i], want = hn_scalar_unary((hn_op)op, of, (double)alpha, (double)beta);
+      double got[2] = {(double)hn_bf16_to_f32(y[i]), (double)floats[i]};
+      for (int k = 0; k < 2; k++) {
+        if (isnan(want) || isnan(got[k]) || isinf(want) || isinf(got[k])) {
+          if (isinf(of) && !isnan(of)) continue; /* inf times nothing */
+          CHECK_MSG(isnan(want) == isnan(got[k]) && (isnan(want) || fabs(want) > 3.3e38), "%s of %g is %g, not %g", hn_op_name((hn_op)op), of, got[k], want);
+          continue;
+        }
+        double size = fabs(op == HN_HardSwish ? of : op == HN_HardSigmoid ? 1 : want), e = (fabs(got[k] - want) - 0x1p-100) / size;
+        if (size > 0 && e * (k ? 16 : 1) > most) most = e * (k ? 16 : 1), at = of;
+      }
+    }
+    CHECK_MSG(most <= 0x1.1p-8, "%s: off by %g of the result at %g", hn_op_name((hn_op)op), most, at);
+  }
+}
+
 TEST(functions_of_half_floats_keep_theirs) {
   static uint16_t x[65536], y[65536];
-  const hn_half_runs *runs = hn_half_runs_best();
+  const hn_half_runs *runs = hn_half_runs_best(HONE_DTYPE_F16);
   for (int op = 0; runs && op < HN_OP_COUNT; op++) {
     float alpha = op == HN_Clip ? -0.5f : op == HN_LeakyRelu ? 0.125f : op == HN_HardSigmoid ? 0.25f : 1, beta = op == HN_Clip ? 3 : 0.5f;
     double most = 0, at = 0;

@@ -128,18 +128,24 @@ static bool has_half_arithmetic(const hn_kernel *k) {
   return has;
 }
 
+/* bfloat16 alone; the same without instructions that round to it. */
+typedef enum brain_kind { NO_BRAIN, BRAIN, BRAIN_BY_HAND } brain_kind;
+
 /* halves: of half floats alone. */
-static void test_kernel_from(const hn_kernel *k, hn_isa isa, hn_bytes bytes, hn_layout layout, int threads, int64_t gap, bool halves) {
+static void test_kernel_from(const hn_kernel *k, hn_isa isa, hn_bytes bytes, hn_layout layout, int threads, int64_t gap, bool halves, brain_kind brain) {
   const char *wanted = getenv("HONE_TEST_KERNEL"); /* one of them alone */
   hone_context *cx;
   hn_cpu *cpu = NULL;
   int taken = 0, read_gaps = 0, wrote_gaps = 0, as_halves = 0;
   bool computes = isa == HN_ISA_AVX512 && hn_isa_has(HN_EXTRA_FP16), only = strstr(k->name, "_half") != NULL; /* nothing but those */
-  if ((wanted && strcmp(wanted, k->name)) || (only && !computes)) return;
-  halves = halves || only;
+  bool only_brain = strstr(k->name, "_bf16") && !strstr(k->name, "_bf16x3");
+  if ((wanted && strcmp(wanted, k->name)) || (only && !computes) || (only_brain && !hn_bf16_tile_for(isa))) return;
+  halves = halves || (only && !brain);
+  if (only_brain && !brain) brain = BRAIN;
   REQUIRE(!hone_context_create(&cx));
   REQUIRE(!hn_cpu_create(cx, isa, &cpu));
   cpu->bytes = bytes;
+  if (brain == BRAIN_BY_HAND) cpu->brain = NULL;
   if (!cpu->split) cpu->split = &hn_split_portable;
   cpu->thread_macs = 1; /* small cases use all threads too */
   for (uint32_t at = 0; at < CASES; at++) {
@@ -148,6 +154,7 @@ static void test_kernel_from(const hn_kernel *k, hn_isa isa, hn_bytes bytes, hn_
     t.averages = strcmp(k->name, "pool_int8") == 0;
     if (!t.quantized && at % 8 == 4 && (quantizable(k->op) || k->op == HN_Cast)) t.half = at % 16 == 4 ? HONE_DTYPE_BF16 : HONE_DTYPE_F16;
     if (halves) t.half = HONE_DTYPE_F16, t.quantized = false;
+    if (brain) t.half = HONE_DTYPE_BF16, t.quantized = false;
     if (t.half == HONE_DTYPE_F16 && computes) t.loose = 0.1f;
     if (k->op == HN_Cast) t.half = at % 2 ? HONE_DTYPE_BF16 : HONE_DTYPE_F16;
     t.g = hn_graph_create(cx, "case");
@@ -164,7 +171,7 @@ static void test_kernel_from(const hn_kernel *k, hn_isa isa, hn_bytes bytes, hn_
   }
   if (layout == HN_LAYOUT_PLAIN && (computes || !halves)) CHECK_MSG(taken > 0, "%s (%s) took none of the cases", k->name, hn_op_name(k->op));
   if (layout == HN_LAYOUT_PLAIN && halves && computes) CHECK_MSG(as_halves > 0, "%s (%s) took no half floats", k->name, hn_op_name(k->op));
-  for (size_t i = 0; gap && !halves && layout == HN_LAYOUT_NHWC && k->op != HN_Gemm && k->op != HN_MatMul && i < sizeof with_gaps / sizeof *with_gaps; i++)
+  for (size_t i = 0; gap && !halves && !brain && layout == HN_LAYOUT_NHWC && k->op != HN_Gemm && k->op != HN_MatMul && i < sizeof with_gaps / sizeof *with_gaps; i++)
     if (strcmp(with_gaps[i].kernel, k->name) == 0) {
       CHECK_MSG(read_gaps || !with_gaps[i].reads, "%s (%s) never reads with gaps", k->name, hn_op_name(k->op));
       CHECK_MSG(wrote_gaps || !with_gaps[i].writes, "%s (%s) never writes with gaps", k->name, hn_op_name(k->op));
@@ -174,7 +181,7 @@ static void test_kernel_from(const hn_kernel *k, hn_isa isa, hn_bytes bytes, hn_
 }
 
 static void test_kernel(const hn_kernel *k, hn_isa isa, hn_bytes bytes, hn_layout layout, int threads) {
-  test_kernel_from(k, isa, bytes, layout, threads, 0, false);
+  test_kernel_from(k, isa, bytes, layout, threads, 0, false, NO_BRAIN);
 }
 
 /* The bound that half_tile.h states, for short and long sums, odd numbers of pairs and all sizes of tile. Of bfloat16: that of sums
@@ -198,8 +205,10 @@ static void sums_of(const hn_half_tile *tile, hone_dtype t) {
     }
     for (int i = 0; i < HN_HALF_ROWS * LDA; i++) a[i] = narrow(scale * ((float)(between(0, 4000)) / 1000.0f - 2));
     for (int i = 0; i < MOST * 2 * HN_HALF_COLS; i++) b[i] = narrow(scale * ((float)(between(0, 4000)) / 1000.0f - 2));
-    tile->mul(&(hn_half_job){.pairs = pairs, .lda = LDA, .a = a, .b = b, .sums = sums, .rows = rows, .next = at % 2 ? (const char *)b : NULL,
-                             .next_step = 64, .height = (rows + 1) / 2, .step = step});
+    hn_half_job job = {.pairs = pairs, .lda = LDA, .a = a, .b = b, .sums = sums, .rows = rows, .next = at % 2 ? (const char *)b : NULL,
+                       .next_step = 64, .height = (rows + 1) / 2, .step = step, .a_step = 2 * step};
+    tile->mul(&job);
+    if (tile->store) tile->store(&job);
     if (tile->deep) tile->end();
     for (int r = 0; r < rows; r++)
       for (int c = 0; c < HN_HALF_COLS; c++) {
@@ -234,17 +243,30 @@ TEST(half_floats) {
   for (uint32_t i = 0; hn_kernel_at(i); i++)
     for (int isa = 0; isa <= (int)hn_isa_best(); isa++)
       if (has_half_arithmetic(hn_kernel_at(i))) {
-        test_kernel_from(hn_kernel_at(i), (hn_isa)isa, hn_bytes_best((hn_isa)isa), HN_LAYOUT_PLAIN, 1, 0, true);
-        test_kernel_from(hn_kernel_at(i), (hn_isa)isa, hn_bytes_best((hn_isa)isa), HN_LAYOUT_NHWC, 2, 5, true);
+        test_kernel_from(hn_kernel_at(i), (hn_isa)isa, hn_bytes_best((hn_isa)isa), HN_LAYOUT_PLAIN, 1, 0, true, NO_BRAIN);
+        test_kernel_from(hn_kernel_at(i), (hn_isa)isa, hn_bytes_best((hn_isa)isa), HN_LAYOUT_NHWC, 2, 5, true, NO_BRAIN);
       }
+}
+
+TEST(brain_floats) {
+  hn_isa isa = hn_isa_best();
+  for (uint32_t i = 0; isa == HN_ISA_AVX512 && hn_kernel_at(i); i++) {
+    const hn_kernel *k = hn_kernel_at(i);
+    bool by_hand = strcmp(k->name, "conv_depthwise") == 0 || strcmp(k->name, "gate_vec") == 0, tiles = strcmp(k->name, "product_half") == 0;
+    for (int way = BRAIN; way <= BRAIN_BY_HAND; way++) {
+      if (!has_half_arithmetic(k) || (tiles && !hn_bf16_tile_for(isa)) || (way == BRAIN ? !hn_isa_has(HN_EXTRA_BF16) : !by_hand)) continue;
+      test_kernel_from(k, isa, hn_bytes_best(isa), HN_LAYOUT_PLAIN, 1, 0, false, (brain_kind)way);
+      test_kernel_from(k, isa, hn_bytes_best(isa), HN_LAYOUT_NHWC, 2, 5, false, (brain_kind)way);
+    }
+  }
 }
 
 TEST(tensors_with_gaps) {
   for (uint32_t i = 0; hn_kernel_at(i); i++)
     for (int isa = 0; isa <= (int)hn_isa_best(); isa++)
-      test_kernel_from(hn_kernel_at(i), (hn_isa)isa, hn_bytes_best((hn_isa)isa), HN_LAYOUT_NHWC, 1 + isa, 5, false);
+      test_kernel_from(hn_kernel_at(i), (hn_isa)isa, hn_bytes_best((hn_isa)isa), HN_LAYOUT_NHWC, 1 + isa, 5, false, NO_BRAIN);
   for (uint32_t i = 0; hn_kernel_at(i); i++)
-    test_kernel_from(hn_kernel_at(i), hn_isa_best(), hn_bytes_best(hn_isa_best()), HN_LAYOUT_PLAIN, 1, 5, false);
+    test_kernel_from(hn_kernel_at(i), hn_isa_best(), hn_bytes_best(hn_isa_best()), HN_LAYOUT_PLAIN, 1, 5, false, NO_BRAIN);
 }
 
 TEST(every_kernel_agrees_with_its_reference) {

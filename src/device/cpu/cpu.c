@@ -11,7 +11,8 @@ hone_status hn_cpu_create(hone_context *cx, hn_isa isa, hn_cpu **out) {
   if (!c) return hn_nomem(cx);
   c->isa = isa;
   c->bytes = hn_bytes_best(isa);
-  c->half = isa == HN_ISA_AVX512 ? hn_half_runs_best() : NULL;
+  c->half = isa == HN_ISA_AVX512 ? hn_half_runs_best(HONE_DTYPE_F16) : NULL;
+  c->brain = isa == HN_ISA_AVX512 ? hn_half_runs_best(HONE_DTYPE_BF16) : NULL;
   c->bf16 = hn_bf16_tile_for(isa);
   c->split = hn_split_for(isa);
   c->vec = hn_vec_for(isa);

@@ -8,7 +8,7 @@
 typedef struct hn_cpu {
   hn_isa isa;
   hn_bytes bytes;              /* how it multiplies bytes; tests set less than the processor has */
-  const struct hn_half_runs *half; /* arithmetic on half floats, vec/half_runs.h; NULL: it has none */
+  const struct hn_half_runs *half, *brain; /* arithmetic on half floats and on bfloat16, vec/half_runs.h; NULL: it has none */
   const struct hn_half_tile *bf16; /* products of bfloat16, quant/half_tile.h; NULL: it has none of ours */
   const struct hn_split *split;/* products of single precision by bfloat16 parts, split/split.h; NULL: not worth while here */
   const struct hn_vec *vec;    /* arithmetic for it, vec/float_runs.h */
@@ -20,6 +20,10 @@ typedef struct hn_cpu {
                                   parts may make */
 } hn_cpu;
 static inline const hn_cpu *hn_cpu_of(const hn_task *t) { return t->device; }
+/* For numbers of a type; NULL: not of 16 bits, or it has none. */
+static inline const struct hn_half_runs *hn_cpu_runs(const hn_cpu *c, hn_dtype t) {
+  return t == HONE_DTYPE_F16 ? c->half : t == HONE_DTYPE_BF16 ? c->brain : NULL;
+}
 #define HN_WINOGRAD_ERROR 1e-4
 
 /* isa: the best instruction set to use, which this processor must have (see hn_isa_best). */

@@ -67,7 +67,7 @@ void hn_ending_take(hn_task *t, hn_layout l, bool residual, hn_ending *e) {
   const hn_node *n = t->node;
   const hn_convert *convert = hn_convert_for(cpu->isa);
   hn_dtype as = t->out[0].dtype;
-  *e = (hn_ending){.residual = HN_NONE, .lo = -INFINITY, .hi = INFINITY, .vec = cpu->vec, .dtype = as, .half = as == HONE_DTYPE_F16 ? cpu->half : NULL};
+  *e = (hn_ending){.residual = HN_NONE, .lo = -INFINITY, .hi = INFINITY, .vec = cpu->vec, .dtype = as, .half = hn_cpu_runs(cpu, as)};
   if (as != HONE_DTYPE_F32) e->load = convert->load[as], e->store = convert->store[as];
   uint32_t i = t->fused;
   if (residual && i < n->n_post && hn_is_residual(t, &n->post[i])) {
@@ -117,6 +117,8 @@ void hn_ending_run(const hn_ending *e, void *d, int64_t n) {
 }
 
 void hn_ending_floats(const hn_ending *e, float *d, int64_t n) {
-  for (uint32_t i = 0; i < e->n; i++)
-    e->vec->unary[e->unary[i].op](d, d, (size_t)n, e->unary[i].alpha, e->unary[i].beta);
+  for (uint32_t i = 0; i < e->n; i++) {
+    hn_vec_unary f = e->half && e->half->floats[e->unary[i].op] ? e->half->floats[e->unary[i].op] : e->vec->unary[e->unary[i].op];
+    f(d, d, (size_t)n, e->unary[i].alpha, e->unary[i].beta);
+  }
 }

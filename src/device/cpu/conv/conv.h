@@ -44,7 +44,7 @@ typedef struct hn_ending {
   hn_step unary[4];
   const hn_vec *vec;
   hn_dtype dtype;   /* of the result */
-  const hn_half_runs *half; /* what half floats' own arithmetic is there; may be NULL */
+  const hn_half_runs *half; /* what arithmetic on 16-bit floats is there; may be NULL */
   hn_load_run load; /* from the numbers of the result to floats, and back; NULL: they are floats */
   hn_store_run store;
 } hn_ending;
@@ -53,6 +53,6 @@ typedef struct hn_ending {
 void hn_ending_take(hn_task *t, hn_layout l, bool residual, hn_ending *e);
 /* The unary steps over n numbers of the output's type. */
 void hn_ending_run(const hn_ending *e, void *d, int64_t n);
-/* The same over floats, whatever the output is of. */
+/* The same over floats, which are to become the output. */
 void hn_ending_floats(const hn_ending *e, float *d, int64_t n);
 #endif

@@ -18,6 +18,7 @@ typedef struct way {
 typedef struct conv_depthwise {
   hn_conv c;
   hn_ending e;
+  float swish; /* done with the sums; 0: none */
   int64_t lines; /* of the result at a time */
   size_t size;   /* of a number of the image */
   way single, pair;
@@ -28,7 +29,7 @@ typedef struct conv_depthwise {
 /* NULL: not of this type here. */
 static const hn_depthwise *table_for(const hn_task *t) {
   if (!t->device || (t->in[0].dtype == HONE_DTYPE_F16 && !t->device->half)) return NULL;
-  return hn_depthwise_for(t->device->isa, t->in[0].dtype);
+  return hn_depthwise_for(t->device->isa, t->in[0].dtype, t->device->brain != NULL);
 }
 
 bool conv_depthwise_supports(const hn_task *t) {
@@ -113,6 +114,7 @@ hone_status conv_depthwise_plan(hn_task *t) {
     s->pair = (way){.fn = hn_depthwise_of(d, c->kernel_h, HN_DEPTHWISE_PAIR), .channels = 2 * c->in_c, .out_pitch = 2 * s->out_pitch};
   HN_TRY(pack_weights(t, s));
   hn_ending_take(t, HN_LAYOUT_NHWC, false, &s->e);
+  if (d->swish && s->e.n == 1 && s->e.unary[0].op == HN_Swish) s->swish = s->e.unary[0].alpha, s->e.n = 0;
   return HONE_OK;
 }
 
@@ -154,7 +156,7 @@ static void run_pixels(const conv_depthwise *s, const hn_strip *p, const way *w,
     last_n = whole ? n : 0;
     last_x = x;
     hn_depthwise_job j = {.pixel = (const void *const *)pixel, .weights = w->weights, .bias = w->bias, .channels = w->channels,
-                          .out_pitch = w->out_pitch, .lo = s->e.lo, .hi = s->e.hi};
+                          .out_pitch = w->out_pitch, .lo = s->e.lo, .hi = s->e.hi, .swish = s->swish};
     for (int64_t l = 0; l < lines; l++) j.out[l] = out[l] + x * out_pixel;
     w->fn(&j, (int)lines, (int)n);
     int64_t end = x + n * unit;

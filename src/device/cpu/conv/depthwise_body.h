@@ -1,7 +1,8 @@
 /* depthwise_body.h - for one instruction set. The file that includes it defines DEPTHWISE, the table's name, ELEMENT, what is
    computed with (float if it is not), BYTES of a vector register, LINES of the result that its registers can sum at a time, 1 or 2,
    VMAX and VMIN (a, b), which give b if one is NaN; where image and result are of another type than what is computed with, STORED,
-   that type, FROM_STORED(p) and TO_STORED(p, v). Loops have constant bounds and are unrolled. */
+   that type, FROM_STORED(p), TO_STORED(p, v) and, for two at once, TO_STORED2(p, q, v, w); SWISH(v, n, alpha), if it has
+   it, in place. Loops have constant bounds and are unrolled. */
 #include "device/cpu/conv/depthwise.h"
 
 #ifndef ELEMENT
@@ -13,6 +14,7 @@ typedef ELEMENT vec_at __attribute__((vector_size(BYTES), aligned(sizeof(ELEMENT
 #define STORED ELEMENT
 #define FROM_STORED(p) load(p)
 #define TO_STORED(p, v) (*(vec_at *)(p) = (v))
+#define TO_STORED2(p, q, v, w) (TO_STORED(p, v), TO_STORED(q, w))
 #endif
 enum { W = BYTES / sizeof(ELEMENT) };
 #define UNROLL _Pragma("GCC unroll 16")
@@ -45,8 +47,21 @@ CONST_FN void pixels(const int side, const int down, const int right, const int 
       }
     }
     UNROLL for (int l = 0; l < lines; l++)
-      UNROLL for (int x = 0; x < n; x++)
-        TO_STORED((STORED *)j->out[l] + x * j->out_pitch + c, VMIN(hi, VMAX(lo, sum[l][x])));
+      UNROLL for (int x = 0; x < n; x++) sum[l][x] = VMIN(hi, VMAX(lo, sum[l][x]));
+#ifdef SWISH
+    if (j->swish != 0) {
+      vec kept[LINES * DEPTHWISE_PIXELS];
+      UNROLL for (int i = 0; i < lines * n; i++) kept[i] = sum[i / n][i % n];
+      SWISH(kept, lines * n, j->swish);
+      UNROLL for (int i = 0; i < lines * n; i++) sum[i / n][i % n] = kept[i];
+    }
+#endif
+    UNROLL for (int l = 0; l < lines; l++)
+      UNROLL for (int x = 0; x < n; x += 2) {
+        STORED *to = (STORED *)j->out[l] + x * j->out_pitch + c;
+        if (x + 1 < n) TO_STORED2(to, to + j->out_pitch, sum[l][x], sum[l][x + 1]);
+        else TO_STORED(to, sum[l][x]);
+      }
     if (c + W == channels) break;
   }
 }
@@ -67,4 +82,9 @@ CONST_FN void pixels(const int side, const int down, const int right, const int 
   }
 KIND(3, 1, 1) KIND(3, 2, 2) KIND(3, 1, 2) KIND(5, 1, 1) KIND(5, 2, 2) KIND(5, 1, 2)
 
-const hn_depthwise DEPTHWISE = {W, LINES, {{pixels_3_1_1, pixels_3_2_2, pixels_3_1_2}, {pixels_5_1_1, pixels_5_2_2, pixels_5_1_2}}};
+#ifdef SWISH
+enum { HAS_SWISH = 1 };
+#else
+enum { HAS_SWISH = 0 };
+#endif
+const hn_depthwise DEPTHWISE = {W, LINES, HAS_SWISH, {{pixels_3_1_1, pixels_3_2_2, pixels_3_1_2}, {pixels_5_1_1, pixels_5_2_2, pixels_5_1_2}}};

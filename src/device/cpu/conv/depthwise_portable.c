@@ -15,13 +15,14 @@ static inline vec4 smaller(vec4 a, vec4 b) {
 #define VMIN(a, b) smaller(a, b)
 #include "device/cpu/conv/depthwise_body.h"
 
-const hn_depthwise *hn_depthwise_for(hn_isa isa, hone_dtype t) {
+const hn_depthwise *hn_depthwise_for(hn_isa isa, hone_dtype t, bool brain) {
 #if defined(__x86_64__)
   if (t == HONE_DTYPE_F16) return &hn_depthwise_avx512fp16;
-  if (isa == HN_ISA_AVX512) return t == HONE_DTYPE_BF16 ? &hn_depthwise_bf16_avx512 : &hn_depthwise_avx512;
+  if (isa == HN_ISA_AVX512 && t == HONE_DTYPE_BF16) return brain ? &hn_depthwise_bf16_avx512bf16 : &hn_depthwise_bf16_avx512;
+  if (isa == HN_ISA_AVX512) return &hn_depthwise_avx512;
   if (isa == HN_ISA_AVX2 && t == HONE_DTYPE_F32) return &hn_depthwise_avx2;
 #endif
-  (void)isa;
+  (void)isa, (void)brain;
   return t == HONE_DTYPE_F32 ? &hn_depthwise_portable : NULL;
 }
 

@@ -21,6 +21,7 @@ typedef struct hn_half_ending {
   const uint16_t *residual; /* rows ld_residual apart; NULL: none */
   int64_t ld_residual;
   float lo, hi;             /* bounds; NaN passes */
+  float swish;              /* not 0: then x / (1 + exp(-swish x)); for tiles that let sums stay */
   uint16_t *out;            /* rows ld_out apart; NULL: they stay sums */
   int64_t ld_out;
 } hn_half_ending;
@@ -32,6 +33,7 @@ typedef struct hn_half_job {
   const uint16_t *a, *b;
   float *sums;
   int rows;
+  int64_t a_step;    /* from the numbers of A that one instruction multiplies to the next ones': 2 step where rows lie whole */
   const char *next;  /* what is to be brought near meanwhile, next_step bytes (a multiple of 64) for each four pairs; NULL: nothing */
   int64_t next_step;
   int height;        /* of tiles that begin() made: half of the rows, or one more */
@@ -44,7 +46,11 @@ typedef struct hn_half_tile {
   void (*begin)(int height, int64_t step); /* on each thread */
   void (*end)(void);
   void (*mul)(const hn_half_job *j);
+  void (*store)(const hn_half_job *j); /* NULL: mul() left sums; else they are in registers till then */
   void (*finish)(const hn_half_ending *e, float *sums, int rows, int cols);
+  void (*round)(const hn_half_ending *e, const float *sums, int rows, int cols); /* with nothing done to them; NULL: the tile lets no sums stay */
+  /* n pixels of `pixel` numbers each, 2 or 4, of as many planes; NULL: zeros. NULL: it cannot */
+  void (*interleave)(uint16_t *to, const uint16_t *const *plane, int pixel, int64_t n);
 } hn_half_tile;
 
 const hn_half_tile *hn_half_tile_best(void);           /* NULL: this processor has no such arithmetic */
@@ -52,6 +58,6 @@ const hn_half_tile *hn_bf16_tile_for(hn_isa isa);      /* likewise */
 /* The place of column j's number 0 in a panel's row of pairs; number 1 is behind it. Of half floats even columns come first. */
 static inline int64_t hn_half_column(hone_dtype t, int64_t j) { return t == HONE_DTYPE_BF16 ? 2 * j : j % 2 * HN_HALF_COLS + j / 2 * 2; }
 #if defined(__x86_64__)
-extern const hn_half_tile hn_half_tile_avx512fp16, hn_bf16_tile_avx512;
+extern const hn_half_tile hn_half_tile_avx512fp16, hn_bf16_tile_amx;
 #endif
 #endif

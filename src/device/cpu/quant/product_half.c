@@ -1,10 +1,9 @@
-/* product_half.c - convolutions, MatMul and Gemm of 16-bit floats with constant weights, multiplied as such (half_tile.h). A product is a convolution by a window of one. Rows of the left matrix are read where they lie, or are lined up first. */
-#include <math.h>
+/* product_half.c - convolutions, MatMul and Gemm of 16-bit floats with constant weights, multiplied as such (half_tile.h). A product is a
+   convolution by a window of one. Rows of the left matrix are read where they lie, or are lined up first. */
 #include <string.h>
 
 #include "base/parallel.h"
-#include "device/cpu/conv/conv.h"
-#include "device/cpu/quant/half_tile.h"
+#include "device/cpu/quant/half_product.h"
 
 enum {
   BLOCK_BYTES = 384 << 10, /* of rows that are multiplied with a panel before the next: a part of the second-level cache */
@@ -22,7 +21,6 @@ typedef struct product_half {
   const float *bias;
   hn_ending e;
   bool copy;
-  bool unary_on_sums;
   int64_t lda, block, parts;   /* rows at a time; parts of the columns */
   int64_t step;                /* pairs of an instruction's tile, if it has any */
   size_t scratch;              /* bytes of a thread */
@@ -74,17 +72,6 @@ static hone_status pack_weights(hn_task *t, product_half *s) {
   }
   t->in[1].unused = true;
   s->weights = p;
-  return HONE_OK;
-}
-
-static hone_status pack_bias(hn_task *t, product_half *s, uint32_t input) {
-  int64_t padded = hn_round_up(s->n, HN_HALF_COLS);
-  float *p;
-  bool fill;
-  HN_TRY(hn_task_pack(t, sizeof *p * (size_t)padded, 0, (void **)&p, &fill));
-  for (int64_t i = 0; i < padded && fill; i++) p[i] = i < s->n ? (float)hn_tensor_f(t->in[input].constant, (size_t)i) : 0;
-  t->in[input].unused = true;
-  s->bias = p;
   return HONE_OK;
 }
 
@@ -144,14 +131,13 @@ hone_status product_half_plan(hn_task *t) {
   cut(t, s);
   HN_TRY(pack_weights(t, s));
   if (t->node->n_main > 2 && t->in[2].present) {
-    HN_TRY(pack_bias(t, s, 2));
+    HN_TRY(hn_half_pack_bias(t, 2, s->n, &s->bias));
   } else if (t->node->op != HN_Conv && t->node->n_post && t->node->post[0].op == HN_Add && t->node->post[0].operand != HN_NONE &&
              is_row(t, &t->in[t->node->post[0].operand], s->n)) {
-    HN_TRY(pack_bias(t, s, t->node->post[0].operand));
+    HN_TRY(hn_half_pack_bias(t, t->node->post[0].operand, s->n, &s->bias));
     t->fused = 1;
   }
   hn_ending_take(t, t->out[0].layout, true, &s->e);
-  s->unary_on_sums = s->e.n && !s->e.half; /* as floats they are at hand */
   return HONE_OK;
 }
 
@@ -191,27 +177,16 @@ static void copy_rows(const product_half *s, const uint16_t *in, int64_t row, in
   }
 }
 
-/* Sums to outputs. */
-static void end_tile(const product_half *s, const hn_half_ending *e, float *sums, int rows, int cols) {
-  hn_half_ending floats = *e, out = {.lo = -INFINITY, .hi = INFINITY, .out = e->out, .ld_out = e->ld_out};
-  if (!s->unary_on_sums) {
-    s->tile->finish(e, sums, rows, cols);
-    return;
-  }
-  floats.out = NULL;
-  s->tile->finish(&floats, sums, rows, cols);
-  hn_ending_floats(&s->e, sums, (int64_t)rows * HN_HALF_COLS);
-  s->tile->finish(&out, sums, rows, cols);
-}
-
 /* Rows row..end of the result in columns col..col_end. */
 static void run_block(const product_half *s, hn_exec *x, int64_t row, int64_t end, int64_t col, int64_t col_end, uint16_t *copied) {
   const uint16_t *a = (const uint16_t *)x->in[0].data + row * s->in_pitch;
   const uint16_t *residual = s->e.residual == HN_NONE ? NULL : x->in[s->e.residual].data;
   uint16_t *out = x->out[0].data;
   int64_t tiles = hn_ceil_div(end - row, s->tile->rows);
-  float sums[HN_HALF_ROWS * HN_HALF_COLS] __attribute__((aligned(64)));
-  hn_half_job j = {.pairs = s->pairs, .lda = s->lda, .sums = sums, .step = s->step};
+  float sums[2][HN_HALF_ROWS * HN_HALF_COLS] __attribute__((aligned(64)));
+  hn_half_job j = {.pairs = s->pairs, .lda = s->lda, .step = s->step, .a_step = 2 * s->step};
+  hn_half_made last = {.rows = 0};
+  int turn = 0;
   if (s->copy) {
     copy_rows(s, x->in[0].data, row, end, copied);
     a = copied;
@@ -229,14 +204,19 @@ static void run_block(const product_half *s, hn_exec *x, int64_t row, int64_t en
       j.a = a + from * s->lda;
       /* the weights behind come nearer while these are in use: they are many where there are few rows */
       j.next = next ? next + i * (s->pairs / 4) * j.next_step : NULL;
+      j.sums = sums[turn];
       s->tile->mul(&j);
       e.residual = residual ? residual + at * s->e.residual_pitch + n : NULL;
       e.out = out + at * s->out_pitch + n;
-      end_tile(s, &e, sums, j.rows, cols);
+      hn_half_end(s->tile, &s->e, &last); /* while this one is multiplied */
+      if (s->tile->store) s->tile->store(&j);
+      last = (hn_half_made){e, sums[turn], j.rows, cols};
+      turn = !turn;
     }
   }
+  hn_half_end(s->tile, &s->e, &last);
   if (s->tile->deep) s->tile->end();
-  if (!s->e.n || s->unary_on_sums) return;
+  if (!s->e.n || s->tile->round) return;
   if (col_end - col == s->out_pitch) hn_ending_run(&s->e, out + row * s->out_pitch, (end - row) * s->out_pitch);
   else
     for (int64_t r = row; r < end; r++) hn_ending_run(&s->e, out + r * s->out_pitch + col, col_end - col);

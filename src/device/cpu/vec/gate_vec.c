@@ -16,8 +16,8 @@ typedef struct gate {
   int64_t step;                               /* from the gate of one image to the next */
   size_t size;                                /* of a number */
   const hn_vec *vec;
-  const hn_half_runs *half;                   /* NULL: of floats, or of bfloat16 by floats */
-  hn_load_run load;                           /* from bfloat16, and back; NULL: it is not */
+  const hn_half_runs *half;                   /* NULL: of floats, or of bfloat16 that are converted */
+  hn_load_run load;                           /* to floats and back; NULL: not needed */
   hn_store_run store;
 } gate;
 
@@ -41,8 +41,8 @@ hone_status gate_vec_plan(hn_task *t) {
   s->step = t->in[1 - s->image].dims[0] == 1 ? 0 : s->channels;
   s->size = hone_dtype_size(t->out[0].dtype);
   s->vec = hn_cpu_of(t)->vec;
-  s->half = t->out[0].dtype == HONE_DTYPE_F16 ? hn_cpu_of(t)->half : NULL;
-  if (t->out[0].dtype == HONE_DTYPE_BF16) {
+  s->half = hn_cpu_runs(t->device, t->out[0].dtype);
+  if (t->out[0].dtype == HONE_DTYPE_BF16 && !s->half) {
     const hn_convert *convert = hn_convert_for(hn_cpu_of(t)->isa);
     s->load = convert->load[HONE_DTYPE_BF16], s->store = convert->store[HONE_DTYPE_BF16];
   }

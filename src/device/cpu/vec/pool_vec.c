@@ -23,11 +23,11 @@ typedef struct pool {
   size_t size;              /* of a number */
 } pool;
 
-enum { MOST_HALVES = 32 }; /* numbers that are summed as half floats: what is lost is bounded as in products of them */
+enum { MOST_HALVES = 32 }; /* numbers that are summed as half floats: what is lost is bounded as in products of them. Not as bfloat16 */
 
 bool pool_vec_supports(const hn_task *t) {
   const hn_arg *in = &t->in[0];
-  bool half = t->device && in->dtype == HONE_DTYPE_F16 && t->device->half;
+  bool half = t->device && hn_cpu_runs(t->device, in->dtype);
   if (!t->device || (in->dtype != HONE_DTYPE_F32 && !half) || t->out[0].dtype != in->dtype || in->rank < 3 || in->rank > 4) return false;
   for (int32_t i = 0; i < in->rank; i++)
     if (in->dims[i] == 0 || t->out[0].dims[i] == 0) return false;
@@ -88,11 +88,11 @@ hone_status pool_vec_plan(hn_task *t) {
   p->join = vec->binary[p->average ? HN_Add : HN_Max];
   p->scale = vec->right[HN_Mul];
   p->vec = vec;
-  p->half = t->in[0].dtype == HONE_DTYPE_F16 ? hn_cpu_of(t)->half : NULL;
+  p->half = hn_cpu_runs(t->device, t->in[0].dtype);
   p->size = hone_dtype_size(t->in[0].dtype);
   p->whole = p->average && p->out_h * p->out_w == 1 && p->kernel_h == p->in_h && p->kernel_w == p->in_w && p->dilation_h == 1 &&
              p->dilation_w == 1 && !(p->pad_top | p->pad_bottom | p->pad_left | p->pad_right);
-  if (p->half && p->average && !p->whole && p->kernel_h * p->kernel_w > MOST_HALVES) return HONE_UNSUPPORTED;
+  if (p->half && p->average && !p->whole && p->kernel_h * p->kernel_w > (t->in[0].dtype == HONE_DTYPE_F16 ? MOST_HALVES : 1)) return HONE_UNSUPPORTED;
   t->in[0].layout = t->out[0].layout = l;
   p->in_pitch = hn_take_pitch(&t->in[0]);
   p->out_pitch = hn_take_pitch(&t->out[0]);

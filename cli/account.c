@@ -8,8 +8,8 @@
 #include "mixture.h"
 
 const arg_option account_option_rows[] = {
-    {"evaluate", 0, ARG_TEXT, offsetof(account_options, evaluate), "SOURCE",
-     "What accuracy is measured with, as --input takes it (default: what it is calibrated with).", 0, 0},
+    {"evaluate", 0, ARG_LIST, offsetof(account_options, evaluate), "[NAME=]SOURCE",
+     "What accuracy is measured with, as --input takes it (default: what it is calibrated with). Once for every input of the model.", 0, 0},
     {"labels", 0, ARG_TEXT, offsetof(account_options, labels), "FILE", "Lines 'FILENAME LABEL': measure accuracy with them.", 0, 0},
     {"max-drop", 0, ARG_TEXT, offsetof(account_options, max_drop), "P%",
      "Leave as many layers in floats as it takes to lose no more: of accuracy with labels, else of the agreement of the best class, "
@@ -170,13 +170,14 @@ static int time_layers(judge *j, const hone_model *m, double sign) {
   return code;
 }
 
-/* A run in floats and one of the result, which may be the same. */
+/* A run in floats and one of the result, which may be the same, or as it was timed with every layer in 8 bits. */
 static int time_runs(judge *j) {
   account *a = j->a;
   hone_model *m = NULL;
   double ms[2] = {a->ms_floats, a->ms_floats};
   int code = mixture_make(j, &m);
-  if (!code && m) code = judge_times(j, j->m, m, ms);
+  if (!a->kept) ms[1] = a->ms_every;
+  else if (!code && m) code = judge_times(j, j->m, m, ms);
   if (!code) a->ms_floats = ms[0], a->ms_quantized = ms[1];
   hone_model_destroy(&m);
   return code;
@@ -242,7 +243,7 @@ int account_make(cli *c, const hone_model *m, const hone_calibration *k, const q
   feed_options from = quant_feed(s->quant, s->feed);
   hone_model *layers = NULL;
   *a = (account){.aim = aim};
-  if (o->evaluate) from = *s->feed, from.inputs = (arg_list){(const char **)(uintptr_t)&o->evaluate, 1};
+  if (o->evaluate.n) from = *s->feed, from.inputs = o->evaluate, from.option = "evaluate";
   int code = aim == AIM_DROP ? account_limit(o, &a->limit) : CLI_OK;
   if (!code && o->labels) code = truths_read(o->labels, &j.truths);
   if (!code) code = feed_open(c, m, &from, s->images, &j.f);
@@ -277,7 +278,7 @@ static int settle(cli *c, const account *a, hone_calibration *k) {
   return st ? cli_fail_hone(c->cx, st) : CLI_OK;
 }
 
-static bool has_examples(const quant_setup *s) { return quant_examples(s->quant) || s->account->evaluate || s->feed->inputs.n; }
+static bool has_examples(const quant_setup *s) { return quant_examples(s->quant) || s->account->evaluate.n || s->feed->inputs.n; }
 
 int account_calibrate(cli *c, hone_model *m, const quant_setup *s, bool report, quant_outcome *r, hone_calibration **k, account *a) {
   int code = quant_calibrate(c, m, s, r, k);

@@ -57,7 +57,8 @@ typedef struct account {
 } account;
 
 typedef struct account_options {
-  const char *evaluate, *labels;
+  arg_list evaluate;
+  const char *labels;
   const char *max_drop; /* "0.5%" */
   bool uniform;         /* no layer stays in floats by itself */
 } account_options;

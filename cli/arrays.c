@@ -2,9 +2,14 @@
 #include "arrays.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
 #include <zip.h>
 
 #include "npy.h"
@@ -37,12 +42,12 @@ static int open_archive(const char *path, zip_t **z) {
   return code;
 }
 
-/* The member that holds an array, with or without .npy behind its name. */
-static int find_member(const char *path, zip_t *z, const char *name, char **member) {
+/* The member that holds an array, with or without .npy behind its name; or, `alone`, the only one there is. */
+static int find_member(const char *path, zip_t *z, const char *name, bool alone, char **member) {
   zip_int64_t n = zip_get_num_entries(z, 0), at = -1;
   char *with = cli_format("%s.npy", name ? name : "");
   if (name && (at = zip_name_locate(z, with, 0)) < 0) at = zip_name_locate(z, name, 0);
-  if (at < 0 && n == 1) at = 0;
+  if (at < 0 && n == 1 && alone) at = 0;
   free(with);
   const char *first = n > 0 ? zip_get_name(z, 0, 0) : NULL;
   if (at < 0 && name) return cli_fail("%s: no array '%s' in it; it has %lld, the first '%s'", path, name, (long long)n, first ? first : "");
@@ -71,14 +76,14 @@ static int read_member(const char *path, zip_t *z, const char *member, size_t li
   return cli_fail("%s: '%s' is truncated or damaged", path, member);
 }
 
-static int add_member(arrays *a, const char *path, const char *name) {
+static int add_member(arrays *a, const char *path, const char *name, bool alone) {
   zip_t *z;
   array_at at = {0};
   unsigned char *data;
   size_t size, start;
   int code = open_archive(path, &z);
   if (code) return code;
-  code = find_member(path, z, name, &at.member);
+  code = find_member(path, z, name, alone, &at.member);
   if (!code) code = read_member(path, z, at.member, HEAD_BYTES, &data, &size);
   if (!code) {
     at.label = cli_format("%s:%s", path, at.member);
@@ -111,11 +116,11 @@ static int add_file(arrays *a, const char *path) {
   return code;
 }
 
-int arrays_add_files(arrays *a, const paths *files, const char *name) {
+int arrays_add_files(arrays *a, const paths *files, const char *name, bool alone) {
   int code = CLI_OK;
   for (size_t i = 0; i < files->n && !code; i++) {
     const char *path = files->p[i];
-    if (ends_in(path, ".npz")) code = add_member(a, path, name);
+    if (ends_in(path, ".npz")) code = add_member(a, path, name, alone);
     else if (ends_in(path, ".npy")) code = add_file(a, path);
     else code = cli_fail("%s: arrays and other files together; give .npy and .npz, or images", path);
   }
@@ -154,6 +159,40 @@ static int copy_record(FILE *pipe, arrays *a, bool *end) {
   return code;
 }
 
+extern char **environ;
+
+/* The shell that runs a command, and the pipe that it writes to; NULL: errno says why. */
+static FILE *start_command(const char *text, pid_t *shell) {
+  int ends[2], e;
+  char *const words[] = {"sh", "-c", (char *)(uintptr_t)text, NULL};
+  posix_spawn_file_actions_t actions;
+  if (pipe2(ends, O_CLOEXEC)) return NULL;
+  e = posix_spawn_file_actions_init(&actions);
+  if (!e) {
+    e = posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
+    if (!e) e = posix_spawn(shell, "/bin/sh", &actions, NULL, words, environ);
+    posix_spawn_file_actions_destroy(&actions);
+  }
+  close(ends[1]);
+  FILE *f = e ? NULL : fdopen(ends[0], "r");
+  if (!f) close(ends[0]);
+  if (e) errno = e;
+  return f;
+}
+
+/* Closes the pipe and waits. One that is `stopped` has a second to notice that nobody reads, then it is ended. */
+static int end_command(FILE *pipe, pid_t shell, bool stopped) {
+  int status = -1;
+  fclose(pipe);
+  for (int tenths = 0; stopped && tenths < 30; tenths++) {
+    if (waitpid(shell, &status, WNOHANG) != 0) return status;
+    if (tenths == 10 || tenths == 20) kill(shell, tenths == 10 ? SIGTERM : SIGKILL);
+    nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
+  }
+  while (waitpid(shell, &status, 0) < 0 && errno == EINTR) continue;
+  return status;
+}
+
 static int status_of(const char *text, int status, bool stopped) {
   if (status == -1) return cli_fail("'%s': %s", text, strerror(errno));
   if (stopped) return CLI_OK; /* we have enough, and closed the pipe on it */
@@ -166,7 +205,8 @@ int arrays_of_command(const char *text, size_t limit, arrays *a) {
   progress p;
   bool end = false;
   if (!r.stream) return cli_fail("no temporary file for what '%s' writes: %s", text, strerror(errno));
-  FILE *pipe = popen(text, "re");
+  pid_t shell;
+  FILE *pipe = start_command(text, &shell);
   int code = pipe ? CLI_OK : cli_fail("'%s': %s", text, strerror(errno));
   progress_begin(&p, "reading what the command writes");
   while (!code && !end && (!limit || r.n < limit)) {
@@ -174,7 +214,7 @@ int arrays_of_command(const char *text, size_t limit, arrays *a) {
     progress_step(&p, r.n, limit ? limit : r.n + 1);
   }
   progress_end(&p);
-  int status = pipe ? pclose(pipe) : 0, told = status_of(text, status, !end);
+  int status = pipe ? end_command(pipe, shell, !end) : 0, told = status_of(text, status, !end);
   if (!code || (r.n == 0 && told)) code = told;
   if (!code && !r.n) code = cli_fail("'%s' writes no .npy record", text);
   if (code) arrays_free(&r);

@@ -20,7 +20,7 @@ typedef struct arrays {
 /* Whether a path is one of arrays: .npy or .npz. */
 bool arrays_path(const char *path);
 /* Adds the arrays of files: of a .npz the member `name`, or its only one. Fails with a line. */
-int arrays_add_files(arrays *a, const paths *files, const char *name);
+int arrays_add_files(arrays *a, const paths *files, const char *name, bool alone);
 /* Runs a command by the shell and keeps the .npy records it writes to its standard output, one behind the other, `limit` of them at
    most (0: all). Fails if it fails, writes nothing, or something else. */
 int arrays_of_command(const char *text, size_t limit, arrays *a);

@@ -7,8 +7,8 @@ const arg_option quant_option_rows[] = {
     {"precision", 0, ARG_CHOICE, offsetof(quant_options, precision), "f32|int8|bf16|f16|int8-weights|int4-weights|int8-dynamic",
      "What convolutions and matrix products, and what lies between them, compute with; f16 is multiplied as such where the processor can (AVX512-FP16), else stored so and computed in f32; "
      "int8-weights and int4-weights leave activations in f32; int8-dynamic quantizes in each run what matrix products and recurrent layers read.", 0, 0},
-    {"calibrate", 0, ARG_TEXT, offsetof(quant_options, calibrate), "SOURCE",
-     "What int8 is calibrated with, as --input takes it: images of the kind the model will see, a few hundred.", 0, 0},
+    {"calibrate", 0, ARG_LIST, offsetof(quant_options, calibrate), "[NAME=]SOURCE",
+     "What int8 is calibrated with, as --input takes it: images of the kind the model will see, a few hundred. Once for every input of the model.", 0, 0},
     {"calibrate-command", 0, ARG_TEXT, offsetof(quant_options, command), "CMD",
      "In place of --calibrate: what this shell command writes to its standard output, .npy records one behind the other, for each batch one of "
      "every input in the model's order.", 0, 0},
@@ -31,14 +31,16 @@ const arg_option quant_option_rows[] = {
     {0}};
 
 int quant_check(const quant_options *o) {
+  if (o->percentile > 0 && o->observer != HONE_OBSERVER_PERCENTILE) return cli_usage("--percentile is for --observer=percentile");
   if (o->precision != HONE_PRECISION_INT8) {
     if (o->equalize || o->balance || o->correct_bias || o->plain_bias || o->reconstruct)
       return cli_usage("--equalize, --balance, --bias-correction, --adaround: what for? give --precision=int8");
     if (quant_examples(o)) return cli_usage("--calibrate: nothing is calibrated without --precision=int8");
     if (o->cache) return cli_usage("--calibration-cache: nothing is calibrated without --precision=int8");
+    if (o->observer >= 0 || o->examples) return cli_usage("--observer, --calibration-limit: nothing is calibrated without --precision=int8");
     return CLI_OK;
   }
-  if (o->calibrate && o->command) return cli_usage("--calibrate and --calibrate-command: which of them?");
+  if (o->calibrate.n && o->command) return cli_usage("--calibrate and --calibrate-command: which of them?");
   if (o->correct_bias && o->plain_bias) return cli_usage("--bias-correction and --no-bias-correction contradict each other");
   if (o->reconstruct && !quant_examples(o)) return cli_usage("--adaround looks at examples: give --calibrate as well");
   if (quant_examples(o) || (o->cache && access(o->cache, R_OK) == 0)) return CLI_OK;
@@ -51,7 +53,8 @@ int quant_listen(quant_options *o, const hone_model *m) {
 
 feed_options quant_source(const quant_options *o, const feed_options *f) {
   feed_options r = *f;
-  r.inputs = (arg_list){(const char **)(uintptr_t)&o->calibrate, o->calibrate ? 1 : 0};
+  r.inputs = o->calibrate;
+  r.option = "calibrate";
   r.stream = o->command ? &o->stream : NULL;
   return r;
 }
@@ -70,12 +73,20 @@ void quant_wishes(const quant_options *o, const session_options *s, progress *p,
   q->reconstruct = o->reconstruct;
 }
 
+/* A failure on a round, with the examples that are in it where one can say which. */
+static int fail_on(cli *c, hone_status st, const feed *f, size_t round) {
+  const char *label = feed_label(f, round);
+  if (!label || st != HONE_BAD_ARG) return cli_fail_hone(c->cx, st);
+  cli_fail("%s: %s", label, hone_context_error(c->cx));
+  return CLI_USAGE;
+}
+
 static int run_examples(cli *c, const hone_model *m, const quant_options *o, feed *f, const session_options *so, const char *what, hone_calibration *k,
-                        size_t *runs) {
+                        quant_outcome *out) {
   hone_session_options options;
   hone_session *s = NULL;
   progress p;
-  size_t rounds = o->examples && (size_t)o->examples < f->rounds ? (size_t)o->examples : f->rounds;
+  size_t rounds = o->examples && (size_t)o->examples < f->rounds ? (size_t)o->examples : f->rounds, seen = 0;
   hone_session_options_init(&options);
   options.threads = (int32_t)so->threads;
   options.keep_all = true;
@@ -87,11 +98,13 @@ static int run_examples(cli *c, const hone_model *m, const quant_options *o, fee
     code = feed_load(f, r);
     if (!code) code = feed_set(c, f, NULL, s);
     if (!code) code = session_run(c, s);
-    if (!code && (st = hone_calibration_observe(k, s))) code = cli_fail_hone(c->cx, st);
+    if (!code && (st = hone_calibration_observe(k, s))) code = fail_on(c, st, f, r);
+    seen += feed_items(f, r);
   }
   progress_end(&p);
   hone_session_destroy(&s);
-  *runs = rounds;
+  out->batches = rounds;
+  out->examples = seen;
   return code;
 }
 
@@ -101,8 +114,8 @@ int quant_calibrate(cli *c, hone_model *m, const quant_setup *s, quant_outcome *
   hone_calibration *k = NULL;
   if (o->precision != HONE_PRECISION_INT8) return CLI_OK;
   hone_calibration_options_init(&co);
-  co.observer = (hone_observer)o->observer;
-  co.percentile = o->percentile;
+  if (o->observer >= 0) co.observer = (hone_observer)o->observer;
+  if (o->percentile > 0) co.percentile = o->percentile;
   uint32_t by = (o->equalize ? HONE_BALANCE_WEIGHTS : 0) | (o->balance ? HONE_BALANCE_ACTIVATIONS : 0);
   bool fit = quant_examples(o) && (!o->plain_bias || o->reconstruct);
   r->cached = o->cache && access(o->cache, F_OK) == 0;
@@ -112,6 +125,8 @@ int quant_calibrate(cli *c, hone_model *m, const quant_setup *s, quant_outcome *
   if (!st && r->cached && hone_calibration_corrections(k)) fit = o->reconstruct; /* the file has what the examples would say */
   if (!st && r->cached) st = hone_model_balance(m, k, 0, 0, &r->balanced); /* as its ranges were taken */
   int code = st ? cli_fail_hone(c->cx, st) : CLI_OK;
+  if (!code && r->cached && (o->observer >= 0 || o->examples))
+    cli_warn("%s: ranges are taken from it as they are; remove it for --observer and --calibration-limit to do something", o->cache);
   if (!code && r->cached && by && !r->balanced)
     cli_warn("%s: its ranges are those of channels as they are; remove it for --equalize and --balance to do something", o->cache);
   if (!code && (!r->cached || fit)) {
@@ -119,11 +134,11 @@ int quant_calibrate(cli *c, hone_model *m, const quant_setup *s, quant_outcome *
     feed_options from = quant_source(o, s->feed);
     code = feed_open(c, m, &from, s->images, &f);
     if (!code && by && !r->cached) {
-      code = run_examples(c, m, o, &f, s->session, "looking at channels", k, &r->examples);
+      code = run_examples(c, m, o, &f, s->session, "looking at channels", k, r);
       if (!code && (st = hone_model_balance(m, k, by, (int32_t)s->session->threads, &r->balanced))) code = cli_fail_hone(c->cx, st);
       if (!code && !r->balanced) cli_warn("%s no tensor comes out better with factors for its channels", o->balance ? "--balance:" : "--equalize:");
     }
-    if (!code) code = run_examples(c, m, o, &f, s->session, "calibrating", k, &r->examples);
+    if (!code) code = run_examples(c, m, o, &f, s->session, "calibrating", k, r);
     feed_close(&f);
   }
   r->unsaved = o->cache && (!r->cached || (fit && !o->reconstruct));

@@ -5,10 +5,11 @@
 #include "progress.h"
 
 typedef struct quant_options {
-  int precision, observer; /* as hone_precision, hone_observer */
-  const char *calibrate, *command, *cache;
+  int precision, observer; /* as hone_precision, hone_observer; -1: not chosen */
+  arg_list calibrate;
+  const char *command, *cache;
   arrays stream; /* what the command wrote */
-  double percentile;
+  double percentile; /* 0: not chosen */
   int64_t examples;
   bool equalize, balance, correct_bias, plain_bias, reconstruct; /* correct_bias: said so, though it is the default */
 } quant_options;
@@ -21,12 +22,13 @@ typedef struct quant_setup {
   const image_options *images;
   const session_options *session;
 } quant_setup;
-#define QUANT_OPTIONS_DEFAULT {.percentile = 99.99}
+#define QUANT_OPTIONS_DEFAULT {.observer = -1}
+#define DEFAULT_PERCENTILE 99.99
 
 typedef struct quant_outcome {
   hone_quantize_result counts;
   uint32_t ranges;  /* tensors whose range is known */
-  size_t examples;  /* runs it was calibrated with */
+  size_t examples, batches; /* it was calibrated with */
   uint32_t balanced; /* tensors */
   bool cached;      /* the ranges came from the file */
   bool unsaved;     /* the file lacks something that is known now */
@@ -37,7 +39,7 @@ int quant_check(const quant_options *o);
 /* Runs the command for a model, if there is one. What it wrote is to be freed. */
 int quant_listen(quant_options *o, const hone_model *m);
 /* Whether the options name examples. */
-static inline bool quant_examples(const quant_options *o) { return o->calibrate || o->command; }
+static inline bool quant_examples(const quant_options *o) { return o->calibrate.n || o->command; }
 /* A feed's options with the calibration's examples as inputs. */
 feed_options quant_source(const quant_options *o, const feed_options *f);
 /* What the model is run on to compare it: the feed's own inputs, or else the calibration's. */

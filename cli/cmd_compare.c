@@ -26,6 +26,7 @@ typedef struct comparing {
   difference *d;
   uint32_t n;
   uint32_t own; /* with layers, how many of the outputs are the model's */
+  double tolerance;
 } comparing;
 
 static int open_models(comparing *q) {
@@ -133,15 +134,18 @@ static int measure(comparing *q) {
 }
 
 static bool good(const comparing *q, uint32_t i) {
-  return q->match[i] != UINT32_MAX && difference_within(&q->d[i], q->o->tolerance);
+  return q->match[i] != UINT32_MAX && difference_within(&q->d[i], q->tolerance);
 }
 
-/* Outputs in the order of execution: those of the model itself come first in the list, but last in time. */
+/* The i-th output in the order of execution: those of the model itself come first in the list, but last in time. */
+static uint32_t in_time(const comparing *q, uint32_t i) {
+  uint32_t k = i + q->own;
+  return k < q->n ? k : k - q->n;
+}
+
 static uint32_t first_bad(const comparing *q) {
-  for (uint32_t i = q->own; i < q->n; i++)
-    if (!good(q, i)) return i;
-  for (uint32_t i = 0; i < q->own; i++)
-    if (!good(q, i)) return i;
+  for (uint32_t i = 0; i < q->n; i++)
+    if (!good(q, in_time(q, i))) return in_time(q, i);
   return UINT32_MAX;
 }
 
@@ -149,7 +153,8 @@ static void print_table(const comparing *q) {
   table *t = table_make(q->layers ? "lllrrrrl" : "lrrrrl");
   static const char *const heads[] = {"LAYER", "OPERATOR", "TENSOR", "MAX ABS", "MAX REL", "MEAN ABS", "COSINE", ""};
   for (int i = q->layers ? 0 : 2; i < 8; i++) table_cell(t, "%s", heads[i]);
-  for (uint32_t i = 0; i < q->n; i++) {
+  for (uint32_t at = 0; at < q->n; at++) {
+    uint32_t i = in_time(q, at);
     const difference *d = &q->d[i];
     hone_tensor_info info;
     hone_model_output_info(q->a, i, &info);
@@ -176,7 +181,8 @@ static void print_table(const comparing *q) {
 static int print_json(const comparing *q, uint32_t bad) {
   json_t *a = json_array();
   hone_tensor_info info;
-  for (uint32_t i = 0; i < q->n; i++) {
+  for (uint32_t at = 0; at < q->n; at++) {
+    uint32_t i = in_time(q, at);
     hone_model_output_info(q->a, i, &info);
     json_t *row = json_pack("{s:o, s:b, s:o}", "name", json_text(info.name), "within_tolerance", good(q, i), "difference",
                             q->match[i] == UINT32_MAX ? json_null() : json_difference(&q->d[i]));
@@ -191,7 +197,7 @@ static int print_json(const comparing *q, uint32_t bad) {
     hone_model_output_info(q->a, bad, &info);
     first = json_text(info.name);
   }
-  return json_print(json_pack("{s:o, s:o, s:b, s:o, s:o}", "tolerance", json_number(q->o->tolerance), "outputs", a,
+  return json_print(json_pack("{s:o, s:o, s:b, s:o, s:o}", "tolerance", json_number(q->tolerance), "outputs", a,
                               "within_tolerance", bad == UINT32_MAX, "first_beyond", first, "runs", json_count((uint64_t)q->o->runs)));
 }
 
@@ -202,21 +208,22 @@ static int report(const comparing *q) {
   else
     print_table(q);
   if (bad == UINT32_MAX) {
-    if (!q->o->common.json) printf("within the tolerance %g\n", q->o->tolerance);
+    if (!q->o->common.json) printf("within the tolerance %g\n", q->tolerance);
     return CLI_OK;
   }
   hone_tensor_info info;
   hone_model_output_info(q->a, bad, &info);
   if (q->match[bad] == UINT32_MAX) return cli_fail("output '%s' is missing in the other model", info.name);
   if (q->layers && *q->layers[bad])
-    return cli_fail("the first layer beyond the tolerance %g is '%s' (%s): its result '%s' differs by %g", q->o->tolerance, q->layers[bad], q->ops[bad],
+    return cli_fail("the first layer beyond the tolerance %g is '%s' (%s): its result '%s' differs by %g", q->tolerance, q->layers[bad], q->ops[bad],
                     info.name, q->d[bad].max_abs);
-  return cli_fail("'%s' differs by %g, more than the tolerance %g", info.name, q->d[bad].max_abs, q->o->tolerance);
+  return cli_fail("'%s' differs by %g, more than the tolerance %g", info.name, q->d[bad].max_abs, q->tolerance);
 }
 
 static int run_compare(cli *c) {
   comparing q = {.c = c, .o = c->options};
   int code = open_models(&q);
+  q.tolerance = q.o->tolerance >= 0 ? q.o->tolerance : !code && (model_has_steps(q.a) || model_has_steps(q.b)) ? 0.1 : 1e-4;
   if (!code && q.o->layers) code = show_layers(&q);
   if (!code) code = measure(&q);
   if (!code) code = report(&q);
@@ -234,13 +241,13 @@ static int run_compare(cli *c) {
 }
 
 static const compare_options defaults = {.feed = FEED_OPTIONS_DEFAULT, .image = IMAGE_OPTIONS_DEFAULT, .session = SESSION_OPTIONS_DEFAULT,
-                                         .level = LEVEL_OPTIONS_DEFAULT, .runs = 1, .tolerance = 1e-4};
+                                         .level = LEVEL_OPTIONS_DEFAULT, .runs = 1, .tolerance = -1};
 static const arg_option rows[] = {
     {"optimize", 0, ARG_FLAG, offsetof(compare_options, optimize), "", "Compare the model with itself optimized.", 0, 0},
     {"layers", 0, ARG_FLAG, offsetof(compare_options, layers), "", "Compare every tensor that both have by name, and find the first that differs.", 0, 0},
     {"runs", 'n', ARG_INT, offsetof(compare_options, runs), "N", "How many random inputs to compare with (default 1).", 1, 1000000},
     {"tolerance", 0, ARG_REAL, offsetof(compare_options, tolerance), "T",
-     "Largest difference that is well, absolute or relative to the output's largest value (default 1e-4).", 0, 1e30},
+     "Largest difference that is well, absolute or relative to the output's largest value (default 1e-4; 0.1 where one of them is quantized).", 0, 1e30},
     {0}};
 static const arg_group groups[] = {{"Options", rows, 0}, {"What --optimize does", level_option_rows, offsetof(compare_options, level)},
                                    {"Inputs", feed_option_rows, offsetof(compare_options, feed)},

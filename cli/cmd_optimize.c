@@ -124,17 +124,9 @@ static bool any_open_shape(const hone_model *m) {
   return false;
 }
 
-/* Is it quantized already? Then a sum on the edge between two steps may come out one step further, and what follows with it. */
-static bool has_steps(hone_model *m) {
-  hone_layer_info l;
-  for (uint32_t i = 0; i < hone_model_layer_count(m) && hone_model_layer_info(m, i, &l) == HONE_OK; i++)
-    if (strncmp(l.op, "QuantizeLinear", 14) == 0 || strncmp(l.op, "QLinear", 7) == 0 || strncmp(l.op, "DynamicQuantize", 15) == 0) return true;
-  return false;
-}
-
 static double tolerance_of(const optimize_options *o, hone_model *before) {
   if (o->tolerance > 0) return o->tolerance;
-  return o->quant.precision != HONE_PRECISION_F32 ? 1e30 : has_steps(before) ? 0.1 : 1e-3;
+  return o->quant.precision != HONE_PRECISION_F32 ? 1e30 : model_has_steps(before) ? 0.1 : 1e-3;
 }
 
 static int verify(cli *c, hone_model *before, const hone_model *after, outcome *r) {
@@ -307,8 +299,12 @@ static void print_outcome(const optimize_options *o, const hone_model *m, const 
   if (q->counts.layers)
     printf(o->quant.precision == HONE_PRECISION_INT8_DYNAMIC ? "%u of %u matrix products and recurrent layers in lower precision\n" :
            o->quant.precision != HONE_PRECISION_INT8 ? "%u of %u convolutions and matrix products in lower precision\n" :
-           "quantized %u of %u convolutions and matrix products (%u fitted) in %.1f s, %u tensors calibrated %s%s\n", q->counts.layers,
-           q->counts.candidates, q->counts.refined, r->quant_seconds, q->ranges, q->cached ? "by " : "with ", q->cached ? o->quant.cache : human_count(q->examples).s);
+           "quantized %u of %u convolutions and matrix products (%u fitted) in %.1f s, %u tensors calibrated ", q->counts.layers, q->counts.candidates,
+           q->counts.refined, r->quant_seconds, q->ranges);
+  if (q->counts.layers && o->quant.precision == HONE_PRECISION_INT8) {
+    if (q->cached) printf("by %s\n", o->quant.cache);
+    else printf("with %zu examples in %zu %s\n", q->examples, q->batches, q->batches == 1 ? "batch" : "batches");
+  }
   if (q->counts.unseen)
     printf("%u of them stay in floats: their inputs have no range, or were always zero on the examples\n", q->counts.unseen);
   if (r->account.n) {
@@ -371,12 +367,12 @@ static int check_call(const optimize_options *o) {
   if (!is_engine(o) && tune_effort(o))
     return cli_usage("--tune: only an engine can hold the kernels chosen; write one, -o OUT.hone");
   int code = quant_check(&o->quant);
-  if (!code && (o->account.labels || o->account.evaluate) && !o->account.max_drop)
+  if (!code && (o->account.labels || o->account.evaluate.n) && !o->account.max_drop)
     code = cli_usage("--labels and --evaluate are for --max-drop; 'hone quantize-report' measures without a limit");
   if (!code && (o->account.max_drop || o->account.uniform) && o->quant.precision != HONE_PRECISION_INT8)
     code = cli_usage("--max-drop and --no-mixed: of what? give --precision=int8");
   if (!code && o->account.max_drop && o->account.uniform) code = cli_usage("--max-drop and --no-mixed contradict each other");
-  if (!code && o->account.max_drop && !quant_examples(&o->quant) && !o->account.evaluate && !o->feed.inputs.n)
+  if (!code && o->account.max_drop && !quant_examples(&o->quant) && !o->account.evaluate.n && !o->feed.inputs.n)
     code = cli_usage("--max-drop: measured on what? give --calibrate or --evaluate");
   if (code) return code;
   if (o->cache && !tune_effort(o)) return cli_usage("--timing-cache: nothing is timed without --tune");

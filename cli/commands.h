@@ -33,6 +33,8 @@ int session_run(cli *c, hone_session *s);
 /* Fails with a line if a pass of --passes does not exist. */
 int model_optimize(cli *c, hone_model *m, const level_options *o);
 
+/* Are its activations quantized? Then a sum on the edge between two steps may come out one step further, and what follows with it. */
+bool model_has_steps(hone_model *m);
 /* Runs both sessions on rounds of the feed and sums up how far their outputs are apart. `match[i]` is the output of
    b that stands against output i of a, or UINT32_MAX; d has n rows. */
 int compare_sessions(cli *c, feed *f, const uint32_t *map, hone_session *a, hone_session *b, const uint32_t *match,

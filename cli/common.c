@@ -142,3 +142,10 @@ void top_k(const void *data, hone_dtype dtype, size_t n, size_t k, size_t *index
     index[at] = i;
   }
 }
+
+bool model_has_steps(hone_model *m) {
+  hone_layer_info l;
+  for (uint32_t i = 0; i < hone_model_layer_count(m) && hone_model_layer_info(m, i, &l) == HONE_OK; i++)
+    if (strncmp(l.op, "QuantizeLinear", 14) == 0 || strncmp(l.op, "QLinear", 7) == 0 || strncmp(l.op, "DynamicQuantize", 15) == 0) return true;
+  return false;
+}

@@ -157,7 +157,8 @@ static int fixed_shape(const feed *f, feed_input *in, const hone_tensor_info *in
   return CLI_OK;
 }
 
-static int parse_source(feed_input *in, const char *source, const hone_tensor_info *info, const image_options *images) {
+static int parse_source(feed_input *in, const char *source, const hone_tensor_info *info, const image_options *images, bool alone) {
+  in->given = true;
   if (strncmp(source, "random", 6) == 0 && (!source[6] || source[6] == ':')) return parse_random(in, source + 6);
   if (strcmp(source, "zeros") == 0 || strcmp(source, "ones") == 0) {
     in->kind = SOURCE_CONSTANT;
@@ -172,7 +173,7 @@ static int parse_source(feed_input *in, const char *source, const hone_tensor_in
   if (code) return code;
   if (arrays_path(in->files.p[0])) {
     in->kind = SOURCE_ARRAYS;
-    code = arrays_add_files(&in->own, &in->files, in->name);
+    code = arrays_add_files(&in->own, &in->files, in->name, alone);
     in->list = &in->own;
     in->step = 1;
     in->count = in->own.n;
@@ -230,6 +231,16 @@ static int count_rounds(feed *f) {
     if (n != 1 && n != most) return cli_usage("input '%s' has %zu rounds of arrays, %s%s%s %zu", f->in[i].name, n, of ? "'" : "", of ? of : "the images", of ? "'" : "", most);
   }
   f->rounds = most;
+  return CLI_OK;
+}
+
+/* Arrays that are examples hold some. */
+static int check_examples(const feed_input *in) {
+  for (size_t i = 0; i < in->count; i++) {
+    const tensor *head = &array_of(in, i)->head;
+    for (int32_t k = 0; k < head->rank; k++)
+      if (!head->dims[k]) return cli_usage("%s: shape %s: it holds no example", array_of(in, i)->label, shape_text(head->rank, head->dims).s);
+  }
   return CLI_OK;
 }
 
@@ -316,27 +327,31 @@ int feed_open(cli *c, const hone_model *m, const feed_options *o, const image_op
     f.in[i].step = f.n;
     f.in[i].count = o->stream->n / f.n;
   }
+  const char *option = o->option ? o->option : "input";
   for (size_t k = 0; !code && k < o->inputs.n; k++) {
     uint32_t i;
     const char *source;
-    if (f.n > 1 && is_archive_of_all(m, o->inputs.p[k])) {
-      for (i = 0; i < f.n && !code; i++) {
-        hone_model_input_info(m, i, &info);
-        code = parse_source(&f.in[i], o->inputs.p[k], &info, images);
-      }
-      continue;
-    }
-    code = which_input(m, "input", o->inputs.p[k], &i, &source);
+    if (f.n > 1 && is_archive_of_all(m, o->inputs.p[k])) continue;
+    code = which_input(m, option, o->inputs.p[k], &i, &source);
+    if (!code && f.in[i].given) code = cli_usage("--%s=%s: input '%s' has a source already", option, o->inputs.p[k], f.in[i].name);
     if (code) break;
     hone_model_input_info(m, i, &info);
-    paths_free(&f.in[i].files);
-    code = parse_source(&f.in[i], source, &info, images);
+    code = parse_source(&f.in[i], source, &info, images, true);
   }
+  for (size_t k = 0; k < o->inputs.n && f.n > 1; k++) /* archives: for the inputs that have nothing else */
+    for (uint32_t i = 0; !code && is_archive_of_all(m, o->inputs.p[k]) && i < f.n; i++) {
+      if (f.in[i].given) continue;
+      hone_model_input_info(m, i, &info);
+      code = parse_source(&f.in[i], o->inputs.p[k], &info, images, false);
+    }
+  for (uint32_t i = 0; !code && o->option && !o->stream && i < f.n; i++)
+    if (!f.in[i].given) code = cli_usage("input '%s' has no examples: give --%s=%s=SOURCE as well", f.in[i].name, option, f.in[i].name);
   if (!code) code = decide_batch(&f, o);
   for (uint32_t i = 0; !code && i < f.n; i++) {
     hone_model_input_info(m, i, &info);
     if (f.in[i].kind == SOURCE_ARRAYS) {
       code = check_arrays(&f.in[i], &info);
+      if (!code && o->option) code = check_examples(&f.in[i]);
     } else if (f.in[i].kind != SOURCE_IMAGES) {
       code = fixed_shape(&f, &f.in[i], &info);
     }
@@ -458,6 +473,17 @@ size_t feed_rounds(const feed *f, size_t runs) {
   bool any = f->pictures;
   for (uint32_t i = 0; i < f->n; i++) any = any || f->in[i].kind == SOURCE_ARRAYS;
   return any ? f->rounds : runs;
+}
+
+const char *feed_label(const feed *f, size_t round) {
+  if (f->pictures) return f->batch == 1 ? feed_item_path(f, round, 0) : NULL;
+  for (uint32_t i = 0; i < f->n; i++) {
+    if (f->in[i].kind != SOURCE_ARRAYS) continue;
+    size_t at = 0, left = round % array_rounds(&f->in[i]);
+    for (; left >= parts_of(&f->in[i], at); at++) left -= parts_of(&f->in[i], at);
+    return array_of(&f->in[i], at)->label;
+  }
+  return NULL;
 }
 
 const char *feed_item_path(const feed *f, size_t round, size_t item) {

@@ -14,6 +14,7 @@ typedef struct feed_options {
   arg_list inputs, shapes, fixed;
   int64_t batch, seed;
   const arrays *stream; /* records for the inputs in turn, in place of sources */
+  const char *option;   /* that gave the inputs, each of which it must name; NULL: --input, and what is not named is random */
 } feed_options;
 extern const arg_option feed_option_rows[], choice_option_rows[]; /* both of feed_options */
 #define FEED_OPTIONS_DEFAULT {.seed = 1}
@@ -23,6 +24,7 @@ typedef enum source_kind { SOURCE_RANDOM, SOURCE_CONSTANT, SOURCE_ARRAYS, SOURCE
 typedef struct feed_input {
   char *name;
   source_kind kind;
+  bool given; /* a source was; else it is random */
   bool ranged;
   double low, high; /* of random numbers when ranged; low: the constant */
   paths files;
@@ -61,6 +63,8 @@ int feed_load(feed *f, size_t round);
 size_t feed_items(const feed *f, size_t round);
 /* How many rounds to compare models with: all there are of pictures and arrays, else `runs`. */
 size_t feed_rounds(const feed *f, size_t runs);
+/* What the arrays, or the only picture, of a round are called; NULL: it has no name. */
+const char *feed_label(const feed *f, size_t round);
 /* Path of a picture; NULL where the inputs are no pictures. */
 const char *feed_item_path(const feed *f, size_t round, size_t item);
 

@@ -39,18 +39,31 @@ static int columns_of(const char *s) {
   return n;
 }
 
+/* Is there anything in a column under its head? */
+static bool is_filled(const table *t, size_t column) {
+  for (size_t i = t->width + column; i < t->n; i += t->width)
+    if (*t->cells[i]) return true;
+  return t->n <= t->width;
+}
+
 void table_print(const table *t, int indent) {
   int *widths = cli_alloc(t->width, sizeof *widths);
+  size_t line = SIZE_MAX, end = 0; /* behind the last column that is shown */
   for (size_t i = 0; i < t->n; i++) {
     int w = columns_of(t->cells[i]);
     if (w > widths[i % t->width]) widths[i % t->width] = w;
   }
+  for (size_t k = 0; k < t->width; k++) {
+    if (!is_filled(t, k)) widths[k] = -1;
+    else end = k + 1;
+  }
   for (size_t i = 0; i < t->n; i++) {
     size_t column = i % t->width;
-    bool last = column + 1 == t->width;
+    if (widths[column] < 0) continue;
+    bool last = column + 1 == end;
     int space = widths[column] - columns_of(t->cells[i]);
     bool right = t->columns[column] == 'r';
-    if (!column) printf("%*s", indent, "");
+    if (line != i / t->width) line = i / t->width, printf("%*s", indent, "");
     printf("%*s%s%*s%s", right ? space : 0, "", t->cells[i], right || last ? 0 : space, "", last ? "\n" : "  ");
   }
   free(widths);

@@ -123,9 +123,7 @@ static hone_status expand_epilogue(hn_graph *g, hn_id id) {
     for (uint32_t k = 0; k < g->nodes.p[i].n_in && n_first < 64; k++)
       if (g->nodes.p[i].in[k] == out) first_in[n_first][0] = (hn_id)i, first_in[n_first++][1] = k;
   hn_replace_uses(g, out, x);
-  const char *name = hn_value_at(g, out)->name; /* it is the end of the chain that the name means */
-  hn_value_rename(g, out, hn_fresh_name(g, name));
-  hn_value_rename(g, x, name);
+  hn_value_give_name(g, out, x); /* it is the end of the chain that the name means */
   for (uint32_t i = 0; i < n_first; i++) hn_set_input(g, first_in[i][0], first_in[i][1], out);
   return HONE_OK;
 }
@@ -142,11 +140,9 @@ static hone_status decompose(hn_graph *g, hn_id id) {
     default: return HONE_OK;
   }
   if (m.st || x == HN_NONE) return m.st;
-  const char *name = hn_value_at(g, n.out[0])->name;
   hn_replace_uses(g, n.out[0], x);
   hn_remove_node(g, id);
-  hn_value_rename(g, n.out[0], hn_fresh_name(g, name));
-  hn_value_rename(g, x, name);
+  hn_value_give_name(g, n.out[0], x);
   return HONE_OK;
 }
 

@@ -114,6 +114,16 @@ void hn_value_rename(hn_graph *g, hn_id value, const char *name) {
   else v->name = own;
 }
 
+void hn_value_give_name(hn_graph *g, hn_id from, hn_id to) {
+  const char *name = hn_value_at(g, from)->name, *other = hn_fresh_name(g, name);
+  if (!other || !hn_map_put(&g->names, other, from) || !hn_map_put(&g->names, name, to)) {
+    g->oom = true;
+    return;
+  }
+  hn_value_at(g, from)->name = other;
+  hn_value_at(g, to)->name = name;
+}
+
 hn_id hn_producer(const hn_graph *g, hn_id value) { return value == HN_NONE ? HN_NONE : g->values.p[value].producer; }
 
 bool hn_is_output(const hn_graph *g, hn_id value) {

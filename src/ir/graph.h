@@ -128,6 +128,7 @@ hn_id hn_graph_add_constant(hn_graph *g, const char *name, hn_tensor *t);
 hn_id hn_graph_add_node(hn_graph *g, hn_op op, const char *name, const hn_id *in, uint32_t n_in, uint32_t n_out);
 void hn_graph_add_output(hn_graph *g, const char *name, hn_id value);
 void hn_value_rename(hn_graph *g, hn_id value, const char *name); /* made unique with a suffix if taken */
+void hn_value_give_name(hn_graph *g, hn_id from, hn_id to); /* `to` has the name from now on, `from` a fresh one after it */
 const char *hn_fresh_name(hn_graph *g, const char *base);         /* unused value name, in the arena */
 
 static inline hn_node *hn_node_at(const hn_graph *g, hn_id id) { return &g->nodes.p[id]; }

@@ -1,4 +1,5 @@
 /* calibrate.c - the public face of calibration and quantization. */
+#include <ctype.h>
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
@@ -24,7 +25,8 @@ typedef struct seen {
   const char *layer; /* that makes it */
   hn_id node;        /* the same, HN_NONE: it is an input */
   hn_observer o;
-  hn_range fixed;    /* read from a file */
+  hn_range fixed;    /* read from a file, */
+  int line;          /* this one of it */
   int32_t axis;      /* of its channels; -1: it has none that matter */
   float *low, *high; /* of each channel, `channels` of them, in one piece */
   float *factors;    /* that balancing gives each channel; NULL: none */
@@ -291,12 +293,12 @@ static char *unquote(char *line) {
   char *to = line;
   if (*line != '"') return NULL;
   for (char *p = line + 1; *p; p++) {
-    unsigned code;
+    unsigned code = 0;
     if (*p == '"') {
       *to = 0;
       return p + 1;
     }
-    if (*p == '\\' && p[1] == 'u' && sscanf(p + 2, "%4x", &code) == 1 && code < ' ') {
+    if (*p == '\\' && p[1] == 'u' && strspn(p + 2, "0123456789abcdefABCDEF") >= 4 && sscanf(p + 2, "%4x", &code) == 1 && code && code < ' ') {
       *to++ = (char)code;
       p += 5;
     } else {
@@ -316,8 +318,12 @@ static bool has_layer(const hone_calibration *c, const char *name) {
 /* `keep "NAME"` or `keep none` */
 static hone_status read_kept(hone_calibration *c, const char *path, int number, char *text) {
   text += strspn(text, " \t");
-  if (strncmp(text, "none", 4) == 0 && !text[4 + strspn(text + 4, " \t\r")]) return hone_calibration_keep(c, NULL);
+  bool none = strncmp(text, "none", 4) == 0 && !text[4 + strspn(text + 4, " \t\r")];
+  if (none ? c->n_kept > 0 : c->settled && !c->n_kept)
+    return hn_fail(c->cx, HONE_BAD_FORMAT, "%s: line %d: 'keep none' and a layer to keep contradict each other", path, number);
+  if (none) return hone_calibration_keep(c, NULL);
   char *rest = unquote(text);
+  if (rest && rest[strspn(rest, " \t\r")]) rest = NULL;
   if (rest && !has_layer(c, text)) return hn_fail(c->cx, HONE_BAD_FORMAT, "%s: line %d: the model has no layer '%s'", path, number, text);
   return rest ? hone_calibration_keep(c, text) : hn_fail(c->cx, HONE_BAD_FORMAT, "%s: line %d: 'keep' needs a layer's name in quotes, or none", path, number);
 }
@@ -414,10 +420,12 @@ static hone_status read_line(hone_calibration *c, const char *path, int number, 
   float high = strtof(rest, &end);
   ok = ok && end != rest && !end[strspn(end, " \t\r")];
   if (!ok || !isfinite(low) || !isfinite(high) || low > high)
-    return hn_fail(c->cx, HONE_BAD_FORMAT, "%s: line %d: '%s' needs two numbers, the lower one first", path, number, line);
+    return hn_fail(c->cx, HONE_BAD_FORMAT, "%s: line %d: '%s' needs two finite numbers, the lower one first", path, number, line);
   seen *s = NULL;
   HN_TRY(find_tensor(c, path, number, line, &s));
+  if (s->line) return hn_fail(c->cx, HONE_BAD_FORMAT, "%s: line %d: '%s' has a range already, on line %d", path, number, line, s->line);
   s->fixed = (hn_range){true, low, high};
+  s->line = number;
   return HONE_OK;
 }
 
@@ -430,7 +438,8 @@ hone_status hone_calibration_load(hone_calibration *c, const char *path) {
   if (!st) {
     if (size) memcpy(text, hn_mapping_data(m), size);
     text[size] = 0;
-    if (strlen(text) != size || strncmp(text, first_line, strlen(first_line)) != 0)
+    size_t n = strlen(first_line);
+    if (strlen(text) != size || strncmp(text, first_line, n) != 0 || isdigit((unsigned char)text[n]))
       st = hn_fail(c->cx, HONE_BAD_FORMAT, "%s: not a calibration cache: it does not begin with '%s'", path, first_line);
   }
   char *line = text;

@@ -235,16 +235,29 @@ if command -v python3 >/dev/null; then
   array "$work/nan.npy" 0,nan 2x1x28x28
   array "$work/huge.npy" 1e38 2x1x28x28
   array "$work/zero.npy" 0 2x1x28x28
-  prints "int8: arrays" 'calibrated with 1$' "$hone" optimize "$model" -o "$work/q.hone" $eight --calibrate="$work/arrays/a.npy" --tune=off
-  prints "int8: a folder of arrays, archives too" 'calibrated with 2$' "$hone" optimize "$model" -o "$work/q.hone" $eight --calibrate="$work/arrays" --tune=off
+  prints "int8: arrays" 'calibrated with 8 examples in 1 batch$' "$hone" optimize "$model" -o "$work/q.hone" $eight --calibrate="$work/arrays/a.npy" --tune=off
+  prints "int8: a folder of arrays, archives too" 'calibrated with 12 examples in 2 batches$' "$hone" optimize "$model" -o "$work/q.hone" $eight --calibrate="$work/arrays" --tune=off
   prints "int8: the account counts their items" '12 items' "$hone" optimize "$model" -o "$work/q.hone" $eight --calibrate="$work/arrays" --tune=off
-  prints "int8: an archive by the input's name" 'calibrated with 1$' "$hone" optimize "$model" -o "$work/q.hone" $eight --calibrate="image=$work/arrays/b.npz" --tune=off
-  prints "int8: a fixed batch takes arrays in parts" 'calibrated with 4$' "$hone" optimize "$model" -o "$work/q.hone" $eight --calibrate="$work/arrays/a.npy" --shape=2x1x28x28 --tune=off
-  prints "int8: a command" 'calibrated with 3$' "$hone" optimize "$model" -o "$work/q.hone" $eight --calibrate-command="cd '$work/arrays' && cat a.npy a.npy a.npy" --tune=off
-  prints "int8: a command without end" 'calibrated with 5$' "$hone" optimize "$model" -o "$work/q.hone" $eight --calibrate-command="while cat '$work/arrays/a.npy'; do :; done" --calibration-limit=5 --tune=off
+  prints "int8: an archive by the input's name" 'calibrated with 4 examples in 1 batch$' "$hone" optimize "$model" -o "$work/q.hone" $eight --calibrate="image=$work/arrays/b.npz" --tune=off
+  prints "int8: a fixed batch takes arrays in parts" 'calibrated with 8 examples in 4 batches$' "$hone" optimize "$model" -o "$work/q.hone" $eight --calibrate="$work/arrays/a.npy" --shape=2x1x28x28 --tune=off
+  prints "int8: a command" 'calibrated with 24 examples in 3 batches$' "$hone" optimize "$model" -o "$work/q.hone" $eight --calibrate-command="cd '$work/arrays' && cat a.npy a.npy a.npy" --tune=off
+  prints "int8: a command without end" 'with 40 examples in 5 batches$' "$hone" optimize "$model" -o "$work/q.hone" $eight --calibrate-command="while cat '$work/arrays/a.npy'; do :; done" --calibration-limit=5 --tune=off
+  prints "int8: a command that does not notice that nobody reads" 'in 2 batches$' "$hone" optimize "$model" -o "$work/q.hone" $eight --calibrate-command="while :; do cat '$work/arrays/a.npy' 2>&-; done" --calibration-limit=2 --tune=off
   fails "int8: a command cut short" 1 'record 1 of the command is truncated' "$hone" optimize "$model" -o "$work/x.hone" $eight --calibrate-command="head -c 999 '$work/arrays/a.npy'"
   fails "int8: rubbish behind a record" 1 'record 2 of the command: not a .npy' "$hone" optimize "$model" -o "$work/x.hone" $eight --calibrate-command="cat '$work/arrays/a.npy'; echo rubbish"
   fails "int8: arrays of another shape" 2 "4x1x27x28; input 'image' takes" "$hone" optimize "$model" -o "$work/x.hone" $eight --calibrate="$work/wrong.npy"
+  array "$work/none.npy" 1 0x1x28x28
+  fails "int8: arrays without an example" 2 "none.npy: shape 0x1x28x28: it holds no example" "$hone" optimize "$model" -o "$work/x.hone" $eight --calibrate="$work/none.npy"
+  { dense 5 Relu; printf 'node { name: "z" op: "Placeholder" attr { key: "dtype" value { type: DT_FLOAT } } attr { key: "shape" value { shape { dim { size: 1 } dim { size: 6 } dim { size: 5 } } } } }\n'
+    printf 'node { name: "sum" op: "AddV2" input: "y" input: "z" attr { key: "T" value { type: DT_FLOAT } } }\n'; } >"$work/pair.pbtxt"
+  array "$work/px.npy" 0,0.25,1 4x6x8
+  array "$work/pz.npy" 0,0.5,1 4x6x5
+  prints "int8: examples of each input" 'with 4 examples in 4 batches$' "$hone" optimize "$work/pair.pbtxt" -o "$work/q.hone" $eight --calibrate="x=$work/px.npy" --calibrate="z=$work/pz.npy" --tune=off
+  fails "int8: an input without examples" 2 "input 'z' has no examples: give --calibrate=z=SOURCE" "$hone" optimize "$work/pair.pbtxt" -o "$work/x.hone" $eight --calibrate="x=$work/px.npy"
+  fails "int8: two sources of one input" 2 "input 'x' has a source already" "$hone" optimize "$work/pair.pbtxt" -o "$work/x.hone" $eight --calibrate="x=$work/px.npy" --calibrate="x=$work/px.npy"
+  fails "int8: an archive without the inputs' names" 1 "no array 'x' in it" "$hone" optimize "$work/pair.pbtxt" -o "$work/x.hone" $eight --calibrate="$work/arrays/b.npz"
+  mkdir "$work/bad-second" && cp "$work/arrays/a.npy" "$work/bad-second/0.npy" && cp "$work/nan.npy" "$work/bad-second/1.npy"
+  fails "int8: NaN, and in which file" 2 "1.npy: tensor 'image' holds NaN" "$hone" optimize "$model" -o "$work/x.hone" $eight --calibrate="$work/bad-second"
   fails "int8: NaN" 2 "tensor 'image' holds NaN" "$hone" optimize "$model" -o "$work/x.hone" $eight --calibrate="$work/nan.npy"
   fails "int8: overflow within" 2 "of layer '.*' holds (NaN|infinity)" "$hone" optimize "$model" -o "$work/x.hone" $eight --calibrate="$work/huge.npy"
   fails "int8: nothing but zeros" 2 "input 'image' has the range 0 to 0" "$hone" optimize "$model" -o "$work/x.hone" $eight --calibrate="$work/zero.npy"
@@ -262,10 +275,21 @@ fails "int8: not images" 1 'ranges' "$hone" optimize "$model" -o "$work/x.hone" 
 fails "int8: no cache" 1 'not a calibration cache' "$hone" optimize "$model" -o "$work/x.hone" $eight --calibration-cache="$images/labels.txt"
 printf '# hone calibration 1\n"image" 1 0\n' >"$work/bad"
 fails "int8: damaged cache" 1 'line 2' "$hone" optimize "$model" -o "$work/x.hone" $eight --calibration-cache="$work/bad"
+printf '# hone calibration 1\n"image" 0 1\n"image" 0 2\n' >"$work/bad"
+fails "int8: a tensor twice" 1 "line 3: 'image' has a range already, on line 2" "$hone" optimize "$model" -o "$work/x.hone" $eight --calibration-cache="$work/bad"
+printf '# hone calibration 1\nkeep none\nkeep "/9/Gemm"\n' >"$work/bad"
+fails "int8: no layer to keep and one" 1 "line 3: 'keep none' and a layer" "$hone" optimize "$model" -o "$work/x.hone" $eight --calibration-cache="$work/bad"
+printf '# hone calibration 1\n"\\u1' >"$work/bad"
+fails "int8: an escape cut short" 1 'line 2: no tensor name' "$hone" optimize "$model" -o "$work/x.hone" $eight --calibration-cache="$work/bad"
+printf '# hone calibration 12\n' >"$work/bad"
+fails "int8: a cache of another version" 1 'not a calibration cache' "$hone" optimize "$model" -o "$work/x.hone" $eight --calibration-cache="$work/bad"
+prints "int8: an observer where ranges are known" 'remove it for --observer' "$hone" optimize "$model" -o "$work/q9.onnx" $eight --calibration-cache="$work/kept" --observer=mse
+fails "int8: a percentile of another observer" 2 'observer=percentile' "$hone" optimize "$model" -o "$work/x.hone" $eight --calibrate="$images/00*.png" --percentile=99
+fails "bf16: an observer" 2 'nothing is calibrated' "$hone" optimize "$model" -o "$work/x.hone" --precision=bf16 --observer=mse
 printf '# hone calibration 1\n"nobody" 0 1\n' >"$work/bad"
 fails "int8: cache of another model" 1 "line 2: the model has no tensor 'nobody'" "$hone" optimize "$model" -o "$work/x.hone" $eight --calibration-cache="$work/bad"
 printf '# hone calibration 1\n"image" nan 1\n' >"$work/bad"
-fails "int8: a range that is no number" 1 "line 2: 'image' needs two numbers" "$hone" optimize "$model" -o "$work/x.hone" $eight --calibration-cache="$work/bad"
+fails "int8: a range that is no number" 1 "line 2: 'image' needs two finite numbers" "$hone" optimize "$model" -o "$work/x.hone" $eight --calibration-cache="$work/bad"
 printf '# hone calibration 1\n' >"$work/bad"
 fails "int8: a cache without ranges" 2 'none of the 12' "$hone" optimize "$model" -o "$work/x.hone" $eight --calibration-cache="$work/bad"
 sed 's|^"logits".*||; s|^"/1/.*||; s|^keep.*||' "$work/kept" >"$work/bad"
@@ -303,6 +327,9 @@ prints "eval: the original on the references" 'top-1 99\.33%' "$hone" eval "$mod
 prints "compare: two files" 'within the tolerance' "$hone" compare "$model" "$work/m.onnx"
 prints "compare: layers" 'logits' "$hone" compare "$model" "$work/m.onnx" --layers
 fails "compare: the first layer that parts from the other's" 1 "the first layer beyond the tolerance 0.02 is '/" "$hone" compare "$model" "$work/q6.hone" --layers --input="$images/000_1.png" --tolerance=0.02
+prints "optimize: ONNX keeps the names of tensors" '%/2/relu/Relu_output_0 = Relu' "$hone" show "$work/m.onnx" --graph
+prints "compare: as near as 8 bits come" 'within the tolerance 0.1$' "$hone" compare "$model" "$work/q.onnx" --input="$images/000_1.png"
+check "compare: layers in the order of the model" sh -c '"$1" compare "$2" "$3" --layers | tail -2 | head -1 | grep -q logits' - "$hone" "$model" "$work/m.onnx"
 prints "compare: before and after" 'within the tolerance' "$hone" compare "$model" --optimize
 check "bench" "$hone" bench "$work/m.hone" --runs=20 --warmup=2
 prints "bench: layers" 'conv_onednn|Conv' "$hone" bench "$work/m.hone" --runs=5 --warmup=1 --layers

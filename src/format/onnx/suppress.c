@@ -89,10 +89,8 @@ static void build_body(hn_maker *m, const hn_graph *outer, hn_id scores, const c
 /* The end of a chain is what the old value's name means. */
 static void stand_for(hn_graph *g, hn_id old, hn_id now) {
   if (old == HN_NONE) return;
-  const char *name = hn_value_at(g, old)->name;
   hn_replace_uses(g, old, now);
-  hn_value_rename(g, old, hn_fresh_name(g, name));
-  hn_value_rename(g, now, name);
+  hn_value_give_name(g, old, now);
 }
 
 static hn_id scalar_of(hn_maker *m, const hn_node *n, uint32_t i, hn_dtype type, double otherwise) {

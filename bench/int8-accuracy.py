@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""int8-accuracy.py [--hone PROGRAM] [--models DIR] [--photos DIR] [--keys FILE] [--crops N] [--options '...'] [--only NAME,...] [--time]
+"""int8-accuracy.py [--hone PROGRAM] [--models DIR] [--photos DIR] [--keys FILE] [--crops N] [--precision int8,bf16] [--options '...']
+                 [--only NAME,...] [--time]
 
 What 8 bits cost trained networks, with hone's own settings (`hone optimize --precision=int8 --calibrate=...`) and examples that
 were not calibrated with:
@@ -81,9 +82,9 @@ def run(program, model, folder, name, array, *options):
 
 def quantized(o, model, out, calibrate, *options):
     """The model in 8 bits; a line about what stays in floats."""
-    text = hone(o.hone, "optimize", model, "-o", out, "--tune=off", "--no-verify", "--precision=int8", f"--calibrate={calibrate}",
+    text = hone(o.hone, "optimize", model, "-o", out, "--tune=off", "--no-verify", f"--precision={o.precision}", f"--calibrate={calibrate}",
                 f"--threads={o.threads}", *options, *shlex.split(o.options))
-    layers = [l.split(":")[0] for l in text.splitlines() if " layers quantized: " in l and not l.startswith("all ")]
+    layers = [l.split(":")[0] for l in text.splitlines() if " layers quantized" in l and not l.startswith("all ")]
     return layers[-1].strip() if layers else ""
 
 
@@ -282,7 +283,7 @@ def reading(o, folder):
     r_note = quantized(o, models[1], rec[1], f"{folder}/lines/*.npy") + times(o, rec, "--shape=1x3x48x320")
     det += in_halves(o, models[0], folder, shape).values()
     rec += in_halves(o, models[1], f"{folder}/r").values()
-    names = ["floats", "8 bits", "bfloat16", "half floats"]
+    names = ["floats", o.precision, "bfloat16", "half floats"]
     tally = {(d, r): Tally(f"detector in {names[d]}, recognizer in {names[r]}") for k in (1, 2, 3) for d, r in ((k, k), (k, 0), (0, k))}
     moved = [Tally(f"floats, boxes moved by {m}") for m in MOVES]
     wrong = total = 0
@@ -318,7 +319,7 @@ def reading(o, folder):
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, default in (("hone", "build/release/hone"), ("models", "build/models"), ("photos", "../shared/data/images"), ("keys", ""), ("options", ""), ("threads", "1"),
+    for name, default in (("hone", "build/release/hone"), ("models", "build/models"), ("photos", "../shared/data/images"), ("keys", ""), ("precision", "int8"), ("options", ""), ("threads", "1"),
                           ("only", "mobilenet_v2,inception_v3,blazeface,ocr")):
         p.add_argument(f"--{name}", default=default)
     p.add_argument("--crops", type=int, default=100)

@@ -43,10 +43,31 @@ static bool is_product(const char *op) {
   return strncmp(op, "Conv+", 5) == 0 || strcmp(op, "Conv") == 0 || strncmp(op, "ConvTranspose", 13) == 0 || strncmp(op, "MatMul", 6) == 0 || strncmp(op, "Gemm", 4) == 0;
 }
 
+static uint32_t kind_of(const account *a, hone_precision p) {
+  uint32_t k = 0;
+  while (k < account_floats(a) && a->kinds[k] != p) k++;
+  return k;
+}
+
+/* What is wanted, what else is offered or noted already, and single precision. */
+static void list_kinds(const judge *j, hone_model *m, account *a) {
+  const hone_precision between[] = {HONE_PRECISION_BF16, HONE_PRECISION_F16};
+  unsigned in = j->q->precision.others;
+  hone_layer_info l;
+  hone_precision p;
+  for (uint32_t i = 0; i < hone_model_layer_count(m) && !hone_model_layer_info(m, i, &l); i++)
+    if (hone_calibration_assigned(j->k, l.name, &p)) in |= 1u << p;
+  a->kinds[a->n_kinds++] = (hone_precision)j->q->precision.first;
+  for (size_t i = 0; i < sizeof between / sizeof *between; i++)
+    if (in >> between[i] & 1) a->kinds[a->n_kinds++] = between[i];
+  a->kinds[a->n_kinds++] = HONE_PRECISION_F32;
+}
+
 /* The layers that may be quantized: those that are when all others are kept. */
 static int list_rows(judge *j, hone_model *m) {
   account *a = j->a;
   a->layers = hone_model_layer_count(m);
+  list_kinds(j, m, a);
   a->rows = cli_alloc(a->layers, sizeof *a->rows);
   for (uint32_t i = 0; i < a->layers; i++) {
     hone_layer_info l;
@@ -59,8 +80,10 @@ static int list_rows(judge *j, hone_model *m) {
     r->op = cli_copy(l.op);
     r->tensor = cli_copy(out.name);
     r->scale = (fmaxf(r->high, 0) - fminf(r->low, 0)) / 255;
-    r->kept = r->settled = hone_calibration_keeps(j->k, l.name);
-    a->kept += r->kept;
+    hone_precision p;
+    r->settled = hone_calibration_assigned(j->k, l.name, &p);
+    r->kind = r->settled ? kind_of(a, p) : 0;
+    a->kept += r->kind == account_floats(a);
     a->n++;
   }
   return a->n ? CLI_OK : cli_fail("there is no convolution or matrix product to quantize");
@@ -110,23 +133,22 @@ static int compare_tensors(judge *j, const hone_model *low, account_row *const *
 
 static int one_by_one(judge *j) {
   account *a = j->a;
-  bool *keep = cli_alloc(a->layers, sizeof *keep);
+  uint32_t kinds = account_floats(a);
   int code = CLI_OK;
   progress p;
   progress_begin(&p, "quantizing layer by layer");
-  for (uint32_t i = 0; i < a->n && !code; i++) {
+  for (uint32_t i = 0; i < a->n * kinds && !code; i++) {
     hone_model *m = NULL;
-    account_row *row = &a->rows[i];
-    progress_step(&p, i, a->n);
+    account_row *row = &a->rows[i / kinds];
+    uint32_t kind = i % kinds;
+    progress_step(&p, i, (size_t)a->n * kinds);
     if (row->settled) continue;
-    for (uint32_t k = 0; k < a->layers; k++) keep[k] = k != row->layer;
-    code = mixture_quantize(j, keep, &m);
-    if (!code) code = judge_model(j, m, j->probes, &row->alone);
-    if (!code && j->a->aim != AIM_AUTO) code = compare_tensors(j, m, &row, 1, &row->sqnr);
+    code = mixture_uniform(j, kind, row, &m);
+    if (!code) code = judge_model(j, m, j->probes, &row->in[kind].alone);
+    if (!code && !kind && j->a->aim != AIM_AUTO) code = compare_tensors(j, m, &row, 1, &row->sqnr);
     hone_model_destroy(&m);
   }
   progress_end(&p);
-  free(keep);
   a->detailed = !code;
   return code;
 }
@@ -142,7 +164,7 @@ static void share_time(const account *a, const hone_session *s, uint32_t step, d
 }
 
 /* Milliseconds of every layer, by name: the least of some runs, more while other processes disturb them. */
-static int time_layers(judge *j, const hone_model *m, double sign) {
+static int time_layers(judge *j, const hone_model *m, uint32_t kind) {
   enum { CALM_RUNS = 5, MOST_RUNS = 50 };
   account *a = j->a;
   hone_session *s = NULL;
@@ -163,7 +185,7 @@ static int time_layers(judge *j, const hone_model *m, double sign) {
     for (uint32_t k = 0; k < a->n; k++)
       if (run == 1 || time[k] < least[k]) least[k] = time[k];
   }
-  for (uint32_t k = 0; k < a->n; k++) a->rows[k].saved_ms += sign * least[k];
+  for (uint32_t k = 0; k < a->n; k++) a->rows[k].in[kind].ms = least[k];
   hone_session_destroy(&s);
   free(least);
   free(time);
@@ -175,18 +197,36 @@ static int time_runs(judge *j) {
   account *a = j->a;
   hone_model *m = NULL;
   double ms[2] = {a->ms_floats, a->ms_floats};
-  int code = mixture_make(j, &m);
-  if (!a->kept) ms[1] = a->ms_every;
+  bool first = true; /* all are in the first precision */
+  for (uint32_t i = 0; i < a->n; i++) first = first && a->rows[i].kind == 0;
+  int code = mixture_tuned(j, &m);
+  if (first) ms[1] = a->ms_uniform[0];
   else if (!code && m) code = judge_times(j, j->m, m, ms);
   if (!code) a->ms_floats = ms[0], a->ms_quantized = ms[1];
   hone_model_destroy(&m);
   return code;
 }
 
+/* Runs and layers, all layers being in one kind. */
+static int time_uniform(judge *j) {
+  account *a = j->a;
+  int code = time_layers(j, j->m, account_floats(a));
+  for (uint32_t k = 0; k < account_floats(a) && !code; k++) {
+    hone_model *m = NULL;
+    double ms[2];
+    code = mixture_uniform(j, k, NULL, &m);
+    if (!code) code = judge_tune(j, m);
+    if (!code) code = time_layers(j, m, k);
+    if (!code) code = judge_times(j, j->m, m, ms);
+    if (!code) a->ms_floats = ms[0], a->ms_uniform[k] = ms[1];
+    hone_model_destroy(&m);
+  }
+  return code;
+}
+
 static int all_together(judge *j) {
   account *a = j->a;
   hone_model *m = NULL;
-  double ms[2];
   double *db = cli_alloc(a->n, sizeof *db);
   account_row **rows = cli_alloc(a->n, sizeof *rows);
   for (uint32_t i = 0; i < a->n; i++) {
@@ -196,18 +236,19 @@ static int all_together(judge *j) {
   progress p;
   progress_begin(&p, "fitting weights to examples");
   j->rounding = &p;
-  int code = a->kept == a->n ? cli_fail("the calibration keeps every layer in floats") : mixture_quantize(j, NULL, &m);
+  int code = a->kept == a->n ? cli_fail("the calibration keeps every layer in floats") : mixture_uniform(j, 0, NULL, &m);
   j->rounding = NULL; /* what was found is kept */
   progress_end(&p);
-  if (!code) code = judge_model(j, m, a->rounds, &a->every);
-  a->all = a->every;
+  if (!code) code = judge_model(j, m, a->rounds, &a->uniform[0]);
+  a->all = a->uniform[0];
   if (!code) code = compare_tensors(j, m, rows, a->n, db);
   for (uint32_t i = 0; i < a->n && !code; i++) a->rows[i].accumulated = db[i];
-  if (!code) code = time_layers(j, j->m, 1);
-  if (!code) code = time_layers(j, m, -1);
-  if (!code) code = judge_times(j, j->m, m, ms);
-  if (!code) a->ms_floats = ms[0], a->ms_every = ms[1];
   hone_model_destroy(&m);
+  for (uint32_t k = 1; k < account_floats(a) && !code; k++) {
+    code = mixture_uniform(j, k, NULL, &m);
+    if (!code) code = judge_model(j, m, a->rounds, &a->uniform[k]);
+    hone_model_destroy(&m);
+  }
   free(db);
   free(rows);
   return code;
@@ -222,7 +263,7 @@ static int by_damage(double x, double y, uint32_t layer_x, uint32_t layer_y) {
 
 static int worst_first(const void *a, const void *b) {
   const account_row *x = a, *y = b;
-  return by_damage(x->alone.error, y->alone.error, x->layer, y->layer);
+  return by_damage(x->in[0].alone.error, y->in[0].alone.error, x->layer, y->layer);
 }
 
 /* How many rounds hold so many items. */
@@ -257,7 +298,10 @@ int account_make(cli *c, const hone_model *m, const hone_calibration *k, const q
   if (!code) code = list_rows(&j, layers);
   if (!code) code = judge_open(&j);
   if (!code) code = all_together(&j);
-  bool single = aim != AIM_AUTO || !judge_good(&j, &a->every);
+  bool single = aim != AIM_AUTO || !judge_good(&j, &a->uniform[0]);
+  a->tuned = s->tune && single && aim != AIM_NONE; /* where times decide */
+  if (!code && a->tuned) code = judge_begin_tuning(&j, s->times);
+  if (!code) code = time_uniform(&j);
   if (!code && single) code = one_by_one(&j);
   mixture_price(a);
   if (!code && single && aim != AIM_NONE) code = mixture_search(&j);
@@ -270,11 +314,11 @@ int account_make(cli *c, const hone_model *m, const hone_calibration *k, const q
   return code;
 }
 
-/* The layers kept are noted in the calibration. */
+/* The layers that are not in the first kind are noted in the calibration. */
 static int settle(cli *c, const account *a, hone_calibration *k) {
-  hone_status st = hone_calibration_keep(k, NULL);
+  hone_status st = hone_calibration_assign(k, NULL, HONE_PRECISION_F32);
   for (uint32_t i = 0; i < a->n && !st; i++)
-    if (a->rows[i].kept) st = hone_calibration_keep(k, a->rows[i].name);
+    if (a->rows[i].kind) st = hone_calibration_assign(k, a->rows[i].name, a->kinds[a->rows[i].kind]);
   return st ? cli_fail_hone(c->cx, st) : CLI_OK;
 }
 
@@ -283,7 +327,7 @@ static bool has_examples(const quant_setup *s) { return quant_examples(s->quant)
 int account_calibrate(cli *c, hone_model *m, const quant_setup *s, bool report, quant_outcome *r, hone_calibration **k, account *a) {
   int code = quant_calibrate(c, m, s, r, k);
   if (code || !*k) return code;
-  bool open = !s->account->uniform && !report && has_examples(s) && !hone_calibration_keeps(*k, NULL);
+  bool open = !s->account->uniform && !report && has_examples(s) && !hone_calibration_assigned(*k, NULL, NULL);
   account_aim aim = s->account->max_drop ? AIM_DROP : open ? AIM_AUTO : AIM_NONE;
   if (report || aim != AIM_NONE) code = account_make(c, m, *k, s, aim, a);
   if (!code && aim != AIM_NONE) code = settle(c, a, *k);

@@ -12,21 +12,31 @@ typedef struct quality {
   double cosine;            /* the worst output's */
   double least;             /* of any one example; where it gives next to nothing, the noise counts against a part of what is common */
   double shift;             /* of items with scores: by how much the best class is more or less ahead of the second, root mean square */
+  double turned;            /* of probabilities: the share of their area for which a threshold decides otherwise, on the average of all thresholds; the worst output's */
   size_t items, top1, top5; /* of items with scores: the same best class; that one among the best five */
+  size_t sequences, read;   /* of steps; those that read the same */
   size_t labelled, right_before, right;
 } quality;
+
+enum { MOST_KINDS = 4 };
+
+/* A layer in one of the mixture's precisions. */
+typedef struct account_kind {
+  quality alone; /* of the model with this layer alone so */
+  double noise;  /* what that costs */
+  double ms;     /* the layer's, where all are so */
+} account_kind;
 
 typedef struct account_row {
   uint32_t layer;
   char *name, *op, *tensor; /* tensor: its output */
   float low, high, scale;   /* of its input */
   double sqnr, accumulated; /* of its output in dB: quantized alone (NaN: not measured), and all layers together */
-  quality alone;            /* of the model, with this layer alone quantized */
-  double saved_ms;
-  double noise, price;      /* what the layer alone costs, and that for the time it saves */
-  bool kept;                /* stays in floats */
-  bool settled;             /* that it does: the calibration says so */
-  bool slow;                /* it is no faster in 8 bits in the mixture, with its conversions */
+  account_kind in[MOST_KINDS]; /* by the account's kinds */
+  double price;             /* noise in the first kind, for the time it saves */
+  uint32_t kind;            /* what it is in */
+  bool settled;             /* the calibration says so */
+  unsigned slow;            /* bit k: it is no faster in kind k in the mixture, with its conversions */
 } account_row;
 
 /* What the layers that stay in floats are chosen for. */
@@ -40,21 +50,31 @@ typedef enum account_aim {
 #define GOOD_COSINE 0.994 /* on any one example; not of sequences */
 #define GOOD_SCORES 0.998 /* on all together, of a classifier's, whose best class hangs on small differences */
 #define GOOD_AGREEMENT 0.99
+#define GOOD_READING 0.98 /* sequences that read the same */
+#define GOOD_TURNED 0.004 /* of an area of probabilities */
 #define LEAST_SHARE 0.1 /* of the common example's output: the noise of one that has less is held against this */
 typedef struct account {
   account_row *rows; /* worst first */
   uint32_t n, layers;
-  uint32_t kept;     /* rows */
-  quality every;     /* all layers quantized */
-  quality all;       /* all but those kept */
+  hone_precision kinds[MOST_KINDS]; /* of the mixture, from what is wanted to F32 */
+  uint32_t n_kinds;
+  uint32_t kept;     /* rows in F32 */
+  quality uniform[MOST_KINDS]; /* all layers in one kind */
+  quality all;       /* as they are */
   bool detailed;     /* layers were quantized one by one */
   bool classifier;   /* the first output has scores */
   bool steps;        /* ... of steps, several an item: those are its items */
+  bool area;         /* an output has probabilities that are none of classes, as a map */
   account_aim aim;
   double limit;                /* of AIM_DROP */
-  double ms_floats, ms_every, ms_quantized; /* a run in floats, with every layer quantized, and of the result; kernels not tuned */
+  double ms_floats, ms_uniform[MOST_KINDS], ms_quantized; /* a run in floats, with all layers in one kind, and of the result */
+  bool tuned; /* kernels were, in each */
   size_t rounds, examples;
 } account;
+
+static inline uint32_t account_floats(const account *a) { return a->n_kinds - 1; }
+/* Milliseconds that a layer saves in a kind. */
+static inline double account_saves(const account *a, const account_row *r, uint32_t kind) { return r->in[account_floats(a)].ms - r->in[kind].ms; }
 
 typedef struct account_options {
   arg_list evaluate;
@@ -75,6 +95,8 @@ int account_make(cli *c, const hone_model *m, const hone_calibration *k, const q
 /* Equalizes, calibrates, makes the account that is wanted (`report`, or for an aim; else *a stays as it is), notes in the calibration which
    layers stay in floats. *k stays NULL for precisions without calibration. */
 int account_calibrate(cli *c, hone_model *m, const quant_setup *s, bool report, quant_outcome *r, hone_calibration **k, account *a);
+/* "int8", "bf16", "f16"; F32: "floats". */
+const char *precision_name(hone_precision p);
 void account_print(const account *a);
 json_t *account_json(const account *a);
 void account_free(account *a);

@@ -96,17 +96,32 @@ static int unknown_option(const cli *c, const char *given) {
   return CLI_USAGE;
 }
 
-static int choose(const arg_option *o, const char *text, int *to) {
+static int choose(const arg_option *o, const char *text, size_t n, int *to) {
   int index = 0;
   for (const char *w = o->value; *w; index++) {
     size_t length = strcspn(w, "|");
-    if (strlen(text) == length && memcmp(w, text, length) == 0) {
+    if (n == length && memcmp(w, text, length) == 0) {
       *to = index;
       return CLI_OK;
     }
     w += length + (w[length] == '|');
   }
-  return cli_usage("--%s: '%s' is none of %s", o->name, text, o->value);
+  return cli_usage("--%s: '%.*s' is none of %s", o->name, (int)n, text, o->value);
+}
+
+static int choose_several(const arg_option *o, const char *text, arg_choices *to) {
+  *to = (arg_choices){0};
+  for (const char *at = text;; at++) {
+    int index;
+    size_t n = strcspn(at, ",");
+    int code = choose(o, at, n, &index);
+    if (code) return code;
+    if (at == text) to->first = index;
+    else if (index == to->first || to->others >> index & 1) return cli_usage("--%s: '%.*s' twice", o->name, (int)n, at);
+    else to->others |= 1u << index;
+    at += n;
+    if (!*at) return CLI_OK;
+  }
 }
 
 static int store(found f, const char *text) {
@@ -115,7 +130,8 @@ static int store(found f, const char *text) {
     case ARG_FLAG: *(bool *)f.at = true; return CLI_OK;
     case ARG_CLEAR: *(bool *)f.at = false; return CLI_OK;
     case ARG_TEXT: *(const char **)f.at = text; return CLI_OK;
-    case ARG_CHOICE: return choose(o, text, (int *)f.at);
+    case ARG_CHOICE: return choose(o, text, strlen(text), (int *)f.at);
+    case ARG_CHOICES: return choose_several(o, text, (arg_choices *)f.at);
     case ARG_LIST: {
       arg_list *l = (arg_list *)f.at;
       l->p = cli_grow(l->p, l->n + 1, sizeof *l->p);

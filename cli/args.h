@@ -15,7 +15,13 @@ typedef enum arg_type {
   ARG_INT,    /* int64_t within min..max */
   ARG_REAL,   /* double within min..max */
   ARG_CHOICE, /* int: which of the words of `value`, "auto|nchw|nhwc" */
+  ARG_CHOICES /* arg_choices: several of them, with commas between */
 } arg_type;
+
+typedef struct arg_choices {
+  int first;
+  unsigned others; /* bit i: word i, too */
+} arg_choices;
 
 typedef struct arg_list {
   const char **p;

@@ -4,9 +4,10 @@
 #include <unistd.h>
 
 const arg_option quant_option_rows[] = {
-    {"precision", 0, ARG_CHOICE, offsetof(quant_options, precision), "f32|int8|bf16|f16|int8-weights|int4-weights|int8-dynamic",
+    {"precision", 0, ARG_CHOICES, offsetof(quant_options, precision), "f32|int8|bf16|f16|int8-weights|int4-weights|int8-dynamic",
      "What convolutions and matrix products, and what lies between them, compute with; f16 is multiplied as such where the processor can (AVX512-FP16), else stored so and computed in f32; "
-     "int8-weights and int4-weights leave activations in f32; int8-dynamic quantizes in each run what matrix products and recurrent layers read.", 0, 0},
+     "int8-weights and int4-weights leave activations in f32; int8-dynamic quantizes in each run what matrix products and recurrent layers read."
+     " int8,bf16 or int8,f16 or int8,bf16,f16: each layer gets what saves most time for its noise.", 0, 0},
     {"calibrate", 0, ARG_LIST, offsetof(quant_options, calibrate), "[NAME=]SOURCE",
      "What int8 is calibrated with, as --input takes it: images of the kind the model will see, a few hundred. Once for every input of the model.", 0, 0},
     {"calibrate-command", 0, ARG_TEXT, offsetof(quant_options, command), "CMD",
@@ -32,7 +33,10 @@ const arg_option quant_option_rows[] = {
 
 int quant_check(const quant_options *o) {
   if (o->percentile > 0 && o->observer != HONE_OBSERVER_PERCENTILE) return cli_usage("--percentile is for --observer=percentile");
-  if (o->precision != HONE_PRECISION_INT8) {
+  const unsigned mixed = 1u << HONE_PRECISION_F32 | 1u << HONE_PRECISION_BF16 | 1u << HONE_PRECISION_F16;
+  if (o->precision.others && (o->precision.first != HONE_PRECISION_INT8 || o->precision.others & ~mixed))
+    return cli_usage("--precision: layers of int8 mix with those of bf16, f16 and f32, as in int8,bf16; there is no other mixture");
+  if (o->precision.first != HONE_PRECISION_INT8) {
     if (o->equalize || o->balance || o->correct_bias || o->plain_bias || o->reconstruct)
       return cli_usage("--equalize, --balance, --bias-correction, --adaround: what for? give --precision=int8");
     if (quant_examples(o)) return cli_usage("--calibrate: nothing is calibrated without --precision=int8");
@@ -68,7 +72,7 @@ void quant_wishes(const quant_options *o, const session_options *s, progress *p,
   q->threads = (int32_t)s->threads;
   q->progress = p ? show_progress : NULL;
   q->user = p;
-  q->precision = (hone_precision)o->precision;
+  q->precision = (hone_precision)o->precision.first;
   q->correct_bias = !o->plain_bias;
   q->reconstruct = o->reconstruct;
 }
@@ -112,7 +116,7 @@ int quant_calibrate(cli *c, hone_model *m, const quant_setup *s, quant_outcome *
   const quant_options *o = s->quant;
   hone_calibration_options co;
   hone_calibration *k = NULL;
-  if (o->precision != HONE_PRECISION_INT8) return CLI_OK;
+  if (o->precision.first != HONE_PRECISION_INT8) return CLI_OK;
   hone_calibration_options_init(&co);
   if (o->observer >= 0) co.observer = (hone_observer)o->observer;
   if (o->percentile > 0) co.percentile = o->percentile;

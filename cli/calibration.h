@@ -5,7 +5,8 @@
 #include "progress.h"
 
 typedef struct quant_options {
-  int precision, observer; /* as hone_precision, hone_observer; -1: not chosen */
+  arg_choices precision; /* as hone_precision: what is wanted, and what layers that cost too much so may have */
+  int observer;          /* as hone_observer; -1: not chosen */
   arg_list calibrate;
   const char *command, *cache;
   arrays stream; /* what the command wrote */
@@ -21,6 +22,8 @@ typedef struct quant_setup {
   const feed_options *feed;
   const image_options *images;
   const session_options *session;
+  bool tune;         /* mixtures are timed with kernels tuned, as an engine will have them */
+  const char *times; /* file of what timing found; NULL: none is kept */
 } quant_setup;
 #define QUANT_OPTIONS_DEFAULT {.observer = -1}
 #define DEFAULT_PERCENTILE 99.99

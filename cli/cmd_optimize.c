@@ -80,13 +80,30 @@ static int optimize(cli *c, hone_model *m, outcome *r) {
   return st ? cli_fail_hone(c->cx, st) : CLI_OK;
 }
 
+/* What is written: by --format, or by the name; NULL: neither says. */
+static const char *format_of(const optimize_options *o) {
+  if (!o->format) return hone_format_of_path(o->output);
+  return strcmp(o->format, "pb") == 0 ? "graphdef" : o->format;
+}
+
+static bool is_engine(const optimize_options *o) {
+  const char *format = format_of(o);
+  return format && strcmp(format, "hone") == 0;
+}
+
+/* 0: off, 1: quick, 2: full; what is not said is quick where the file can hold the choice. */
+static int tune_effort(const optimize_options *o) {
+  if (!o->tune) return is_engine(o);
+  return strcmp(o->tune, "off") == 0 ? 0 : strcmp(o->tune, "quick") == 0 ? 1 : 2;
+}
+
 static int quantize(cli *c, hone_model *m, outcome *r) {
   const optimize_options *o = c->options;
-  const quant_setup setup = {&o->quant, &o->account, &o->feed, &o->image, &o->session};
+  const quant_setup setup = {&o->quant, &o->account, &o->feed, &o->image, &o->session, tune_effort(o) > 0, o->cache};
   hone_calibration *k = NULL;
   hone_quantize_options qo;
   progress p;
-  if (o->quant.precision == HONE_PRECISION_F32) return CLI_OK;
+  if (o->quant.precision.first == HONE_PRECISION_F32) return CLI_OK;
   double start = cli_seconds();
   quant_wishes(&o->quant, &o->session, &p, &qo);
   int code = account_calibrate(c, m, &setup, false, &r->quant, &k, &r->account);
@@ -103,17 +120,6 @@ static int quantize(cli *c, hone_model *m, outcome *r) {
   return code;
 }
 
-/* What is written: by --format, or by the name; NULL: neither says. */
-static const char *format_of(const optimize_options *o) {
-  if (!o->format) return hone_format_of_path(o->output);
-  return strcmp(o->format, "pb") == 0 ? "graphdef" : o->format;
-}
-
-static bool is_engine(const optimize_options *o) {
-  const char *format = format_of(o);
-  return format && strcmp(format, "hone") == 0;
-}
-
 static bool any_open_shape(const hone_model *m) {
   hone_tensor_info info;
   for (uint32_t i = 0; i < hone_model_input_count(m) && hone_model_input_info(m, i, &info) == HONE_OK; i++) {
@@ -126,7 +132,7 @@ static bool any_open_shape(const hone_model *m) {
 
 static double tolerance_of(const optimize_options *o, hone_model *before) {
   if (o->tolerance > 0) return o->tolerance;
-  return o->quant.precision != HONE_PRECISION_F32 ? 1e30 : model_has_steps(before) ? 0.1 : 1e-3;
+  return o->quant.precision.first != HONE_PRECISION_F32 ? 1e30 : model_has_steps(before) ? 0.1 : 1e-3;
 }
 
 static int verify(cli *c, hone_model *before, const hone_model *after, outcome *r) {
@@ -163,12 +169,6 @@ static int verify(cli *c, hone_model *before, const hone_model *after, outcome *
 static bool show_progress(void *user, uint32_t done, uint32_t expected) {
   progress_step(user, done, expected);
   return true;
-}
-
-/* 0: off, 1: quick, 2: full; what is not said is quick where the file can hold the choice. */
-static int tune_effort(const optimize_options *o) {
-  if (!o->tune) return is_engine(o);
-  return strcmp(o->tune, "off") == 0 ? 0 : strcmp(o->tune, "quick") == 0 ? 1 : 2;
 }
 
 static int tune(cli *c, hone_model *m, outcome *r) {
@@ -297,11 +297,11 @@ static void print_outcome(const optimize_options *o, const hone_model *m, const 
   printf("\noptimized in %.2f s\n", r->seconds);
   const quant_outcome *q = &r->quant;
   if (q->counts.layers)
-    printf(o->quant.precision == HONE_PRECISION_INT8_DYNAMIC ? "%u of %u matrix products and recurrent layers in lower precision\n" :
-           o->quant.precision != HONE_PRECISION_INT8 ? "%u of %u convolutions and matrix products in lower precision\n" :
+    printf(o->quant.precision.first == HONE_PRECISION_INT8_DYNAMIC ? "%u of %u matrix products and recurrent layers in lower precision\n" :
+           o->quant.precision.first != HONE_PRECISION_INT8 ? "%u of %u convolutions and matrix products in lower precision\n" :
            "quantized %u of %u convolutions and matrix products (%u fitted) in %.1f s, %u tensors calibrated ", q->counts.layers, q->counts.candidates,
            q->counts.refined, r->quant_seconds, q->ranges);
-  if (q->counts.layers && o->quant.precision == HONE_PRECISION_INT8) {
+  if (q->counts.layers && o->quant.precision.first == HONE_PRECISION_INT8) {
     if (q->cached) printf("by %s\n", o->quant.cache);
     else printf("with %zu examples in %zu %s\n", q->examples, q->batches, q->batches == 1 ? "batch" : "batches");
   }
@@ -369,8 +369,9 @@ static int check_call(const optimize_options *o) {
   int code = quant_check(&o->quant);
   if (!code && (o->account.labels || o->account.evaluate.n) && !o->account.max_drop)
     code = cli_usage("--labels and --evaluate are for --max-drop; 'hone quantize-report' measures without a limit");
-  if (!code && (o->account.max_drop || o->account.uniform) && o->quant.precision != HONE_PRECISION_INT8)
+  if (!code && (o->account.max_drop || o->account.uniform) && o->quant.precision.first != HONE_PRECISION_INT8)
     code = cli_usage("--max-drop and --no-mixed: of what? give --precision=int8");
+  if (!code && o->quant.precision.others && o->account.uniform) code = cli_usage("--no-mixed and a --precision of several contradict each other");
   if (!code && o->account.max_drop && o->account.uniform) code = cli_usage("--max-drop and --no-mixed contradict each other");
   if (!code && o->account.max_drop && !quant_examples(&o->quant) && !o->account.evaluate.n && !o->feed.inputs.n)
     code = cli_usage("--max-drop: measured on what? give --calibrate or --evaluate");
@@ -381,7 +382,7 @@ static int check_call(const optimize_options *o) {
 
 /* An option that says something of one model, where a SavedModel may be several. */
 static const char *single_option(const optimize_options *o) {
-  if (o->quant.precision != HONE_PRECISION_F32 || !o->trt.calibration) return "a lower precision";
+  if (o->quant.precision.first != HONE_PRECISION_F32 || !o->trt.calibration) return "a lower precision";
   if (o->feed.inputs.n) return "--shape or --input";
   if (!o->trt.dynamic) return "--no-dynamic";
   return o->print_after ? "--print-after" : NULL;

@@ -26,9 +26,9 @@ static int run_report(cli *c) {
   quant_outcome r = {0};
   account a = {0};
   quant_options q = o->quant;
-  quant_setup s = {&q, &o->account, &o->feed, &o->image, &o->session};
-  if (!q.precision) q.precision = HONE_PRECISION_INT8;
-  int code = q.precision == HONE_PRECISION_INT8 ? quant_check(&q) : cli_usage("quantize-report: the account is of int8; 'hone compare' measures other precisions");
+  quant_setup s = {&q, &o->account, &o->feed, &o->image, &o->session, false, NULL};
+  if (!q.precision.first) q.precision.first = HONE_PRECISION_INT8;
+  int code = q.precision.first == HONE_PRECISION_INT8 ? quant_check(&q) : cli_usage("quantize-report: the account is of int8; 'hone compare' measures other precisions");
   if (!code && !quant_examples(&q) && !o->account.evaluate.n && !o->feed.inputs.n)
     code = cli_usage("quantize-report: on what? give --calibrate or --evaluate");
   if (!code) code = model_open(c, c->args[0], &o->feed, &m);

@@ -4,12 +4,13 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 bool judge_good(const judge *j, const quality *q) {
   const account *a = j->a;
   if (a->aim == AIM_DROP) return quality_drop(a, q) <= a->limit;
   return q->cosine >= (a->classifier && !a->steps ? GOOD_SCORES : GOOD_COSINE) && (a->steps || q->least >= GOOD_COSINE) &&
-         (double)q->top1 >= GOOD_AGREEMENT * (double)q->items;
+         (double)q->top1 >= GOOD_AGREEMENT * (double)q->items && (double)q->read >= GOOD_READING * (double)q->sequences && q->turned <= GOOD_TURNED;
 }
 
 static int copy_output(judge *j, hone_session *s, uint32_t i, tensor *t) {
@@ -115,6 +116,36 @@ static void judge_classes(const judge *j, const tensor *want, const tensor *got,
   }
 }
 
+/* What the steps of one sequence read: their best classes without repetitions and blanks, as connectionist temporal classification reads them. */
+static size_t reading(const judge *j, const tensor *t, size_t item, size_t *classes) {
+  size_t steps = (size_t)t->dims[1], of = (size_t)t->dims[2], last = SIZE_MAX, n = 0;
+  for (size_t i = 0; i < steps; i++) {
+    size_t best;
+    best_classes(t, (item * steps + i) * of, of, 1, &best);
+    if (best != last && best != j->blank) classes[n++] = best;
+    last = best;
+  }
+  return n;
+}
+
+/* Sequences of a round; 0: its steps are not one item after the other. */
+static size_t sequences_of(const judge *j, size_t round) {
+  size_t items = feed_items(&j->f, round);
+  return j->a->steps && j->want[round * j->outputs].dims[0] == (int64_t)items ? items : 0;
+}
+
+static void judge_readings(const judge *j, const tensor *want, const tensor *got, size_t round, quality *q) {
+  size_t n = sequences_of(j, round);
+  size_t *before = n ? cli_alloc((size_t)want->dims[1], sizeof *before) : NULL, *after = n ? cli_alloc((size_t)want->dims[1], sizeof *after) : NULL;
+  for (size_t i = 0; i < n; i++) {
+    size_t read = reading(j, want, i, before);
+    q->sequences++;
+    q->read += reading(j, got, i, after) == read && memcmp(before, after, read * sizeof *before) == 0;
+  }
+  free(before);
+  free(after);
+}
+
 /* ---------------------------------------------------------------------------------------------- differences */
 
 static double noise_of(const difference *d) { return fmax(d->norm_a + d->norm_b - 2 * d->dot, 0); }
@@ -173,15 +204,25 @@ static int record_round(judge *j, hone_session *s, size_t round, record *r, qual
       }
     }
     if (!code && i == 0 && j->a->classifier) judge_classes(j, want, &got, round, q);
+    if (!code && i == 0 && got.count == want->count) judge_readings(j, want, &got, round, q);
     tensor_free(&got);
   }
   return code;
 }
 
+/* Part of an output's area of probabilities that changes sides of a threshold: the sum of what each value moves is the mean over all thresholds. */
+static double turned_by(const judge *j, const record *r, uint32_t output) {
+  double area = j->standards[output].area;
+  return area > 0 ? r->all[output].sum_abs / area : 0;
+}
+
 /* Whatever the rounds to come show. */
 static bool surely_missed(const judge *j, const record *r, const quality *q) {
   const account *a = j->a;
-  double wrong = (double)(q->items - q->top1), of = (double)j->scored;
+  double wrong = (double)(q->items - q->top1), of = (double)j->scored, misread = (double)(q->sequences - q->read);
+  if (a->aim == AIM_AUTO && misread > (1 - GOOD_READING) * (double)j->sequences + 1e-6) return true;
+  for (uint32_t i = 0; a->aim == AIM_AUTO && i < j->outputs; i++)
+    if (turned_by(j, r, i) > GOOD_TURNED) return true;
   if (a->aim == AIM_AUTO) return (!a->steps && r->least < GOOD_COSINE) || (a->classifier && wrong > (1 - GOOD_AGREEMENT) * of + 1e-6);
   if (a->aim != AIM_DROP || j->truths.n) return false;
   if (a->classifier) return 100 * wrong > a->limit * of + 1e-6;
@@ -197,6 +238,7 @@ static void record_close(const judge *j, const record *r, quality *q) {
   for (uint32_t i = 0; i < j->outputs; i++) {
     q->error = fmax(q->error, relative_error(&r->all[i]));
     q->cosine = fmin(q->cosine, difference_cosine(&r->all[i]));
+    q->turned = fmax(q->turned, turned_by(j, r, i));
     if (r->all[i].max_abs >= q->d.max_abs) q->d = r->all[i];
   }
 }
@@ -274,6 +316,76 @@ static void set_standard(judge *j, uint32_t output) {
   free(norms);
 }
 
+/* The sum of an output's values, if all of them are from 0 to 1. */
+static double area_of(const judge *j, uint32_t output) {
+  double sum = 0;
+  for (size_t r = 0; r < j->a->rounds; r++) {
+    const tensor *t = &j->want[r * j->outputs + output];
+    for (size_t i = 0; i < t->count; i++) {
+      double v = dtype_float(t->dtype) ? tensor_get(t->dtype, t->data, i) : -1;
+      if (!(v >= 0 && v <= 1)) return 0;
+      sum += v;
+    }
+  }
+  return sum;
+}
+
+static size_t commonest_class(const judge *j) {
+  size_t of = (size_t)j->want[0].dims[2], *seen = cli_alloc(of, sizeof *seen), common = 0;
+  for (size_t r = 0; r < j->a->rounds; r++) {
+    const tensor *t = &j->want[r * j->outputs];
+    for (size_t i = 0; i < t->count / of; i++) {
+      size_t best;
+      best_classes(t, i * of, of, 1, &best);
+      seen[best]++;
+    }
+  }
+  for (size_t i = 0; i < of; i++)
+    if (seen[i] > seen[common]) common = i;
+  free(seen);
+  return common;
+}
+
+int judge_tune(judge *j, hone_model *m) {
+  hone_session *s = NULL;
+  hone_tune_options o;
+  if (!j->tuned) return CLI_OK;
+  hone_tune_options_init(&o);
+  o.cache = j->times;
+  int code = session_open(j->c, m, j->s, &s);
+  if (!code) code = feed_load(&j->f, 0);
+  if (!code) code = feed_set(j->c, &j->f, NULL, s);
+  hone_status st = code ? HONE_OK : hone_session_tune(s, m, &o, NULL);
+  hone_session_destroy(&s);
+  return st ? cli_fail_hone(j->c->cx, st) : code;
+}
+
+int judge_begin_tuning(judge *j, const char *times) {
+  const char *variable = getenv("TMPDIR"), *at = variable && *variable ? variable : "/tmp";
+  if (times) j->times = cli_copy(times);
+  else {
+    char *folder = cli_format("%s/hone-XXXXXX", at);
+    if (mkdtemp(folder)) j->folder = folder;
+    else free(folder);
+    if (!j->folder) return cli_fail("no folder can be made in %s for the times of kernels; give --timing-cache=FILE or --tune=off", at);
+    j->times = cli_format("%s/times", j->folder);
+  }
+  hone_status st = hone_model_clone(j->m, &j->tuned);
+  if (st) return cli_fail_hone(j->c->cx, st);
+  j->m = j->tuned;
+  return judge_tune(j, j->tuned);
+}
+
+static void end_tuning(judge *j) {
+  hone_model_destroy(&j->tuned);
+  if (j->folder) {
+    unlink(j->times);
+    rmdir(j->folder);
+  }
+  free(j->folder);
+  free(j->times);
+}
+
 int judge_open(judge *j) {
   hone_session *s = NULL;
   account *a = j->a;
@@ -297,12 +409,21 @@ int judge_open(judge *j) {
     scores_at(j, &j->want[0], 0, feed_items(&j->f, 0), &n);
     j->probable = has_probabilities(&j->want[0], n);
   }
-  for (uint32_t i = 0; i < j->outputs; i++) set_standard(j, i);
-  for (size_t r = 0; r < a->rounds; r++) j->scored += a->classifier ? scored_items(j, r) : 0;
+  for (uint32_t i = 0; i < j->outputs; i++) {
+    set_standard(j, i);
+    j->standards[i].area = i == 0 && a->classifier ? 0 : area_of(j, i);
+    a->area = a->area || j->standards[i].area > 0;
+  }
+  for (size_t r = 0; r < a->rounds; r++) {
+    j->scored += a->classifier ? scored_items(j, r) : 0;
+    j->sequences += sequences_of(j, r);
+  }
+  if (j->sequences) j->blank = commonest_class(j);
   return code;
 }
 
 void judge_close(judge *j) {
+  end_tuning(j);
   for (size_t i = 0; j->want && i < j->a->rounds * j->outputs; i++) tensor_free(&j->want[i]);
   free(j->want);
   free(j->standards);

@@ -7,6 +7,7 @@
 /* One output of the model in floats, over all rounds. */
 typedef struct standard {
   double norm;  /* squares of all its values */
+  double area;  /* all its values are probabilities, and this is their sum; 0: they are not, or none of classes */
   double floor; /* of an example that has less, the noise is held against this many */
 } standard;
 
@@ -32,7 +33,12 @@ typedef struct judge {
   suspect *order; /* of the rounds, by what they suffered last: the first show soon whether a model misses the aim */
   size_t scored; /* items, or steps, that have a best class */
   bool probable; /* the scores are probabilities */
+  size_t sequences;
+  size_t blank; /* of sequences: the commonest best class, which stands between what is read */
   account *a;
+  hone_model *tuned; /* the model in floats with kernels tuned, which m is then */
+  char *times;       /* file of what timing found */
+  char *folder;      /* made for it, if nobody named a file */
 } judge;
 
 /* What the model in floats gives for every round; says whether it is a classifier, and whether of sequences. */
@@ -45,6 +51,10 @@ int judge_model(judge *j, const hone_model *m, size_t rounds, quality *q);
 int judge_aim(judge *j, const hone_model *m, progress *p, quality *q, bool *good);
 bool judge_good(const judge *j, const quality *q);
 int judge_round(judge *j, hone_session *s, size_t round);
+/* From now on models are run with kernels chosen by timing, that in floats first. `times`: as --timing-cache; NULL: kept till the end. */
+int judge_begin_tuning(judge *j, const char *times);
+/* Chooses a model's kernels, if others' are; what was timed before is not timed again. */
+int judge_tune(judge *j, hone_model *m);
 /* Two models run by turns: the least milliseconds of each, which other work on the machine disturbs least. */
 int judge_times(judge *j, const hone_model *x, const hone_model *y, double ms[2]);
 #endif

@@ -29,14 +29,14 @@ int trt_apply(const trt_options *o, bool engine, bool cut, quant_options *quant)
                      "whole, and the report says which layers run on reference kernels");
   if (o->cached >= 0 && !engine) return cli_usage("--maximum-cached-engines: plans are kept by sessions of an engine; write one, -o OUT.hone");
   if (o->workspace >= 0 && !engine) return cli_usage("--max-workspace-size: only an engine's memory is planned; write one, -o OUT.hone");
-  int mode = quant->precision;
+  int mode = quant->precision.first;
   if (o->precision_mode) mode = -1;
   for (size_t i = 0; mode < 0 && i < sizeof modes / sizeof *modes; i++)
     if (strcasecmp(o->precision_mode, modes[i].mode) == 0) mode = modes[i].precision;
   if (mode < 0) return cli_usage("--precision-mode=%s: choose FP32, FP16, BF16 or INT8", o->precision_mode);
-  if (quant->precision != HONE_PRECISION_F32 && quant->precision != mode) return cli_usage("--precision and --precision-mode contradict each other");
+  if (quant->precision.first != HONE_PRECISION_F32 && quant->precision.first != mode) return cli_usage("--precision and --precision-mode contradict each other");
   if (!o->calibration && mode != HONE_PRECISION_INT8) return cli_usage("--no-use-calibration is for --precision-mode=INT8");
-  quant->precision = o->calibration ? mode : HONE_PRECISION_F32; /* what has its own ranges is lowered already */
+  quant->precision.first = o->calibration ? mode : HONE_PRECISION_F32; /* what has its own ranges is lowered already */
   return CLI_OK;
 }
 

@@ -670,11 +670,6 @@ HONE_API hone_status hone_calibration_save(const hone_calibration *calibration, 
 HONE_API hone_status hone_calibration_load(hone_calibration *calibration, const char *path);
 /** The range of a tensor; false if it has none. */
 HONE_API bool hone_calibration_range(const hone_calibration *calibration, const char *tensor, float *low, float *high);
-/** Notes that a layer stays as it is when the model is quantized by this calibration; files keep the note, a line `keep "NAME"`. NULL:
-    it is settled which do, even if none does (`keep none`). Errors: NOMEM. */
-HONE_API hone_status hone_calibration_keep(hone_calibration *calibration, const char *layer);
-/** Whether a layer stays as it is; with NULL, whether that is settled. */
-HONE_API bool hone_calibration_keeps(const hone_calibration *calibration, const char *layer);
 /** How many tensors have a range. */
 HONE_API uint32_t hone_calibration_count(const hone_calibration *calibration);
 /** How many layers have a correction of their bias: from a file, or from hone_model_quantize(). */
@@ -691,14 +686,22 @@ typedef enum hone_precision {
   HONE_PRECISION_INT8_DYNAMIC  /**< 8-bit matrix products and recurrent layers; what they read is quantized in each run, by the range it has then */
 } hone_precision;
 
+/** Notes what a layer computes with when the model is quantized by this calibration: F32 (it stays as it is), BF16 or F16. Files keep the
+    note, a line `keep "NAME"`, `bf16 "NAME"` or `f16 "NAME"`. NULL: it is settled which layers do not become 8 bits, even if none
+    (`keep none`). Errors: BAD_ARG (another precision), NOMEM. */
+HONE_API hone_status hone_calibration_assign(hone_calibration *calibration, const char *layer, hone_precision precision);
+/** Whether something is noted of a layer, and what (`precision` may be NULL); with NULL, whether that is settled. */
+HONE_API bool hone_calibration_assigned(const hone_calibration *calibration, const char *layer, hone_precision *precision);
+
 /** Called before each layer whose weights are fitted to samples. */
 typedef void (*hone_quantize_progress_fn)(void *user, uint32_t done, uint32_t expected);
 
 typedef struct hone_quantize_options {
   uint32_t size;
   hone_precision precision; /**< default: HONE_PRECISION_INT8 */
-  const bool *keep;         /**< layers (by index, as in hone_model_layer_info) that stay as they are; NULL: none */
-  uint32_t keep_count;
+  const hone_precision *layers; /**< what each layer (by index, as in hone_model_layer_info) computes with, in place of `precision`: that, F32 (it
+                                     stays as it is), BF16 or F16; NULL: all the same */
+  uint32_t layer_count;
   bool correct_bias;        /**< takes the mean error that 8 bits make in a layer on samples of its input out of its bias (Nagel et al.,
                                  "Data-Free Quantization", 2019), or what the calibration's file says; default: true */
   bool reconstruct;         /**< rounds weights up or down so that each layer's results on samples of its input stay nearest to what they were

@@ -14,6 +14,7 @@ bool hn_dtype_known(int64_t t);          /* is the number one of ours? */
 hn_dtype hn_dtype_parse(const char *name); /* UNDEFINED if unknown */
 static inline bool hn_is_float(hn_dtype t) { return hn_dtype_class(t) == HN_CLASS_F; }
 static inline bool hn_is_8bit(hn_dtype t) { return t == HONE_DTYPE_U8 || t == HONE_DTYPE_I8; }
+static inline bool hn_is_half(hn_dtype t) { return t == HONE_DTYPE_F16 || t == HONE_DTYPE_BF16; } /* floats of 16 bits */
 static inline bool hn_is_int(hn_dtype t) {
   hn_dclass c = hn_dtype_class(t);
   return c == HN_CLASS_I || c == HN_CLASS_U || c == HN_CLASS_B;

@@ -10,6 +10,7 @@ typedef enum manner {
   MANNER_NONE,
   MANNER_LINEAR,      /* products: activations of one scale, constant weights of one a channel or other activations */
   MANNER_ELEMENTWISE, /* any scales; averages, images of other sizes, attention and normalization as well */
+  MANNER_CONVERT,     /* from or to floats of 16 bits */
   MANNER_RECURRENT,   /* weights of signed bytes, where the node rounds what they meet */
   MANNER_SAME         /* the integers themselves, where all of them have one scale */
 } manner;
@@ -50,7 +51,7 @@ static manner manner_of(hn_op op) {
     case HN_DepthToSpace:
     case HN_SpaceToDepth:
     case HN_Identity: return MANNER_SAME;
-    case HN_Cast:
+    case HN_Cast: return MANNER_CONVERT;
     case HN_IsInf:
     case HN_IsNaN:
     case HN_Not: return MANNER_NONE;
@@ -302,6 +303,17 @@ static void absorb_elementwise(hn_graph *g, hn_id id) {
   take_result(g, id);
 }
 
+/* Between layers in 8 and in 16 bits there is one conversion: a Cast to short floats reads the integers, one from them gives some. */
+static void absorb_cast(hn_graph *g, hn_id id) {
+  const hn_node *n = hn_node_at(g, id);
+  hn_dtype from = hn_dtype_of(g, n->in[0]), to = hn_dtype_of(g, n->out[0]);
+  hn_quant q;
+  hn_id x;
+  if (n->n_post) return;
+  if (from == HONE_DTYPE_F32 && hn_is_half(to) && (x = integers_of(g, n->in[0], &q)) != HN_NONE && !hn_const(g, x)) take_input(g, id, 0, x, &q);
+  else if (to == HONE_DTYPE_F32 && hn_is_half(from)) take_result(g, id);
+}
+
 /* A constant of floats as the integers that a QuantizeLinear makes of it; HN_NONE: it is none. */
 static hn_id constant_as(hn_graph *g, hn_id value, const hn_quant *q, hn_dtype type) {
   const hn_tensor *from = hn_const(g, value);
@@ -407,6 +419,7 @@ hone_status hn_quant_absorb(hn_graph *g, hn_eval_node_fn eval) {
       case MANNER_LINEAR: absorb_linear(g, order[i], eval); break;
       case MANNER_ELEMENTWISE: absorb_elementwise(g, order[i]); break;
       case MANNER_RECURRENT: absorb_recurrent(g, order[i]); break;
+      case MANNER_CONVERT: absorb_cast(g, order[i]); break;
       case MANNER_SAME: absorb_same(g, order[i]); break;
       case MANNER_NONE: break;
     }

@@ -137,7 +137,6 @@ hone_status hn_quantize_dynamic(hn_graph *g, const bool *keep, hone_quantize_res
     result->layers++;
     HN_TRY(recurrent ? lower_recurrent(g, id) : lower(g, id));
   }
-  if (!result->layers) return hn_fail(g->cx, HONE_BAD_ARG, "nothing to quantize: no matrix product or recurrent layer with constant weights is free to");
   hn_remove_dead(g);
   return g->oom ? hn_nomem(g->cx) : HONE_OK;
 }

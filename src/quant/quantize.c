@@ -281,9 +281,7 @@ static hone_status choose_nodes(plan *p, const bool *keep) {
     if (!has_range(p, n->in[0])) p->result->unseen++;
     else if (!keep || !keep[id]) p->s.low[id] = ++p->result->layers;
   }
-  if (p->result->layers) return hn_low_between(p->g, &p->s);
-  return hn_fail(p->g->cx, HONE_BAD_ARG, p->result->unseen ? "nothing to quantize: none of the %u convolutions and matrix products has an input with a range"
-                                                          : "nothing to quantize: %u convolutions and matrix products are free to", p->result->candidates);
+  return hn_low_between(p->g, &p->s);
 }
 
 static hone_status build(plan *p) {

@@ -85,20 +85,17 @@ hone_status hn_quantize_half(hn_graph *g, hn_dtype type, const bool *keep, hone_
   HN_TRY(hn_low_create(g, &s));
   for (hn_id id = 0; id < g->nodes.n; id++) {
     const hn_node *n = hn_node_at(g, id);
-    if (n->dead || !hn_is_product(g, n)) continue;
+    if (n->dead || !(hn_is_product(g, n) || hn_is_deconvolution(g, n))) continue;
     result->candidates++;
     if (!keep || !keep[id]) s.low[id] = ++result->layers;
   }
-  hone_status st = result->layers ? hn_low_between(g, &s)
-                                  : hn_fail(g->cx, HONE_BAD_ARG, "nothing to lower: no convolution or matrix product of floats with constant weights is free to");
+  hone_status st = hn_low_between(g, &s);
   if (!st) st = lower(g, type, &s);
   hn_low_free(&s);
   return st;
 }
 
 /* ---------------------------------------------------------------------------------------------- widening */
-
-static bool is_half(hn_dtype t) { return t == HONE_DTYPE_F16 || t == HONE_DTYPE_BF16; }
 
 /* Element-wise layers and movements of 16-bit floats are what they are of others: their kernels convert, or copy. */
 static bool works_as_it_is(const hn_node *n) {
@@ -119,7 +116,7 @@ static hone_status widen_node(hn_graph *g, hn_id id, hn_id *known, size_t n_know
   for (uint32_t o = 0; o < hn_node_at(g, id)->n_out; o++) {
     hn_id v = hn_node_at(g, id)->out[o];
     hn_dtype t = hn_dtype_of(g, v);
-    if (is_half(t)) HN_TRY(convert_output(g, v, HONE_DTYPE_F32, t, NULL, 0));
+    if (hn_is_half(t)) HN_TRY(convert_output(g, v, HONE_DTYPE_F32, t, NULL, 0));
   }
   HN_TRY(convert_inputs(g, id, HONE_DTYPE_F16, HONE_DTYPE_F32, known, n_known));
   return convert_inputs(g, id, HONE_DTYPE_BF16, HONE_DTYPE_F32, known, n_known);
@@ -132,7 +129,7 @@ hone_status hn_quant_widen(hn_graph *g, hn_takes_node takes, const void *user, c
   for (hn_id id = 0; id < n_nodes && !st; id++) {
     const hn_node *n = hn_node_at(g, id);
     bool half = false;
-    for (uint32_t i = 0; i < n->n_in; i++) half = half || is_half(hn_dtype_of(g, n->in[i]));
+    for (uint32_t i = 0; i < n->n_in; i++) half = half || hn_is_half(hn_dtype_of(g, n->in[i]));
     if (n->dead || !half || (elsewhere && elsewhere[id]) || works_as_it_is(n) || takes(user, g, id)) continue;
     if (known && n_known < g->values.n) { /* values made meanwhile are read by later nodes */
       hn_id *more = hn_realloc(known, g->values.n * sizeof *known);

@@ -71,9 +71,6 @@ hone_status hn_quantize_weights(hn_graph *g, int bits, const bool *keep, hone_qu
     result->layers++;
     HN_TRY(store(g, id, bits));
   }
-  if (!result->layers)
-    return hn_fail(g->cx, HONE_BAD_ARG, bits == 4 ? "nothing to quantize: no matrix product with constant weights is free to"
-                                                  : "nothing to quantize: no convolution or matrix product with constant weights is free to");
   hn_remove_dead(g);
   return g->oom ? hn_nomem(g->cx) : HONE_OK;
 }

@@ -33,6 +33,11 @@ typedef struct seen {
   int64_t channels;
 } seen;
 
+typedef struct assignment {
+  const char *layer;
+  hone_precision precision;
+} assignment;
+
 struct hone_calibration {
   hone_context *cx;
   hone_calibration_options options;
@@ -42,9 +47,9 @@ struct hone_calibration {
   float *plain; /* a tensor that lies otherwise than row-major, at a time */
   hn_samples *samples; /* by node id */
   size_t n_nodes;
-  const char **kept; /* layers that stay in floats */
-  size_t n_kept;
-  bool settled; /* which do */
+  assignment *assigned; /* layers that do not become 8 bits */
+  size_t n_assigned;
+  bool settled; /* which do not */
   bool balanced; /* the model has been: what is seen is the balanced one's */
 };
 
@@ -107,7 +112,7 @@ void hone_calibration_destroy(hone_calibration **calibration) {
   hn_free(c->plain);
   hn_free(c->samples);
   hn_free(c->values);
-  hn_free(c->kept);
+  hn_free(c->assigned);
   hn_arena_destroy(c->names);
   hn_free(c);
   *calibration = NULL;
@@ -195,20 +200,46 @@ bool hone_calibration_range(const hone_calibration *c, const char *tensor, float
   return false;
 }
 
-bool hone_calibration_keeps(const hone_calibration *c, const char *layer) {
-  if (!layer) return c->settled;
-  for (size_t i = 0; i < c->n_kept; i++)
-    if (strcmp(c->kept[i], layer) == 0) return true;
-  return false;
+/* Those that a note may give a layer. */
+static const struct {
+  hone_precision precision;
+  const char *word;
+} notes[] = {{HONE_PRECISION_F32, "keep"}, {HONE_PRECISION_BF16, "bf16"}, {HONE_PRECISION_F16, "f16"}};
+enum { N_NOTES = sizeof notes / sizeof *notes };
+
+static const char *word_of(hone_precision p) {
+  for (size_t i = 0; i < N_NOTES; i++)
+    if (notes[i].precision == p) return notes[i].word;
+  return NULL;
 }
 
-hone_status hone_calibration_keep(hone_calibration *c, const char *layer) {
+static assignment *assignment_of(const hone_calibration *c, const char *layer) {
+  for (size_t i = 0; i < c->n_assigned; i++)
+    if (strcmp(c->assigned[i].layer, layer) == 0) return &c->assigned[i];
+  return NULL;
+}
+
+bool hone_calibration_assigned(const hone_calibration *c, const char *layer, hone_precision *precision) {
+  if (!layer) return c->settled;
+  const assignment *a = assignment_of(c, layer);
+  if (a && precision) *precision = a->precision;
+  return a != NULL;
+}
+
+hone_status hone_calibration_assign(hone_calibration *c, const char *layer, hone_precision precision) {
+  if (layer && !word_of(precision)) return hn_fail(c->cx, HONE_BAD_ARG, "layer '%s': a calibration notes layers of F32, BF16 and F16", layer);
   c->settled = true;
-  if (!layer || hone_calibration_keeps(c, layer)) return HONE_OK;
-  const char *name = hn_arena_strdup(c->names, layer), **kept = hn_realloc(c->kept, (c->n_kept + 1) * sizeof *kept);
-  if (kept) c->kept = kept;
-  if (!name || !kept) return hn_nomem(c->cx);
-  c->kept[c->n_kept++] = name;
+  if (!layer) return HONE_OK;
+  assignment *a = assignment_of(c, layer);
+  if (a) {
+    a->precision = precision;
+    return HONE_OK;
+  }
+  const char *name = hn_arena_strdup(c->names, layer);
+  assignment *more = hn_realloc(c->assigned, (c->n_assigned + 1) * sizeof *more);
+  if (more) c->assigned = more;
+  if (!name || !more) return hn_nomem(c->cx);
+  c->assigned[c->n_assigned++] = (assignment){name, precision};
   return HONE_OK;
 }
 
@@ -221,7 +252,7 @@ uint32_t hone_calibration_count(const hone_calibration *c) {
 /* What takes the mean error of 8 bits out of the bias of the layer that makes a value, weights being rounded to the nearest; NULL: nothing known. */
 static hn_samples *correction_of(const hone_calibration *c, size_t value) {
   const seen *v = &c->values[value];
-  if (!v->name || v->node == HN_NONE || v->node >= c->n_nodes || hone_calibration_keeps(c, v->layer)) return NULL;
+  if (!v->name || v->node == HN_NONE || v->node >= c->n_nodes || assignment_of(c, v->layer)) return NULL;
   hn_samples *s = &c->samples[v->node];
   return s->shift && s->how.correct_bias && !s->how.reconstruct ? s : NULL;
 }
@@ -275,10 +306,10 @@ hone_status hone_calibration_save(const hone_calibration *c, const char *path) {
     for (int64_t o = 0; o < k->outputs; o++) hn_str_printf(&s, " %.9g", k->shift[o]);
     hn_str_add(&s, "\n");
   }
-  if (c->settled) hn_str_add(&s, c->n_kept ? "# layers that stay in floats\n" : "keep none\n");
-  for (size_t i = 0; i < c->n_kept; i++) {
-    hn_str_add(&s, "keep ");
-    add_quoted(&s, c->kept[i]);
+  if (c->settled) hn_str_add(&s, c->n_assigned ? "# layers that stay in floats, of 32 bits (keep) or of 16\n" : "keep none\n");
+  for (size_t i = 0; i < c->n_assigned; i++) {
+    hn_str_printf(&s, "%s ", word_of(c->assigned[i].precision));
+    add_quoted(&s, c->assigned[i].layer);
     hn_str_add(&s, "\n");
   }
   hone_status st = s.failed ? hn_nomem(c->cx) : hn_writer_open(c->cx, path, &w);
@@ -315,17 +346,18 @@ static bool has_layer(const hone_calibration *c, const char *name) {
   return false;
 }
 
-/* `keep "NAME"` or `keep none` */
-static hone_status read_kept(hone_calibration *c, const char *path, int number, char *text) {
+/* `keep "NAME"`, `bf16 "NAME"`, `f16 "NAME"`, or `keep none`, behind the word. */
+static hone_status read_note(hone_calibration *c, const char *path, int number, size_t note, char *text) {
   text += strspn(text, " \t");
-  bool none = strncmp(text, "none", 4) == 0 && !text[4 + strspn(text + 4, " \t\r")];
-  if (none ? c->n_kept > 0 : c->settled && !c->n_kept)
+  bool none = strncmp(text, "none", 4) == 0 && !text[4 + strspn(text + 4, " \t\r")], floats = notes[note].precision == HONE_PRECISION_F32;
+  if (none && floats ? c->n_assigned > 0 : c->settled && !c->n_assigned)
     return hn_fail(c->cx, HONE_BAD_FORMAT, "%s: line %d: 'keep none' and a layer to keep contradict each other", path, number);
-  if (none) return hone_calibration_keep(c, NULL);
+  if (none && floats) return hone_calibration_assign(c, NULL, HONE_PRECISION_F32);
   char *rest = unquote(text);
   if (rest && rest[strspn(rest, " \t\r")]) rest = NULL;
-  if (rest && !has_layer(c, text)) return hn_fail(c->cx, HONE_BAD_FORMAT, "%s: line %d: the model has no layer '%s'", path, number, text);
-  return rest ? hone_calibration_keep(c, text) : hn_fail(c->cx, HONE_BAD_FORMAT, "%s: line %d: 'keep' needs a layer's name in quotes, or none", path, number);
+  if (!rest) return hn_fail(c->cx, HONE_BAD_FORMAT, "%s: line %d: '%s' needs a layer's name in quotes%s", path, number, notes[note].word, floats ? ", or none" : "");
+  if (!has_layer(c, text)) return hn_fail(c->cx, HONE_BAD_FORMAT, "%s: line %d: the model has no layer '%s'", path, number, text);
+  return hone_calibration_assign(c, text, notes[note].precision);
 }
 
 /* The tensor that a line names. */
@@ -411,7 +443,10 @@ static hone_status read_correction(hone_calibration *c, const char *path, int nu
 static hone_status read_line(hone_calibration *c, const char *path, int number, char *line) {
   if (strncmp(line, "factors ", 8) == 0) return read_factors(c, path, number, line + 8);
   if (strncmp(line, "correction ", 11) == 0) return read_correction(c, path, number, line + 11);
-  if (strncmp(line, "keep ", 5) == 0) return read_kept(c, path, number, line + 5);
+  for (size_t i = 0; i < N_NOTES; i++) {
+    size_t n = strlen(notes[i].word);
+    if (strncmp(line, notes[i].word, n) == 0 && line[n] == ' ') return read_note(c, path, number, i, line + n);
+  }
   char *rest = unquote(line), *end;
   if (!rest) return hn_fail(c->cx, HONE_BAD_FORMAT, "%s: line %d: no tensor name in quotes", path, number);
   float low = strtof(rest, &end);
@@ -460,19 +495,19 @@ void hone_quantize_options_init(hone_quantize_options *options) {
   *options = (hone_quantize_options){.size = sizeof *options, .precision = HONE_PRECISION_INT8, .correct_bias = true};
 }
 
-/* The caller's flags by layer, and the calibration's by name, as flags by node. */
-static hone_status flags_by_node(const hone_model *m, const hone_calibration *c, const hone_quantize_options *o, bool **keep) {
+/* What each node computes with, as the calibration and the caller say; nodes without a layer as all do. */
+static hone_status precisions_by_node(const hone_model *m, const hone_calibration *c, const hone_quantize_options *o, hone_precision **out) {
   hn_id *order;
   uint32_t n;
-  *keep = NULL;
-  if (!o->keep && !(c && c->n_kept)) return HONE_OK;
   HN_TRY(hn_graph_order(m->g, &order, &n));
-  bool *k = hn_calloc(m->g->nodes.n, sizeof *k);
-  for (uint32_t i = 0; k && i < n; i++)
-    k[order[i]] = (o->keep && i < o->keep_count && o->keep[i]) || (c && hone_calibration_keeps(c, hn_node_at(m->g, order[i])->name));
+  hone_precision *p = hn_calloc(m->g->nodes.n, sizeof *p);
+  for (size_t i = 0; p && i < m->g->nodes.n; i++) p[i] = o->precision;
+  for (uint32_t i = 0; p && i < n; i++)
+    if (o->layers && i < o->layer_count) p[order[i]] = o->layers[i];
+    else if (c) hone_calibration_assigned(c, hn_node_at(m->g, order[i])->name, &p[order[i]]);
   hn_free(order);
-  *keep = k;
-  return k ? HONE_OK : hn_nomem(m->cx);
+  *out = p;
+  return p ? HONE_OK : hn_nomem(m->cx);
 }
 
 /* Values have the numbers and names they were calibrated under. */
@@ -508,25 +543,71 @@ static hone_status quantize(hn_graph *g, const hone_calibration *c, const bool *
   return st;
 }
 
+static hone_status lower(hn_graph *g, const hone_calibration *c, hone_precision p, const bool *keep, const hone_quantize_options *o, hone_quantize_result *r) {
+  switch (p) {
+    case HONE_PRECISION_F32: return HONE_OK;
+    case HONE_PRECISION_INT8: return quantize(g, c, keep, o, r);
+    case HONE_PRECISION_BF16: return hn_quantize_half(g, HONE_DTYPE_BF16, keep, r);
+    case HONE_PRECISION_F16: return hn_quantize_half(g, HONE_DTYPE_F16, keep, r);
+    case HONE_PRECISION_INT8_WEIGHTS: return hn_quantize_weights(g, 8, keep, r);
+    case HONE_PRECISION_INT4_WEIGHTS: return hn_quantize_weights(g, 4, keep, r);
+    case HONE_PRECISION_INT8_DYNAMIC: return hn_quantize_dynamic(g, keep, r);
+  }
+  return HONE_OK;
+}
+
+static hone_status nothing_lowered(const hn_graph *g, hone_precision p, const hone_quantize_result *r) {
+  if (p == HONE_PRECISION_INT8 && r->unseen)
+    return hn_fail(g->cx, HONE_BAD_ARG, "nothing to quantize: none of the %u convolutions and matrix products has an input with a range", r->candidates);
+  static const char *const what[] = {[HONE_PRECISION_INT4_WEIGHTS] = "matrix product", [HONE_PRECISION_INT8_DYNAMIC] = "matrix product or recurrent layer"};
+  const char *layers = (size_t)p < sizeof what / sizeof *what && what[p] ? what[p] : "convolution or matrix product";
+  return hn_fail(g->cx, HONE_BAD_ARG, "nothing to quantize: no %s of floats with constant weights is free to", layers);
+}
+
+/* One precision after the other: each takes its layers and leaves those of the others, as what was added for them, alone. */
+static hone_status lower_all(hn_graph *g, const hone_calibration *c, const hone_precision *of, const hone_quantize_options *o, hone_quantize_result *r) {
+  const hone_precision turns[] = {o->precision, HONE_PRECISION_BF16, HONE_PRECISION_F16};
+  size_t n = g->nodes.n;
+  hone_status st = HONE_OK;
+  for (size_t i = 0; i < sizeof turns / sizeof *turns && !st; i++) {
+    if (i && turns[i] == o->precision) continue;
+    bool *keep = hn_calloc(g->nodes.n, sizeof *keep);
+    if (!keep) return hn_nomem(g->cx);
+    for (size_t k = 0; k < g->nodes.n; k++) keep[k] = k >= n || of[k] != turns[i];
+    hone_quantize_result own = {0};
+    if (memchr(keep, false, g->nodes.n)) st = lower(g, c, turns[i], keep, o, &own);
+    hn_free(keep);
+    r->layers += own.layers;
+    r->unseen += own.unseen;
+    r->refined += own.refined;
+    r->uncorrected += own.uncorrected;
+    if (!i) r->candidates = own.candidates;
+  }
+  return st || r->layers || o->precision == HONE_PRECISION_F32 ? st : nothing_lowered(g, o->precision, r);
+}
+
+/* Of the layers' own precisions. */
+static hone_status check_layers(const hone_model *m, const hone_quantize_options *o) {
+  for (uint32_t i = 0; o->layers && i < o->layer_count; i++)
+    if (o->layers[i] != o->precision && !word_of(o->layers[i]))
+      return hn_fail(m->cx, HONE_BAD_ARG, "layer %u cannot have precision %d where others have %d: F32, BF16 and F16 mix with others", i, (int)o->layers[i], (int)o->precision);
+  return HONE_OK;
+}
+
 hone_status hone_model_quantize(hone_model *m, const hone_calibration *c, const hone_quantize_options *options, hone_quantize_result *result) {
   hone_quantize_options o;
   hone_quantize_result r = {0};
-  bool *keep;
+  hone_precision *of;
   HN_TRY(HN_OPTIONS(m->cx, hone_quantize_options, options, &o));
-  if (o.precision == HONE_PRECISION_F32) return HONE_OK;
   if ((unsigned)o.precision > HONE_PRECISION_INT8_DYNAMIC) return hn_fail(m->cx, HONE_BAD_ARG, "there is no precision %d", (int)o.precision);
+  HN_TRY(check_layers(m, &o));
   bool eight = o.precision == HONE_PRECISION_INT8;
   if (eight && c && o.reconstruct && !c->options.samples) return hn_fail(m->cx, HONE_BAD_ARG, "rounding by reconstruction needs a calibration with samples");
   if (eight && !c) return hn_fail(m->cx, HONE_BAD_ARG, "8-bit activations need a calibration: run the model on examples first");
-  HN_TRY(flags_by_node(m, c, &o, &keep));
+  HN_TRY(precisions_by_node(m, c, &o, &of));
   hn_graph *g = hn_graph_clone(m->g);
-  hone_status st = !g      ? hn_nomem(m->cx)
-                   : eight ? quantize(g, c, keep, &o, &r)
-                   : o.precision == HONE_PRECISION_INT8_DYNAMIC ? hn_quantize_dynamic(g, keep, &r)
-                   : o.precision >= HONE_PRECISION_INT8_WEIGHTS
-                       ? hn_quantize_weights(g, o.precision == HONE_PRECISION_INT4_WEIGHTS ? 4 : 8, keep, &r)
-                           : hn_quantize_half(g, o.precision == HONE_PRECISION_BF16 ? HONE_DTYPE_BF16 : HONE_DTYPE_F16, keep, &r);
-  hn_free(keep);
+  hone_status st = g ? lower_all(g, c, of, &o, &r) : hn_nomem(m->cx);
+  hn_free(of);
   if (!st) st = hn_graph_verify(g);
   HN_TRY(take_graph(m, g, st));
   if (result) *result = r;

@@ -129,6 +129,23 @@ prints "report: a kept layer" '11 of 12 layers quantized' "$hone" quantize-repor
 check "int8: an edited range changes the outputs" sh -c '! "$1" compare "$2" "$3" --input="$4" --tolerance=0.1 >/dev/null 2>&1' - "$hone" "$work/q5.hone" "$work/q6.hone" "$images/000_1.png"
 prints "int8: a mixture that outputs need" 'stays in floats' "$hone" optimize "$model" -o "$work/q7.hone" $eight --calibrate="$images/00*.png" --observer=percentile --percentile=60 --tune=off
 prints "int8: or every layer all the same" 'quantized 12 of 12' "$hone" optimize "$model" -o "$work/q7.hone" $eight --calibrate="$images/00*.png" --observer=percentile --percentile=60 --no-mixed --tune=off
+coarse="--calibrate=$images/00*.png --observer=percentile --percentile=60"
+prints "int8,bf16: a mixture of three" '12 of 12 layers quantized \([0-9]+ in int8, [0-9]+ in bf16\)' "$hone" optimize "$model" -o "$work/m1.onnx" --precision=int8,bf16 --threads=1 $coarse --calibration-cache="$work/three"
+prints "int8,bf16: layers in bfloat16 are in the cache" '^bf16 "' cat "$work/three"
+check "int8,bf16: by the cache alone" "$hone" optimize "$model" -o "$work/m2.onnx" --precision=int8 --threads=1 --calibration-cache="$work/three"
+check "int8,bf16: the same result" cmp "$work/m1.onnx" "$work/m2.onnx"
+prints "int8,bf16: and conversions between them" 'Cast +cast_vec' "$hone" bench "$work/m1.onnx" --runs=1 --layers
+prints "int8,bf16: outputs as in floats" 'top-1 99\.' "$hone" eval "$work/m1.onnx" --images="$images" --labels="$images/labels.txt"
+prints "int8,bf16: the account as it is noted" 'in bf16: as the calibration says' "$hone" quantize-report "$model" --calibration-cache="$work/three" --evaluate="$images/00*.png" --threads=1
+prints "int8,f16: both alone" 'OUTPUTS ALONE +SAVES MS +IN f16 +SAVES MS' "$hone" quantize-report "$model" --calibrate="$images/00*.png" --precision=int8,f16 --threads=1
+prints "int8,f16: as JSON" '"f16": *\{"error_alone": *[0-9]' sh -c '"$@" | tr -d "\n" | sed "s/  */ /g; s/{ /{/g"' - "$hone" quantize-report "$model" --calibrate="$images/00*.png" --precision=int8,f16 --threads=1 --json
+fails "int8,bf16: no other mixture" 2 'there is no other mixture' "$hone" optimize "$model" -o "$work/x.hone" --precision=bf16,f16
+fails "int8,bf16: nor of weights" 2 'there is no other mixture' "$hone" optimize "$model" -o "$work/x.hone" --precision=int8,int8-weights --calibrate="$images/00*.png"
+fails "int8,bf16: twice" 2 "'int8' twice" "$hone" optimize "$model" -o "$work/x.hone" --precision=int8,int8 --calibrate="$images/00*.png"
+fails "int8,bf16: a word that is none" 2 "'b16' is none of" "$hone" optimize "$model" -o "$work/x.hone" --precision=int8,b16 --calibrate="$images/00*.png"
+fails "int8,bf16: every layer in 8 bits" 2 'contradict' "$hone" optimize "$model" -o "$work/x.hone" --precision=int8,bf16 --no-mixed --calibrate="$images/00*.png"
+sed 's|^bf16 .*|bf16 none|' "$work/three" >"$work/bad"
+fails "int8,bf16: a note without a layer" 1 "'bf16' needs a layer" "$hone" optimize "$model" -o "$work/x.hone" $eight --calibration-cache="$work/bad"
 for o in --equalize --balance --no-bias-correction --adaround '--adaround --no-bias-correction'; do
   prints "int8: $o" 'quantized 12 of 12' "$hone" optimize "$model" -o "$work/q8.hone" $eight $o --calibrate="$images/0*.png" --tune=off
   prints "int8: $o, accuracy" 'top-1 99\.' "$hone" eval "$work/q8.hone" --images="$images" --labels="$images/labels.txt"
@@ -186,6 +203,8 @@ dense() { # columns, function behind: a product of 1 x 6 x 8 numbers
 dense 5 Softmax >"$work/steps.pbtxt"
 dense 1 Sigmoid >"$work/places.pbtxt"
 prints "int8: a sequence is judged by its steps" 'at least 0.994 on all of 1 examples, the same best class in 99% of the steps' "$hone" optimize "$work/steps.pbtxt" -o "$work/q10.hone" --precision=int8 --calibrate=random --tune=off
+prints "int8: and by what they read" '1 sequences: 100.00% read the same' "$hone" optimize "$work/steps.pbtxt" -o "$work/q10.hone" --precision=int8 --calibrate=random --tune=off
+prints "int8: probabilities by what thresholds decide" 'a threshold decides otherwise for 0\.[0-9]+% of their area' "$hone" optimize "$work/places.pbtxt" -o "$work/q10.hone" --precision=int8 --calibrate=random --tune=off
 prints "report: how far the best class of a sequence is ahead" '"lead_shift_alone": [0-9.e-]+' "$hone" quantize-report "$work/steps.pbtxt" --calibrate=random --json
 prints "int8: scores of places are no classes" 'at least 0.994 on each of 1 examples \(' "$hone" optimize "$work/places.pbtxt" -o "$work/q10.hone" --precision=int8 --calibrate=random --tune=off
 check "quantization aware training: optimizes" "$hone" optimize "$source/tests/tensorflow/graphs/aware.pb" -o "$work/aware.hone" --tune=off --threads=1

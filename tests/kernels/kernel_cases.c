@@ -665,7 +665,10 @@ static bool make_cast(trial *t) {
     hn_set_i(t->g, id, "to", HONE_DTYPE_F32);
     return with_epilogue(t, id);
   }
-  hn_graph_add_output(t->g, "y", cast(t, cast(t, x, t->half), HONE_DTYPE_F32));
+  bool from_bytes = chance(3), to_bytes = chance(3); /* the ends of layers in 8 bits */
+  if (from_bytes) x = through(t, x, 1.0f / 32);
+  x = cast(t, cast(t, x, t->half), HONE_DTYPE_F32);
+  hn_graph_add_output(t->g, "y", to_bytes ? through(t, x, t->step) : x);
   return true;
 }
 

@@ -164,8 +164,8 @@ TEST(layers_that_are_kept_and_unseen) {
   free(ranges);
   g = graph(cx, &ranges);
   for (size_t i = 0; i < g->values.n; i++) ranges[i].known = false;
-  CHECK(hn_quantize_int8(g, ranges, NULL, NULL, &r) == HONE_BAD_ARG);
-  CHECK(strstr(hone_context_error(cx), "none of the 2") != NULL);
+  CHECK(!hn_quantize_int8(g, ranges, NULL, NULL, &r) && r.layers == 0 && r.unseen == 2);
+  CHECK(count(g, HN_QuantizeLinear) == 0);
   hn_graph_destroy(g);
   free(ranges);
   hone_context_destroy(&cx);
@@ -412,6 +412,51 @@ TEST(layers_tell_what_they_compute_in) {
   hone_context_destroy(&cx);
 }
 
+/* Layers in 8 and in 16 bits side by side: what one precision added is nothing to the other, transposed convolutions are in both. */
+TEST(layers_of_two_precisions) {
+  static const char three[] = "graph \"g\" {\n  input %x : f32[1, 4, 8, 8]\n  const %w : f32[4, 4, 3, 3] = digest:1\n  const %v : f32[4, 4, 1, 1] = digest:2\n"
+                              "  const %u : f32[4, 4, 2, 2] = digest:3\n"
+                              "  %a = Conv(%x, %w) {pads=[1, 1, 1, 1]} post [Relu] : f32[1, 4, 8, 8]  # one\n"
+                              "  %b = Conv(%a, %v) : f32[1, 4, 8, 8]  # two\n  %y = ConvTranspose(%b, %u) {strides=[2, 2]} : f32[1, 4, 16, 16]  # three\n"
+                              "  output \"y\" = %y\n}\n";
+  enum { N = 4 * 8 * 8 };
+  hone_context *cx;
+  hn_graph *g = NULL;
+  hone_quantize_result r;
+  hn_program *floats = NULL, *mixed = NULL;
+  hn_view want, got;
+  bool keep[64];
+  float x[N];
+  for (int i = 0; i < N; i++) x[i] = (float)(i * 37 % 101) / 50 - 1;
+  hn_view in = {.dtype = HONE_DTYPE_F32, .rank = 4, .dims = {1, 4, 8, 8}, .count = N, .data = x};
+  hn_plan_options o = {.threads = 1, .reference = true};
+  REQUIRE(!hone_context_create(&cx) && !hn_graph_parse(cx, three, &g) && !hn_program_create(g, &in, &o, &floats));
+  hn_range *ranges = calloc(g->values.n, sizeof *ranges);
+  for (size_t i = 0; i < g->values.n; i++) ranges[i] = (hn_range){true, -1, 1};
+  for (size_t i = 0; i < 64; i++) keep[i] = i >= g->nodes.n || strcmp(g->nodes.p[i].name, "one") != 0;
+  REQUIRE(!hn_quantize_int8(g, ranges, keep, NULL, &r) && r.layers == 1 && r.candidates == 3);
+  REQUIRE(g->nodes.n <= 64);
+  for (size_t i = 0; i < 64; i++) keep[i] = i >= g->nodes.n || strcmp(g->nodes.p[i].name, "one") == 0;
+  REQUIRE(!hn_quantize_half(g, HONE_DTYPE_BF16, keep, &r) && r.layers == 2);
+  CHECK(!hn_graph_verify(g));
+  CHECK(computing_in(g, HONE_ARITHMETIC_INT8) == 1 && computing_in(g, HONE_ARITHMETIC_BF16) == 1);
+  CHECK(count(g, HN_Cast) == 2); /* into the second layer, out of the third */
+  REQUIRE(!hn_program_create(g, &in, &o, &mixed) && !hn_program_run(floats, &in, &want) && !hn_program_run(mixed, &in, &got));
+  REQUIRE(want.count == got.count && got.dtype == HONE_DTYPE_F32);
+  double noise = 0, norm = 0;
+  for (int64_t i = 0; i < want.count; i++) {
+    double a = (double)((const float *)got.data)[i], b = (double)((const float *)want.data)[i];
+    noise += (a - b) * (a - b);
+    norm += b * b;
+  }
+  CHECK_MSG(noise > 0 && noise < 0.05 * 0.05 * norm, "%g of %g", noise, norm);
+  hn_program_destroy(floats);
+  hn_program_destroy(mixed);
+  hn_graph_destroy(g);
+  free(ranges);
+  hone_context_destroy(&cx);
+}
+
 TEST(every_arithmetic_has_a_peak) {
   hone_context *cx;
   hone_peak p;
@@ -464,6 +509,40 @@ TEST(bf16_steps_behind_a_convolution) {
   CHECK(most > 0.1f);
   hn_program_destroy(slow);
   hn_program_destroy(fast);
+  hn_cpu_destroy(cpu);
+  hn_graph_destroy(g);
+  hone_context_destroy(&cx);
+}
+
+/* Between a layer in 8 and one in 16 bits there is one step, both ways. */
+TEST(bytes_and_short_floats_side_by_side) {
+  static const char both[] = "graph \"g\" {\n  input %x : f32[1, 16, 9, 9]\n  const %s : f32[] = {0.02}\n  const %z : u8[] = {128}\n"
+                             "  %q = QuantizeLinear(%x, %s, %z) : u8[1, 16, 9, 9]\n  %d = DequantizeLinear(%q, %s, %z) : f32[1, 16, 9, 9]\n"
+                             "  %h = Cast(%d) {to=16} : bf16[1, 16, 9, 9]\n  %r = Abs(%h) : bf16[1, 16, 9, 9]\n  %f = Cast(%r) {to=1} : f32[1, 16, 9, 9]\n"
+                             "  %q2 = QuantizeLinear(%f, %s, %z) : u8[1, 16, 9, 9]\n  %y = DequantizeLinear(%q2, %s, %z) : f32[1, 16, 9, 9]\n"
+                             "  output \"y\" = %y\n}\n";
+  enum { N = 16 * 9 * 9 };
+  hone_context *cx;
+  hn_graph *g = NULL;
+  hn_cpu *cpu = NULL;
+  hn_program *p = NULL;
+  hn_view got;
+  static float x[N];
+  uint32_t casts = 0;
+  for (int i = 0; i < N; i++) x[i] = (float)(i * 37 % 101) / 50 - 1;
+  hn_view in = {.dtype = HONE_DTYPE_F32, .rank = 4, .dims = {1, 16, 9, 9}, .count = N, .data = x};
+  REQUIRE(!hone_context_create(&cx) && !hn_graph_parse(cx, both, &g) && !hn_cpu_create(cx, hn_isa_best(), &cpu));
+  hn_plan_options o = {.device = cpu, .threads = 1};
+  REQUIRE(!hn_program_create(g, &in, &o, &p) && !hn_program_run(p, &in, &got) && got.count == N);
+  for (size_t i = 0; i < hn_program_plan(p)->steps.n; i++) {
+    const hn_task *t = &hn_program_plan(p)->steps.p[i].task;
+    if (!t->node || t->node->op != HN_Cast) continue;
+    casts++;
+    CHECK(strcmp(t->kernel->name, "cast_vec") == 0 && hn_is_8bit(casts == 1 ? t->in[0].dtype : t->out[0].dtype));
+  }
+  CHECK_MSG(casts == 2, "%u", casts);
+  for (int i = 0; i < N; i++) CHECK_MSG(fabsf(((const float *)got.data)[i] - fabsf(x[i])) <= 0.03f, "[%d] is %g of %g", i, (double)((const float *)got.data)[i], (double)x[i]);
+  hn_program_destroy(p);
   hn_cpu_destroy(cpu);
   hn_graph_destroy(g);
   hone_context_destroy(&cx);

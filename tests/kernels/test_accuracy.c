@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/half.h"
+#include "device/cpu/quant/convert_runs.h"
 #include "device/cpu/vec/float_runs.h"
 #include "device/cpu/vec/half_runs.h"
 #include "harness.h"
@@ -55,6 +56,36 @@ TEST(functions_keep_the_stated_error) {
       measure(vec, (hn_op)op, op == HN_Gelu ? 0 : 1, 0, &w);
       CHECK_MSG(w.error <= (double)hn_vec_ulps[op], "%s, %s: off by %g units in the last place at %.9g, not %g", hn_isa_name((hn_isa)isa),
                 hn_op_name((hn_op)op), w.error, (double)w.at, (double)hn_vec_ulps[op]);
+    }
+  }
+}
+
+/* Halves of steps, what lies next to them, and what lies anywhere: with scales of all sizes, bytes are those that division gives. */
+TEST(bytes_are_rounded_quotients) {
+  enum { N = 1000 };
+  static float x[N];
+  static uint8_t u[N];
+  static int8_t s[N];
+  uint32_t r = 1;
+  for (int isa = 0; isa <= (int)hn_isa_best(); isa++) {
+    const hn_convert *convert = hn_convert_for((hn_isa)isa);
+    for (int trial = 0; trial < 400; trial++) {
+      float scale = trial == 0 ? 0x1p-149f : trial == 1 ? 0x1p-130f : trial == 2 ? 3e38f : ldexpf((float)(1 + (r >> 8) % 65536), -(int)(r % 30));
+      int zero = trial % 2 ? 0 : 128, wrong = 0;
+      for (int i = 0; i < N; i++) {
+        r = r * 1664525u + 1013904223u;
+        float halves = (float)((int)(r >> 16) % 600 - 300) + 0.5f;
+        x[i] = i % 4 == 0 ? halves * scale : i % 4 == 1 ? nextafterf(halves * scale, INFINITY) : i % 4 == 2 ? nextafterf(halves * scale, -INFINITY) : halves * scale * 0.7f;
+        if (i % 97 == 0) x[i] = i % 2 ? NAN : i % 3 ? INFINITY : -INFINITY;
+      }
+      convert->store[HONE_DTYPE_U8](u, x, N - 1, scale, (float)zero);
+      convert->store[HONE_DTYPE_I8](s, x, N - 1, scale, (float)zero - 128);
+      for (int i = 0; i < N - 1; i++) {
+        float q = rintf(x[i] / scale);
+        double want = isnan(q) ? zero : fmin(fmax((double)q + zero, 0), 255), other = isnan(q) ? zero - 128 : fmin(fmax((double)q + zero - 128, -128), 127);
+        wrong += u[i] != want || s[i] != other;
+      }
+      CHECK_MSG(!wrong, "%s: %d bytes are not what division by %g gives", hn_isa_name((hn_isa)isa), wrong, (double)scale);
     }
   }
 }

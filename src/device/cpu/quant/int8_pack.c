@@ -40,8 +40,7 @@ void hn_int8_pack(const hn_int8_matrix *m, hn_int8_weight weight, const void *of
 
 /* ------------------------------------------------------------------------------------------- bytes known only now */
 
-/* Four rows of the sum next to each other for n columns. */
-static void interleave(uint8_t *to, const uint8_t *const row[4], int64_t n, uint8_t flip) {
+void hn_int8_interleave(uint8_t *to, const uint8_t *const row[4], int64_t n, uint8_t flip) {
   int64_t c = 0;
 #if defined(__SSE2__)
   const __m128i f = _mm_set1_epi8((char)flip);
@@ -64,7 +63,7 @@ static void interleave(uint8_t *to, const uint8_t *const row[4], int64_t n, uint
 static void pack_quad(const uint8_t *of, int64_t row, bool turned, uint8_t flip, int64_t k, int64_t there, int64_t n, uint8_t *to) {
   if (there == 4 && !turned) {
     const uint8_t *rows[4] = {of + k * row, of + (k + 1) * row, of + (k + 2) * row, of + (k + 3) * row};
-    interleave(to, rows, n, flip);
+    hn_int8_interleave(to, rows, n, flip);
   } else if (there == 4) {
     uint32_t four, flips = flip * 0x01010101U;
     for (int64_t c = 0; c < n; c++) {

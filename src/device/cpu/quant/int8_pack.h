@@ -41,6 +41,8 @@ void hn_int8_pack(const hn_int8_matrix *m, hn_int8_weight weight, const void *of
 /* A panel of a matrix of bytes that is known only when it runs, whose number (k, column) lies at of[k * row + column], or `turned` at
    of[column * row + k]; each is taken xor `flip`. */
 void hn_int8_pack_panel(const hn_int8_matrix *m, const uint8_t *of, int64_t row, bool turned, uint8_t flip, int64_t panel, uint8_t *to);
+/* to[4 i + j] = row[j][i] ^ flip for n columns i. */
+void hn_int8_interleave(uint8_t *to, const uint8_t *const row[4], int64_t n, uint8_t flip);
 /* The sums of the columns of a packed panel. */
 void hn_int8_sum_panel(const hn_int8_matrix *m, const uint8_t *packed, int32_t *sums);
 

@@ -42,6 +42,7 @@ typedef struct hn_int8_mul {
   int height;            /* rows of one */
   bool starts;           /* init is not all zeros */
   int64_t step;          /* quads of one, of which `quads` is a multiple */
+  int64_t a_step;        /* bytes in a row from those of one to those of the next; 0: they follow each other */
   const int8_t *next;    /* weights that are wanted next, to be brought nearer; NULL: they are near */
   struct hn_int8_later *later;
 } hn_int8_mul;

@@ -81,7 +81,7 @@ CONST_FN void bring_near(const int8_t **next, const int8_t *last, int64_t quads)
 CONST_FN void tile_sums(const hn_int8_mul *m, const hn_int8_waiting *old, int64_t at, int64_t second, const bool narrow, int32_t *sum, const int8_t **next, int64_t bring) {
   const uint8_t *a = m->a + at * m->lda, *b = m->a + second * m->lda;
   const int8_t *w = m->w, *last = m->next + m->quads * 4 * COLS;
-  const int64_t step = m->step, lda = m->lda, w_row = 4 * COLS;
+  const int64_t step = m->step, lda = m->lda, w_row = 4 * COLS, further = m->a_step ? m->a_step : 4 * step;
   const int steps = (int)(m->quads / step), rows = old->rows;
   const int each = (rows + steps - 1) / steps, share = (each + 3) / 4 * 4;
   int done = 0;
@@ -90,7 +90,7 @@ CONST_FN void tile_sums(const hn_int8_mul *m, const hn_int8_waiting *old, int64_
   } else {
     HN_AMX_ZERO(0) HN_AMX_ZERO(1) HN_AMX_ZERO(2) HN_AMX_ZERO(3)
   }
-  for (int64_t k = 0; k < steps; k++, a += 4 * step, b += 4 * step, w += w_row * step) {
+  for (int64_t k = 0; k < steps; k++, a += further, b += further, w += w_row * step) {
     HN_AMX_LOAD(6, w, w_row) HN_AMX_LOAD(4, a, lda) HN_AMX_DOT_U8_I8(0, 4, 6)
     if (!narrow) { HN_AMX_LOAD(7, w + LINE, w_row) HN_AMX_DOT_U8_I8(1, 4, 7) }
     HN_AMX_LOAD(5, b, lda) HN_AMX_DOT_U8_I8(2, 5, 6)

@@ -40,11 +40,19 @@ PAGE = ["Make it fast", "prove it is still right", "convolution bias activation"
 PAGE_FONTS = [("DejaVuSans.ttf", 30), ("LiberationSerif-Regular.ttf", 28), ("DejaVuSerif-Bold.ttf", 24)]
 
 
+def measured(program, *args):
+    """What a run prints, its seconds of processor time and its largest memory in MB."""
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        _, status, use = os.wait4(subprocess.Popen([program, *args], stdout=out, stderr=err).pid, 0)
+        out.seek(0)
+        err.seek(0)
+        if status:
+            sys.exit(f"{' '.join(args)}\n{err.read().strip()}")
+        return out.read(), use.ru_utime + use.ru_stime, use.ru_maxrss / 1024
+
+
 def hone(program, *args):
-    r = subprocess.run([program, *args], capture_output=True, text=True)
-    if r.returncode:
-        sys.exit(f"{' '.join(args)}\n{r.stderr.strip()}")
-    return r.stdout
+    return measured(program, *args)[0]
 
 
 def cosine(a, b):
@@ -81,11 +89,11 @@ def run(program, model, folder, name, array, *options):
 
 
 def quantized(o, model, out, calibrate, *options):
-    """The model in 8 bits; a line about what stays in floats."""
-    text = hone(o.hone, "optimize", model, "-o", out, "--tune=off", "--no-verify", f"--precision={o.precision}", f"--calibrate={calibrate}",
-                f"--threads={o.threads}", *options, *shlex.split(o.options))
+    """The model in 8 bits; a line about what stays in floats and what it took to find out."""
+    text, seconds, memory = measured(o.hone, "optimize", model, "-o", out, "--tune=off", "--no-verify", f"--precision={o.precision}", f"--calibrate={calibrate}",
+                                     f"--threads={o.threads}", *options, *shlex.split(o.options))
     layers = [l.split(":")[0] for l in text.splitlines() if " layers quantized" in l and not l.startswith("all ")]
-    return layers[-1].strip() if layers else ""
+    return f"{layers[-1].strip() if layers else 'all layers quantized'}; calibration and search {seconds:.0f} s of processor time, {memory:.0f} MB"
 
 
 def both(o, model, folder, calibrate, *options):

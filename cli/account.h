@@ -13,6 +13,7 @@ typedef struct quality {
   double least;             /* of any one example; where it gives next to nothing, the noise counts against a part of what is common */
   double shift;             /* of items with scores: by how much the best class is more or less ahead of the second, root mean square */
   double turned;            /* of probabilities: the share of their area for which a threshold decides otherwise, on the average of all thresholds; the worst output's */
+  double changing;           /* share of items whose best class is to be expected to turn, by that and by how far it is ahead in floats */
   size_t items, top1, top5; /* of items with scores: the same best class; that one among the best five */
   size_t sequences, read;   /* of steps; those that read the same */
   size_t labelled, right_before, right;
@@ -46,7 +47,8 @@ typedef enum account_aim {
   AIM_DROP  /* --max-drop */
 } account_aim;
 
-/* What AIM_AUTO asks of the outputs: the least cosine, and how many items keep their best class. */
+/* What AIM_AUTO asks of the outputs: the least cosine, and how many items keep their best class: of a sequence's steps, which are many, as
+   counted; of single items as is to be expected: of 64 one that turns, or none, is chance, and a search would find mixtures with luck. */
 #define GOOD_COSINE 0.994 /* on any one example; not of sequences */
 #define GOOD_SCORES 0.998 /* on all together, of a classifier's, whose best class hangs on small differences */
 #define GOOD_AGREEMENT 0.99

@@ -51,7 +51,7 @@ static void print_reasons(const account *a) {
     printf("aim: a cosine of at least %.4g on %s of %zu examples%s (--max-drop=P%% sets a limit instead, --no-mixed none)\n",
            GOOD_COSINE, a->steps ? "all" : "each", a->examples,
            a->steps        ? ", the same best class in 99% of the steps, the same reading of 98% of the sequences"
-           : a->classifier ? ", 0.998 on all, the same best class in 99%" : "");
+           : a->classifier ? ", 0.998 on all, the same best class to be expected in 99%" : "");
   else if (a->aim == AIM_DROP)
     printf("aim: to lose no more than %g%% %s, on %zu examples\n", a->limit, a->all.labelled ? "of accuracy" : a->classifier ? "of the best classes" : "(root mean square)",
            a->examples);
@@ -109,7 +109,8 @@ void account_print(const account *a) {
   print_outcome(a);
   print_reasons(a);
   if (a->classifier && q->items)
-    printf("%zu %s: the same best class in %.2f%%, among the best five in %.2f%%\n", q->items, a->steps ? "steps" : "items", share(q->top1, q->items), share(q->top5, q->items));
+    printf("%zu %s: the same best class in %.2f%%, to be expected in %.2f%%; among the best five in %.2f%%\n", q->items, a->steps ? "steps" : "items",
+           share(q->top1, q->items), 100 * (1 - q->changing), share(q->top5, q->items));
   if (q->sequences) printf("%zu sequences: %.2f%% read the same (repetitions and the commonest class left out)\n", q->sequences, share(q->read, q->sequences));
   if (a->area) printf("probabilities: a threshold decides otherwise for %.3f%% of their area, on the average of all thresholds (aim: 0.4%%)\n", 100 * q->turned);
   if (q->labelled)
@@ -139,8 +140,8 @@ json_t *account_json(const account *a) {
     json_object_set_new(uniform, kind_name(a, k), json_pack("{s:o, s:o, s:o, s:o}", "ms", json_number(a->ms_uniform[k]), "error", json_number(a->uniform[k].error), "cosine",
                                                             json_number(a->uniform[k].cosine), "least_cosine", json_number(a->uniform[k].least)));
   const quality *q = &a->all;
-  return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "turned", number_or_null(a->area, q->turned), "sequences", json_count(q->sequences), "read_same", json_count(q->read), "least_cosine", json_number(q->least), "ms_floats", json_number(a->ms_floats), "ms",
+  return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "turned", number_or_null(a->area, q->turned), "sequences", json_count(q->sequences), "read_same", json_count(q->read), "least_cosine", json_number(q->least), "ms_floats", json_number(a->ms_floats), "ms",
                    json_number(a->ms_quantized), "all_in", uniform, "layers", layers, "kept", (int)a->kept, "error", json_number(q->error), "cosine", json_number(q->cosine), "items",
-                   json_count(q->items), "top1_agreement", json_number(share(q->top1, q->items) / 100), "top5_agreement", json_number(share(q->top5, q->items) / 100), "labelled",
+                   json_count(q->items), "top1_agreement", json_number(share(q->top1, q->items) / 100), "top1_agreement_expected", number_or_null(q->items, 1 - q->changing), "top5_agreement", json_number(share(q->top5, q->items) / 100), "labelled",
                    json_count(q->labelled), "right_before", json_count(q->right_before), "right_after", json_count(q->right));
 }

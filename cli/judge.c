@@ -6,11 +6,19 @@
 #include <string.h>
 #include <unistd.h>
 
+/* More items turned than chance makes of the share that may: two standard deviations. */
+static bool too_many(size_t turned, size_t of) {
+  double may = (1 - GOOD_AGREEMENT) * (double)of;
+  return (double)turned > may + 2 * sqrt(may);
+}
+
 bool judge_good(const judge *j, const quality *q) {
   const account *a = j->a;
   if (a->aim == AIM_DROP) return quality_drop(a, q) <= a->limit;
-  return q->cosine >= (a->classifier && !a->steps ? GOOD_SCORES : GOOD_COSINE) && (a->steps || q->least >= GOOD_COSINE) &&
-         (double)q->top1 >= GOOD_AGREEMENT * (double)q->items && (double)q->read >= GOOD_READING * (double)q->sequences && q->turned <= GOOD_TURNED;
+  if (q->cosine < (a->classifier && !a->steps ? GOOD_SCORES : GOOD_COSINE) || (double)q->read < GOOD_READING * (double)q->sequences || q->turned > GOOD_TURNED)
+    return false;
+  if (a->steps) return (double)q->top1 >= GOOD_AGREEMENT * (double)q->items;
+  return q->least >= GOOD_COSINE && q->changing <= 1 - GOOD_AGREEMENT && !too_many(q->items - q->top1, q->items);
 }
 
 static int copy_output(judge *j, hone_session *s, uint32_t i, tensor *t) {
@@ -93,6 +101,24 @@ static size_t scored_items(const judge *j, size_t round) {
 static double lead(const judge *j, const tensor *t, size_t first, const size_t best[2]) {
   double a = tensor_get(t->dtype, t->data, first + best[0]), b = tensor_get(t->dtype, t->data, first + best[1]);
   return j->probable ? log(fmax(a, 1e-30)) - log(fmax(b, 1e-30)) : a - b;
+}
+
+/* The share of items whose best class turns if leads change by so much, root mean square, as by chance. */
+static double changing(const judge *j, double shift) {
+  double sum = 0;
+  for (size_t i = 0; i < j->scored && shift > 0; i++) sum += erfc(j->leads[i] / shift / sqrt(2)) / 2;
+  return j->scored ? sum / (double)j->scored : 0;
+}
+
+/* How far the best class is ahead in floats, in each item of a round. */
+static void note_leads(const judge *j, size_t round, double *leads) {
+  const tensor *want = &j->want[round * j->outputs];
+  size_t items = feed_items(&j->f, round), n_items = scored_items(j, round);
+  for (size_t i = 0; i < n_items; i++) {
+    size_t best[2], of, first = scores_at(j, want, i, items, &of);
+    best_classes(want, first, of, 2, best);
+    leads[i] = lead(j, want, first, best);
+  }
 }
 
 static void judge_classes(const judge *j, const tensor *want, const tensor *got, size_t round, quality *q) {
@@ -223,7 +249,9 @@ static bool surely_missed(const judge *j, const record *r, const quality *q) {
   if (a->aim == AIM_AUTO && misread > (1 - GOOD_READING) * (double)j->sequences + 1e-6) return true;
   for (uint32_t i = 0; a->aim == AIM_AUTO && i < j->outputs; i++)
     if (turned_by(j, r, i) > GOOD_TURNED) return true;
-  if (a->aim == AIM_AUTO) return (!a->steps && r->least < GOOD_COSINE) || (a->classifier && wrong > (1 - GOOD_AGREEMENT) * of + 1e-6);
+  if (a->aim == AIM_AUTO && a->steps) return wrong > (1 - GOOD_AGREEMENT) * of + 1e-6;
+  if (a->aim == AIM_AUTO)
+    return r->least < GOOD_COSINE || (a->classifier && (too_many(q->items - q->top1, j->scored) || changing(j, sqrt(q->shift / of)) > 1 - GOOD_AGREEMENT));
   if (a->aim != AIM_DROP || j->truths.n) return false;
   if (a->classifier) return 100 * wrong > a->limit * of + 1e-6;
   for (uint32_t i = 0; i < j->outputs; i++)
@@ -235,6 +263,7 @@ static void record_close(const judge *j, const record *r, quality *q) {
   q->cosine = 1;
   q->least = r->least;
   q->shift = q->items ? sqrt(q->shift / (double)q->items) : 0;
+  q->changing = changing(j, q->shift);
   for (uint32_t i = 0; i < j->outputs; i++) {
     q->error = fmax(q->error, relative_error(&r->all[i]));
     q->cosine = fmin(q->cosine, difference_cosine(&r->all[i]));
@@ -419,6 +448,11 @@ int judge_open(judge *j) {
     j->sequences += sequences_of(j, r);
   }
   if (j->sequences) j->blank = commonest_class(j);
+  j->leads = cli_alloc(j->scored, sizeof *j->leads);
+  for (size_t r = 0, at = 0; r < a->rounds && a->classifier; r++) {
+    note_leads(j, r, j->leads + at);
+    at += scored_items(j, r);
+  }
   return code;
 }
 
@@ -428,6 +462,7 @@ void judge_close(judge *j) {
   free(j->want);
   free(j->standards);
   free(j->order);
+  free(j->leads);
   feed_close(&j->f);
   truths_free(&j->truths);
 }

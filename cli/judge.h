@@ -32,6 +32,7 @@ typedef struct judge {
   size_t probes; /* rounds that a single layer is judged by */
   suspect *order; /* of the rounds, by what they suffered last: the first show soon whether a model misses the aim */
   size_t scored; /* items, or steps, that have a best class */
+  double *leads; /* of those: how far it is ahead of the second, in floats */
   bool probable; /* the scores are probabilities */
   size_t sequences;
   size_t blank; /* of sequences: the commonest best class, which stands between what is read */

@@ -118,6 +118,8 @@ for o in moving-average percentile entropy mse; do
 done
 prints "report: layers" '/9/Gemm +Gemm .* dB ' "$hone" quantize-report "$model" --calibrate="$images/00*.png" --threads=1
 prints "report: labels, and less than 0.5 points lost" '300 labels: top-1 99.33% before, (99.[0-9]+|98.[89][0-9]|100.00)% after' "$hone" quantize-report "$model" --calibrate="$images" --labels="$images/labels.txt" --threads=1
+prints "report: best classes to be expected" '"top1_agreement_expected": 1\.0' "$hone" quantize-report "$model" --calibrate="$images/00*.png" --threads=1 --json
+prints "report: of ruined outputs fewer" '"top1_agreement_expected": 0\.[89]' "$hone" quantize-report "$model" --calibrate="$images/00*.png" --threads=1 --json --observer=percentile --percentile=60
 prints "report: JSON" '"top1_agreement"' "$hone" quantize-report "$model" --calibrate="$images/00*.png" --threads=1 --json
 prints "int8: a limit on the drop" 'of 12 layers quantized' "$hone" optimize "$model" -o "$work/q3.hone" $eight --calibrate="$images/00*.png" --labels="$images/labels.txt" --max-drop=0.5% --tune=off
 prints "int8: the account is printed" '12 of 12 layers quantized: outputs differ by' "$hone" optimize "$model" -o "$work/q5.hone" $eight --calibrate="$images/00*.png" --calibration-cache="$work/kept" --tune=off
@@ -127,7 +129,8 @@ prints "int8: an edited cache keeps a layer" 'quantized 11 of 12' "$hone" optimi
 prints "report: an edited range changes the result" 'image|0..0.05' "$hone" quantize-report "$model" --calibration-cache="$work/kept" --evaluate="$images/00*.png" --threads=1
 prints "report: a kept layer" '11 of 12 layers quantized' "$hone" quantize-report "$model" --calibration-cache="$work/kept" --evaluate="$images/00*.png" --threads=1
 check "int8: an edited range changes the outputs" sh -c '! "$1" compare "$2" "$3" --input="$4" --tolerance=0.1 >/dev/null 2>&1' - "$hone" "$work/q5.hone" "$work/q6.hone" "$images/000_1.png"
-prints "int8: a mixture that outputs need" 'stays in floats' "$hone" optimize "$model" -o "$work/q7.hone" $eight --calibrate="$images/00*.png" --observer=percentile --percentile=60 --tune=off
+prints "int8: a mixture that outputs need" 'same best class to be expected in 99%' "$hone" optimize "$model" -o "$work/q7.hone" $eight --calibrate="$images/00*.png" --observer=percentile --percentile=60 --tune=off
+prints "int8: whose layers stay in floats" 'stays in floats' "$hone" optimize "$model" -o "$work/q7.hone" $eight --calibrate="$images/00*.png" --observer=percentile --percentile=60 --tune=off
 prints "int8: or every layer all the same" 'quantized 12 of 12' "$hone" optimize "$model" -o "$work/q7.hone" $eight --calibrate="$images/00*.png" --observer=percentile --percentile=60 --no-mixed --tune=off
 coarse="--calibrate=$images/00*.png --observer=percentile --percentile=60"
 prints "int8,bf16: a mixture of three" '12 of 12 layers quantized \([0-9]+ in int8, [0-9]+ in bf16\)' "$hone" optimize "$model" -o "$work/m1.onnx" --precision=int8,bf16 --threads=1 $coarse --calibration-cache="$work/three"

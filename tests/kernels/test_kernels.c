@@ -152,7 +152,7 @@ static void test_kernel_from(const hn_kernel *k, hn_isa isa, hn_bytes bytes, hn_
     case_seed(at * 7919u + (uint32_t)k->op * 104729u + (uint32_t)layout * 31u);
     trial t = {.cx = cx, .op = k->op, .gap = gap, .quantized = at % 2 && (quantizable(k->op) || moves_integers(k->op)), .step = 0.125f};
     t.averages = strcmp(k->name, "pool_int8") == 0;
-    if (!t.quantized && at % 8 == 4 && (quantizable(k->op) || k->op == HN_Cast)) t.half = at % 16 == 4 ? HONE_DTYPE_BF16 : HONE_DTYPE_F16;
+    if (!t.quantized && at % 8 == 4 && (quantizable(k->op) || k->op == HN_Cast || k->op == HN_ConvTranspose)) t.half = at % 16 == 4 ? HONE_DTYPE_BF16 : HONE_DTYPE_F16;
     if (halves) t.half = HONE_DTYPE_F16, t.quantized = false;
     if (brain) t.half = HONE_DTYPE_BF16, t.quantized = false;
     if (t.half == HONE_DTYPE_F16 && computes) t.loose = 0.1f;

@@ -429,8 +429,10 @@ TEST(layers_of_two_precisions) {
   float x[N];
   for (int i = 0; i < N; i++) x[i] = (float)(i * 37 % 101) / 50 - 1;
   hn_view in = {.dtype = HONE_DTYPE_F32, .rank = 4, .dims = {1, 4, 8, 8}, .count = N, .data = x};
-  hn_plan_options o = {.threads = 1, .reference = true};
-  REQUIRE(!hone_context_create(&cx) && !hn_graph_parse(cx, three, &g) && !hn_program_create(g, &in, &o, &floats));
+  hn_cpu *cpu = NULL;
+  hn_plan_options reference = {.threads = 1, .reference = true};
+  REQUIRE(!hone_context_create(&cx) && !hn_graph_parse(cx, three, &g) && !hn_program_create(g, &in, &reference, &floats) && !hn_cpu_create(cx, hn_isa_best(), &cpu));
+  hn_plan_options o = {.device = cpu, .threads = 1};
   hn_range *ranges = calloc(g->values.n, sizeof *ranges);
   for (size_t i = 0; i < g->values.n; i++) ranges[i] = (hn_range){true, -1, 1};
   for (size_t i = 0; i < 64; i++) keep[i] = i >= g->nodes.n || strcmp(g->nodes.p[i].name, "one") != 0;
@@ -452,6 +454,7 @@ TEST(layers_of_two_precisions) {
   CHECK_MSG(noise > 0 && noise < 0.05 * 0.05 * norm, "%g of %g", noise, norm);
   hn_program_destroy(floats);
   hn_program_destroy(mixed);
+  hn_cpu_destroy(cpu);
   hn_graph_destroy(g);
   free(ranges);
   hone_context_destroy(&cx);

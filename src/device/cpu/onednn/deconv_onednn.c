@@ -21,7 +21,7 @@ static bool stored_weights(const hn_task *t, int64_t group, int *rank, dnnl_dims
     dims[n] = w->dims[i], stride[n++] = taps;
   }
   *rank = n;
-  return dnnl_memory_desc_init_by_strides(stored, n, dims, dnnl_f32, stride) == dnnl_success;
+  return dnnl_memory_desc_init_by_strides(stored, n, dims, hn_dnnl_type(w->dtype), stride) == dnnl_success;
 }
 
 static bool describe(hn_task *t, dnnl_primitive_desc_t *pd, dnnl_memory_desc_t *stored) {

@@ -3,7 +3,7 @@
 
 #include "pass/pass.h"
 
-/* slots: 2 softmax, 3 masked scores, 4 scaled scores, 5 Q K^T, 6 Q, 7 K transposed, 8 factor, 9 mask, 10 V */
+/* slots: 2 softmax, 3 masked scores, 4 scaled scores, 5 Q K^T, 6 Q, 7 K transposed, 8 factor, 9 mask, 10 V, 11 what is selected in its place */
 
 static hn_node *root(const hn_match *m) { return hn_node_at(m->g, m->root); }
 static hn_id root_out(const hn_match *m) { return hn_out(root(m), 0); }
@@ -35,6 +35,12 @@ static void peel(const hn_match *m, hn_id *q, hn_id *kt, double *factor) {
   while (scaled_by(m->g, *kt, kt, factor)) continue;
 }
 
+/* Is it minus infinity that is selected where the mask says so (or says not)? */
+static bool selects_none(const hn_match *m) {
+  double c;
+  return hn_scalar_of(m->g, m->value[11], &c) && c == -INFINITY;
+}
+
 static bool leading_equal(const hn_shape *a, const hn_shape *b) {
   for (int32_t i = 0; i < a->rank - 2; i++)
     if (a->d[i] != b->d[i]) return false;
@@ -53,11 +59,20 @@ static bool is_attention(hn_match *m) {
   if (hn_axis_of(hn_node_at(m->g, m->node[2]), -1, s.rank) != s.rank - 1) return false;
   if (!hn_same_shape(m->g, m->value[2], m->value[5])) return false;
   if (m->value[9] != HN_NONE &&
-      (hn_dtype_of(m->g, m->value[9]) != t || !hn_broadcasts_into(m->g, m->value[9], m->value[5])))
+      (hn_dtype_of(m->g, m->value[9]) != (m->value[11] == HN_NONE ? t : HONE_DTYPE_BOOL) || !hn_broadcasts_into(m->g, m->value[9], m->value[5])))
     return false;
   peel(m, &qv, &kv, &factor);
   m->num[0] = factor;
   return isfinite(factor) && factor > 0;
+}
+
+static bool is_selected_attention(hn_match *m) { return selects_none(m) && is_attention(m); }
+
+/* The mask as Attention has it: true where a key is seen. */
+static hn_id seen_mask(hn_match *m) {
+  hn_id mask = m->value[9];
+  bool hides = m->value[11] != HN_NONE && hn_node_at(m->g, m->node[3])->in[1] == m->value[11];
+  return hides ? hn_first(m, hn_emit(m, HN_Not, &mask, 1)) : mask;
 }
 
 /* K from K transposed: the last two dimensions exchanged, within the transpose that made it if there is one. */
@@ -85,7 +100,7 @@ static hn_id as_attention(hn_match *m) {
   double factor;
   peel(m, &q, &kt, &factor);
   bool flat = hn_rank_of(m->g, m->value[6]) == 3; /* batch and heads in one dimension: a batch of 1 */
-  hn_id mask = m->value[9];
+  hn_id mask = seen_mask(m);
   hn_id in[4] = {with_batch(m, q, flat), with_batch(m, untransposed(m, kt), flat), with_batch(m, m->value[10], flat), mask};
   if (mask != HN_NONE && flat && hn_rank_of(m->g, mask) == 3) in[3] = with_batch(m, mask, true);
   hn_id n = hn_emit(m, HN_Attention, in, mask == HN_NONE ? 3 : 4);
@@ -169,10 +184,14 @@ static const hn_op scalings[] = {HN_Mul, HN_Div, HN_OP_NONE};
 #define SCORES P_OP(5, MatMul, P_ANY(6), P_ANY(7))
 #define SCALED P_SET(HN_PATTERN_SKIP, 4, scalings, SCORES, P_SCALAR(8))
 #define MASKED P_SKIP(3, Add, SCALED, P_ANY(9))
+#define ATTENTION(scores) P_OP(0, MatMul, P_OP(2, Softmax, scores), P_ANY(10))
 
 const hn_rule hn_rules_fuse_attention[] = {
-    {"attention", "softmax(Q K^T * scale + mask) V", false, P_OP(0, MatMul, P_OP(2, Softmax, MASKED), P_ANY(10)), is_attention,
-     as_attention},
+    {"attention", "softmax(Q K^T * scale + mask) V", false, ATTENTION(MASKED), is_attention, as_attention},
+    {"attention-hide", "softmax(Q K^T * scale, or -inf where a mask says so) V", false, ATTENTION(P_OP(3, Where, P_ANY(9), P_SCALAR(11), SCALED)),
+     is_selected_attention, as_attention},
+    {"attention-show", "softmax(Q K^T * scale where a mask says so, or -inf) V", false, ATTENTION(P_OP(3, Where, P_ANY(9), SCALED, P_SCALAR(11))),
+     is_selected_attention, as_attention},
     {"heads", "heads stay side by side", true, P_OP(0, Reshape, P_OP(2, Transpose, P_NODE(0, 3, Attention)), P_ANY(5)), heads_apart, heads_together},
     {"heads-flat", "heads stay side by side, those of the batch too", true,
      P_OP(0, Reshape, P_OP(2, Transpose, P_OP(4, Squeeze, P_NODE(0, 3, Attention), P_ANY(6))), P_ANY(5)), heads_apart, heads_together},

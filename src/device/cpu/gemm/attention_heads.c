@@ -61,7 +61,9 @@ void hn_heads_mask(const hn_heads *s, const hn_vec *vec, const void *mask, float
   int64_t at = batch * s->mask_stride[0] + head * s->mask_stride[1] + query * s->mask_stride[2] + from * s->mask_stride[3];
   if (s->mask_bool) {
     const unsigned char *m = (const unsigned char *)mask + at;
-    for (int64_t k = 0; k < n; k++) scores[k] = m[k * s->mask_stride[3]] ? scores[k] : -INFINITY;
+    const float none = -INFINITY;
+    if (s->mask_stride[3]) vec->select(scores, m, scores, &none, (size_t)n, true, false);
+    else if (!*m) vec->right[HN_Add](scores, scores, none, (size_t)n);
   } else {
     const float *m = (const float *)mask + at;
     if (s->mask_stride[3]) vec->binary[HN_Add](scores, scores, m, (size_t)n);

@@ -12,7 +12,7 @@
 #include "device/cpu/quant/int8_ending.h"
 #include "device/cpu/quant/int8_pack.h"
 
-enum { TILES = 4, MOST_BLOCK = 64, MOST_DEPTH = 32768 /* sums of products of 255 and 255 stay within 32 bits */ };
+enum { TILES = 4, MOST_BLOCK = 64, BEHIND = 2 /* panels: their sums are on the way to the cache */, MOST_DEPTH = 32768 /* sums of products of 255 and 255 stay within 32 bits */ };
 
 typedef struct pairs {
   const hn_int8_tile *tile;
@@ -96,7 +96,7 @@ hone_status matmul_int8_plan(hn_task *t) {
   p->packed = whole_lines(hn_int8_matrix_bytes(&p->matrix));
   p->inits = whole_lines(sizeof(int32_t) * (size_t)hn_int8_columns(&p->matrix));
   p->gathered = whole_lines((size_t)(hn_int8_depth(&p->matrix) * p->block));
-  int64_t sum_rows = p->matrix.step ? hn_larger(p->block, HN_INT8_LATER * p->tile->rows) : p->block;
+  int64_t sum_rows = hn_larger((BEHIND + 1) * p->block, HN_INT8_LATER * p->tile->rows);
   p->scratch = p->gathered + whole_lines(sizeof(int32_t) * (size_t)(sum_rows * p->tile->cols));
   t->scratch = (p->packed + p->inits) * (size_t)p->batch[1] + p->scratch * (size_t)p->threads;
   return HONE_OK;
@@ -165,6 +165,25 @@ static void gather(const pairs *p, const uint8_t *a, int rows, uint8_t *to) {
   }
 }
 
+/* Where the columns of a panel go to. */
+static hn_int8_finish ending_of(const pairs_run *r, int64_t batch, int64_t row, int64_t panel) {
+  const pairs *p = r->p;
+  int64_t first = panel * p->tile->cols;
+  size_t size = p->way.ending.to_float ? sizeof(float) : 1;
+  return (hn_int8_finish){.unit = p->unit, .bias = p->bias, .n = hn_smaller(p->tile->cols, p->n - first), .ld = p->n, .ending = &p->way.ending,
+                          .out = r->y + (batch * p->m + row) * p->n * (int64_t)size + first * (int64_t)size};
+}
+
+/* What the zero point of the right side makes of each row comes off. */
+static void finish_less(const pairs *p, const hn_int8_finish *f, const int32_t *less, int rows) {
+  int64_t cols = p->tile->cols;
+  int32_t *sum = (int32_t *)(uintptr_t)f->sum;
+  for (int k = 0; k < rows; k++, sum += cols)
+    for (int64_t c = 0; c < cols; c += 4)
+      for (int j = 0; j < 4; j++) sum[c + j] -= less[k]; /* a vector */
+  p->tile->finish(f, rows);
+}
+
 /* A thread at work. */
 typedef struct worker {
   unsigned char *scratch;
@@ -179,7 +198,6 @@ static void run_block(const pairs_run *r, int64_t batch, int64_t row, int rows, 
   int32_t *sum = (int32_t *)(void *)(scratch + p->gathered), less[MOST_BLOCK];
   const uint8_t *a = r->a + (matrix_of(p, 0, batch) * p->m + row) * p->k;
   const unsigned char *packed = packed_of(r, matrix_of(p, 1, batch));
-  size_t size = p->way.ending.to_float ? sizeof(float) : 1;
   if (p->flip[0] || depth != p->k) {
     gather(p, a, rows, scratch);
     a = scratch;
@@ -187,18 +205,19 @@ static void run_block(const pairs_run *r, int64_t batch, int64_t row, int rows, 
   int height = hn_int8_height(p->tile, p->matrix.step, rows);
   if (height && height != o->height) p->tile->begin(o->height = height, p->matrix.step);
   for (int i = 0; i < rows; i++) less[i] = p->zero[1] ? p->zero[1] * sum_of(a + i * depth, p->k) : 0;
-  for (int64_t i = 0; i < p->matrix.panels; i++) {
-    int64_t first = i * cols, n = hn_smaller(cols, p->n - first);
-    hn_int8_mul m = hn_int8_mul_of(&p->matrix, (const int8_t *)packed, i);
-    m.a = a, m.lda = depth, m.sum = sum, m.height = height, m.later = &o->later, m.starts = p->zero[0] != 0;
-    m.init = (const int32_t *)(const void *)(packed + p->packed) + first;
-    hn_int8_finish f = {.sum = sum, .unit = p->unit, .bias = p->bias, .n = n, .ld = p->n, .ending = &p->way.ending,
-                        .out = r->y + (size_t)((batch * p->m + row) * p->n + first) * size};
-    p->tile->mul(&m, p->zero[1] ? NULL : &f, rows, n <= p->tile->lanes);
-    if (!p->zero[1]) continue;
-    for (int k = 0; k < rows; k++)
-      for (int64_t c = 0; c < cols; c++) sum[k * cols + c] -= less[k];
-    p->tile->finish(&f, rows);
+  for (int64_t i = 0; i < p->matrix.panels + (p->zero[1] ? BEHIND : 0); i++) {
+    if (i < p->matrix.panels) {
+      hn_int8_finish f = ending_of(r, batch, row, i);
+      f.sum = sum + (p->zero[1] ? i % (BEHIND + 1) * p->block * cols : 0);
+      hn_int8_mul m = hn_int8_mul_of(&p->matrix, (const int8_t *)packed, i);
+      m.a = a, m.lda = depth, m.sum = (int32_t *)(uintptr_t)f.sum, m.height = height, m.later = &o->later, m.starts = p->zero[0] != 0;
+      m.init = (const int32_t *)(const void *)(packed + p->packed) + i * cols;
+      p->tile->mul(&m, p->zero[1] ? NULL : &f, rows, f.n <= p->tile->lanes);
+    }
+    if (!p->zero[1] || i < BEHIND) continue;
+    hn_int8_finish old = ending_of(r, batch, row, i - BEHIND);
+    old.sum = sum + (i + 1) % (BEHIND + 1) * p->block * cols;
+    finish_less(p, &old, less, rows);
   }
 }
 

@@ -86,7 +86,7 @@ static int list_rows(judge *j, hone_model *m) {
     a->kept += r->kind == account_floats(a);
     a->n++;
   }
-  return a->n ? CLI_OK : cli_fail("there is no convolution or matrix product to quantize");
+  return a->n ? CLI_OK : cli_fail("nothing to quantize: no convolution or matrix product of floats outside of branches and loops has an input with a range (--fix decides a branch)");
 }
 
 static double decibels(const difference *d) {

@@ -135,11 +135,22 @@ static double tolerance_of(const optimize_options *o, hone_model *before) {
   return o->quant.precision.first != HONE_PRECISION_F32 ? 1e30 : model_has_steps(before) ? 0.1 : 1e-3;
 }
 
+static int not_written(const optimize_options *o, const hone_model *m, uint32_t output, const difference *d, double tolerance) {
+  hone_tensor_info info;
+  hone_model_output_info(m, output, &info);
+  if (d->broken && (o->quant.precision.first == HONE_PRECISION_F16 || o->quant.precision.others >> HONE_PRECISION_F16 & 1))
+    return cli_fail("%s: not written: output '%s' holds NaN or infinity that it had not before: numbers leave what 16 bits hold, 65504; "
+                    "--precision=bf16 holds them", o->output, info.name);
+  if (d->broken) return cli_fail("%s: not written: output '%s' holds NaN or infinity where it did not before, or no longer", o->output, info.name);
+  return cli_fail("%s: not written: output '%s' changed by %g, more than the tolerance %g ('hone compare --optimize --layers' finds where)",
+                  o->output, info.name, d->max_abs, tolerance);
+}
+
 static int verify(cli *c, hone_model *before, const hone_model *after, outcome *r) {
   const optimize_options *o = c->options;
   feed_options from = quant_feed(&o->quant, &o->feed);
   double tolerance = tolerance_of(o, before);
-  if (!from.inputs.n && any_open_shape(before)) {
+  if (!from.inputs.n && !from.stream && any_open_shape(before)) {
     cli_warn("not verified: the model has dynamic shapes; give --shape or --input");
     return CLI_OK;
   }
@@ -155,9 +166,7 @@ static int verify(cli *c, hone_model *before, const hone_model *after, outcome *
   if (!code) code = compare_sessions(c, &f, map, a, b, match, r->n, feed_rounds(&f, (size_t)o->runs), r->apart);
   r->verified = !code;
   for (uint32_t i = 0; !code && i < r->n; i++)
-    if (match[i] == UINT32_MAX || !difference_within(&r->apart[i], tolerance))
-      code = cli_fail("%s: not written: an output changed by %g, more than the tolerance %g ('hone compare --optimize "
-                      "--layers' finds where)", o->output, r->apart[i].max_abs, tolerance);
+    if (match[i] == UINT32_MAX || !difference_within(&r->apart[i], tolerance)) code = not_written(o, before, i, &r->apart[i], tolerance);
   hone_session_destroy(&a);
   hone_session_destroy(&b);
   feed_close(&f);

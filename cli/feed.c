@@ -140,12 +140,26 @@ static int parse_random(feed_input *in, const char *range) {
   return in->ranged ? CLI_OK : cli_usage("--input: 'random%s' is not random:LOW:HIGH", range);
 }
 
+/* What a dimension that has a name is in the arrays that are given; -1: none has it. */
+static int64_t dimension_given(const feed *f, const hone_model *m, const char *name) {
+  hone_tensor_info info;
+  for (uint32_t i = 0; name && *name && i < f->n; i++) {
+    const feed_input *in = &f->in[i];
+    if (in->kind != SOURCE_ARRAYS || !in->count || hone_model_input_info(m, i, &info)) continue;
+    const tensor *head = &in->list->p[in->first].head;
+    for (int32_t k = 0; k < info.rank && k < head->rank; k++)
+      if (info.dims[k] < 0 && info.dim_names[k] && strcmp(info.dim_names[k], name) == 0) return head->dims[k];
+  }
+  return -1;
+}
+
 /* Constants take the shape of the model; its open dimensions are resolved here. */
-static int fixed_shape(const feed *f, feed_input *in, const hone_tensor_info *info) {
+static int fixed_shape(const feed *f, const hone_model *m, feed_input *in, const hone_tensor_info *info) {
   int64_t dims[HONE_MAX_RANK];
   if (info->rank < 0) return cli_usage("input '%s' has no known shape: give it one with --shape", in->name);
   for (int32_t k = 0; k < info->rank; k++) {
     dims[k] = info->dims[k];
+    if (dims[k] < 0) dims[k] = dimension_given(f, m, info->dim_names[k]);
     if (dims[k] < 0 && k == 0) dims[k] = (int64_t)f->batch;
     if (dims[k] < 0)
       return cli_usage("input '%s' is %s: give it a fixed shape, as in --shape=%s=DIMS", in->name,
@@ -353,7 +367,7 @@ int feed_open(cli *c, const hone_model *m, const feed_options *o, const image_op
       code = check_arrays(&f.in[i], &info);
       if (!code && o->option) code = check_examples(&f.in[i]);
     } else if (f.in[i].kind != SOURCE_IMAGES) {
-      code = fixed_shape(&f, &f.in[i], &info);
+      code = fixed_shape(&f, m, &f.in[i], &info);
     }
   }
   if (!code) code = count_rounds(&f);

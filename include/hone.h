@@ -434,7 +434,7 @@ HONE_API hone_status hone_session_prepare(hone_session *session);
 /** Writes an engine (.hone) that holds, beside the model of the session and its weights, the weights as this session's
     kernels want them: sessions of the same threads on such a machine, made from that file, start by mapping it. Prepares
     the session if that is still to be done. hone_model_save() writes the same without them, half as large; either runs
-    anywhere. Errors: those of hone_session_prepare(), BAD_ARG (another extension), IO, UNSUPPORTED. */
+    anywhere. Errors: those of hone_session_prepare(), BAD_ARG (a session of reference kernels), IO, UNSUPPORTED. */
 HONE_API hone_status hone_session_save(hone_session *session, const char *path);
 
 /** Lends `data` (dense, of the input's dtype and shape) to the session as input `input`. It must stay

@@ -96,6 +96,7 @@ struct hn_writer {
   char *buffer;
   uint64_t position;
   char *path, *temporary;
+  bool direct; /* to a device or a pipe, which no file may replace */
 };
 
 static void writer_free(hn_writer **w) {
@@ -121,12 +122,14 @@ hone_status hn_writer_open(hone_context *cx, const char *path, hn_writer **out) 
   }
   memcpy(w->path, path, n + 1);
   snprintf(w->temporary, n + 16, "%s.tmpXXXXXX", path);
-  int fd = mkstemp(w->temporary);
+  struct stat is;
+  w->direct = stat(path, &is) == 0 && !S_ISREG(is.st_mode) && !S_ISDIR(is.st_mode);
+  int fd = w->direct ? open(path, O_WRONLY | O_CLOEXEC) : mkstemp(w->temporary);
   if (fd < 0 || !(w->f = fdopen(fd, "wb"))) {
     int e = errno;
     if (fd >= 0) {
       close(fd);
-      unlink(w->temporary);
+      if (!w->direct) unlink(w->temporary);
     }
     writer_free(&w);
     return hn_fail(cx, HONE_IO, "%s: cannot write: %s", path, strerror(e));
@@ -134,7 +137,7 @@ hone_status hn_writer_open(hone_context *cx, const char *path, hn_writer **out) 
   mode_t mask = umask(0);
   umask(mask);
   setvbuf(w->f, w->buffer, _IOFBF, AT_ONCE);
-  fchmod(fd, 0666 & ~mask); /* mkstemp makes it private; give it the permissions a new file has */
+  if (!w->direct) fchmod(fd, 0666 & ~mask); /* mkstemp makes it private; give it the permissions a new file has */
   *out = w;
   return HONE_OK;
 }
@@ -154,13 +157,13 @@ hone_status hn_writer_commit(hn_writer **w) {
   int e = errno;
   ok = (fclose(x->f) == 0) && ok;
   x->f = NULL;
-  if (ok && rename(x->temporary, x->path) != 0) {
+  if (ok && !x->direct && rename(x->temporary, x->path) != 0) {
     e = errno;
     ok = false;
   }
   hone_status st = HONE_OK;
   if (!ok) {
-    unlink(x->temporary);
+    if (!x->direct) unlink(x->temporary);
     st = hn_fail(x->cx, HONE_IO, "%s: cannot write: %s", x->path, strerror(e));
   }
   writer_free(w);
@@ -169,7 +172,7 @@ hone_status hn_writer_commit(hn_writer **w) {
 
 void hn_writer_abort(hn_writer **w) {
   if (!*w) return;
-  unlink((*w)->temporary);
+  if (!(*w)->direct) unlink((*w)->temporary);
   writer_free(w);
 }
 

@@ -561,7 +561,8 @@ static hone_status nothing_lowered(const hn_graph *g, hone_precision p, const ho
     return hn_fail(g->cx, HONE_BAD_ARG, "nothing to quantize: none of the %u convolutions and matrix products has an input with a range", r->candidates);
   static const char *const what[] = {[HONE_PRECISION_INT4_WEIGHTS] = "matrix product", [HONE_PRECISION_INT8_DYNAMIC] = "matrix product or recurrent layer"};
   const char *layers = (size_t)p < sizeof what / sizeof *what && what[p] ? what[p] : "convolution or matrix product";
-  return hn_fail(g->cx, HONE_BAD_ARG, "nothing to quantize: no %s of floats with constant weights is free to", layers);
+  if (r->candidates) return hn_fail(g->cx, HONE_BAD_ARG, "nothing to quantize: what there is, %u times %s, is to stay as it is", r->candidates, layers);
+  return hn_fail(g->cx, HONE_BAD_ARG, "nothing to quantize: no %s of floats outside of branches and loops has constant weights (--fix decides a branch)", layers);
 }
 
 /* One precision after the other: each takes its layers and leaves those of the others, as what was added for them, alone. */

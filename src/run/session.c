@@ -247,9 +247,6 @@ static void note_layouts(hn_graph *g, const hn_plan *p) {
 }
 
 hone_status hone_session_save(hone_session *s, const char *path) {
-  const char *dot = strrchr(path, '.');
-  if (!dot || strcmp(dot, ".hone") != 0)
-    return hn_fail(s->cx, HONE_BAD_ARG, "%s: packed weights go into an engine, a file whose name ends in .hone", path);
   if (!s->options.device) return hn_fail(s->cx, HONE_BAD_ARG, "a session of reference kernels packs no weights");
   HN_TRY(hone_session_prepare(s));
   note_layouts(s->g, hn_program_plan(s->program));

@@ -205,6 +205,7 @@ dense() { # columns, function behind: a product of 1 x 6 x 8 numbers
 }
 dense 5 Softmax >"$work/steps.pbtxt"
 dense 1 Sigmoid >"$work/places.pbtxt"
+fails "f16: numbers beyond 16 bits" 1 "output '.*' holds NaN or infinity .* --precision=bf16" "$hone" optimize "$work/steps.pbtxt" -o "$work/x.hone" --precision=f16 --input=random:100000:200000 --tune=off
 prints "int8: a sequence is judged by its steps" 'at least 0.994 on all of 1 examples, the same best class in 99% of the steps' "$hone" optimize "$work/steps.pbtxt" -o "$work/q10.hone" --precision=int8 --calibrate=random --tune=off
 prints "int8: and by what they read" '1 sequences: 100.00% read the same' "$hone" optimize "$work/steps.pbtxt" -o "$work/q10.hone" --precision=int8 --calibrate=random --tune=off
 prints "int8: probabilities by what thresholds decide" 'a threshold decides otherwise for 0\.[0-9]+% of their area' "$hone" optimize "$work/places.pbtxt" -o "$work/q10.hone" --precision=int8 --calibrate=random --tune=off
@@ -229,6 +230,12 @@ for p in int8-weights int4-weights; do
   prints "$p: accuracy" 'top-1 9[89]\.' "$hone" eval "$work/w.onnx" --images="$images" --labels="$images/labels.txt"
 done
 prints "int8-weights: the kernel for few rows" 'matmul_weights' "$hone" bench "$work/w.onnx" --runs=1 --layers
+for format in hone onnx; do check "format: $format to a pipe, which stays one" sh -c 'mkfifo "$4" && { cat "$4" >/dev/null & } && "$1" optimize "$2" -o "$4" --format="$3" --tune=off && wait && test -p "$4"' - "$hone" "$model" $format "$work/$format-pipe"; done
+mkfifo "$work/pipe"
+check "format: what comes out of it" sh -c 'cat "$3" >"$4" & "$1" optimize "$2" -o "$3" --format=onnx >/dev/null && wait && test -p "$3" && "$1" show "$4"' - "$hone" "$model" "$work/pipe" "$work/piped.onnx"
+check "format: an engine whatever its name" "$hone" optimize "$model" -o "$work/engine.bin" --format=hone --tune=off
+prints "format: which runs" 'within the tolerance' "$hone" compare "$model" "$work/engine.bin"
+fails "int8-dynamic: nothing to do" 2 'no matrix product or recurrent layer of floats outside of branches' "$hone" optimize "$source/tests/tensorflow/graphs/crops.pb" -o "$work/x.hone" --precision=int8-dynamic
 prints "int8-dynamic: the last layer" '1 of 1' "$hone" optimize "$model" -o "$work/dynamic.onnx" --precision=int8-dynamic --threads=1
 prints "int8-dynamic: accuracy" 'top-1 9[89]\.' "$hone" eval "$work/dynamic.onnx" --images="$images" --labels="$images/labels.txt"
 prints "int8-dynamic: integer kernels" 'product_int8' "$hone" bench "$work/dynamic.onnx" --runs=1 --layers
@@ -278,6 +285,8 @@ if command -v python3 >/dev/null; then
   fails "int8: an input without examples" 2 "input 'z' has no examples: give --calibrate=z=SOURCE" "$hone" optimize "$work/pair.pbtxt" -o "$work/x.hone" $eight --calibrate="x=$work/px.npy"
   fails "int8: two sources of one input" 2 "input 'x' has a source already" "$hone" optimize "$work/pair.pbtxt" -o "$work/x.hone" $eight --calibrate="x=$work/px.npy" --calibrate="x=$work/px.npy"
   fails "int8: an archive without the inputs' names" 1 "no array 'x' in it" "$hone" optimize "$work/pair.pbtxt" -o "$work/x.hone" $eight --calibrate="$work/arrays/b.npz"
+  echo CAcSADphCg4KAWEKAWISAXkiA0FkZBIBZ1oYCgFhEhMKEQgBEg0KAxIBTgoCCAYKAggIWhgKAWISEwoRCAESDQoDEgFOCgIIBgoCCAhiGAoBeRITChEIARINCgMSAU4KAggGCgIICEIECgAQDQ== | base64 -d >"$work/sum.onnx" # a + b, both N x 6 x 8
+  prints "run: an input that is made up is as long as one that is given" '4x6x8' "$hone" run "$work/sum.onnx" --input="a=$work/px.npy"
   mkdir "$work/bad-second" && cp "$work/arrays/a.npy" "$work/bad-second/0.npy" && cp "$work/nan.npy" "$work/bad-second/1.npy"
   fails "int8: NaN, and in which file" 2 "1.npy: tensor 'image' holds NaN" "$hone" optimize "$model" -o "$work/x.hone" $eight --calibrate="$work/bad-second"
   fails "int8: NaN" 2 "tensor 'image' holds NaN" "$hone" optimize "$model" -o "$work/x.hone" $eight --calibrate="$work/nan.npy"

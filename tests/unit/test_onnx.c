@@ -254,6 +254,8 @@ TEST(onnx_faults_are_named) {
   static sample s;
   fill(&s), s.conv.op_type = "Frobnicate";
   refused(&s, HONE_UNSUPPORTED, "Frobnicate (1, first node 'conv1')");
+  fill(&s), s.conv.op_type = "Frobnicate", s.conv.name = NULL; /* then what it makes says which */
+  refused(&s, HONE_UNSUPPORTED, "Frobnicate (1, first node 'c')");
   fill(&s), s.conv_in[0] = "nowhere";
   refused(&s, HONE_BAD_GRAPH, "node 'conv1' (Conv): nothing produces its input 'nowhere'");
   fill(&s), s.w_dims[3] = 3;

@@ -191,6 +191,14 @@ static hone_status read_attr(scope *s, hn_id node, const Onnx__AttributeProto *a
   return g->oom ? hn_nomem(s->r->cx) : HONE_OK;
 }
 
+/* A node's name, or that of what it makes. */
+static const char *called(const Onnx__NodeProto *p) {
+  if (p->name && *p->name) return p->name;
+  for (size_t i = 0; i < p->n_output; i++)
+    if (p->output[i] && *p->output[i]) return p->output[i];
+  return "";
+}
+
 static hone_status note_missing(reader *r, const Onnx__NodeProto *p) {
   const char *domain = p->domain ? p->domain : "";
   for (size_t i = 0; i < r->missing.n; i++)
@@ -198,7 +206,7 @@ static hone_status note_missing(reader *r, const Onnx__NodeProto *p) {
       r->missing.p[i].count++;
       return HONE_OK;
     }
-  missing m = {p->op_type ? p->op_type : "", domain, p->name ? p->name : "", 1};
+  missing m = {p->op_type ? p->op_type : "", domain, called(p), 1};
   return hn_push(&r->missing, m) ? HONE_OK : hn_nomem(r->cx);
 }
 
@@ -208,8 +216,8 @@ static hone_status read_constant(scope *s, const Onnx__NodeProto *p) {
   hn_tensor *t = NULL;
   const char *kind = a && a->name ? a->name : "";
   if (a && a->ref_attr_name && *a->ref_attr_name) a = referred(s, a->ref_attr_name);
-  if (!a) return hn_fail(s->r->cx, HONE_BAD_GRAPH, "node '%s' (Constant) has no value", p->name ? p->name : "");
-  if (p->n_output != 1) return hn_fail(s->r->cx, HONE_BAD_GRAPH, "node '%s' (Constant) has %zu outputs", p->name ? p->name : "", p->n_output);
+  if (!a) return hn_fail(s->r->cx, HONE_BAD_GRAPH, "node '%s' (Constant) has no value", called(p));
+  if (p->n_output != 1) return hn_fail(s->r->cx, HONE_BAD_GRAPH, "node '%s' (Constant) has %zu outputs", called(p), p->n_output);
   if (strcmp(kind, "value") == 0 && a->t) HN_TRY(hn_onnx_tensor(s->r->cx, s->r->dir, a->t, &t));
   else if (strcmp(kind, "sparse_value") == 0 && a->sparse_tensor) HN_TRY(hn_onnx_sparse_tensor(s->r->cx, s->r->dir, a->sparse_tensor, &t));
   else if (strcmp(kind, "value_int") == 0) HN_TRY(hn_tensor_scalar_i(s->r->cx, HONE_DTYPE_I64, a->i, &t));
@@ -219,14 +227,14 @@ static hone_status read_constant(scope *s, const Onnx__NodeProto *p) {
     HN_TRY(hn_tensor_create(s->r->cx, HONE_DTYPE_F32, 1, &(int64_t){(int64_t)a->n_floats}, &t));
     if (a->n_floats) memcpy(t->data, a->floats, t->bytes);
   } else {
-    return hn_fail(s->r->cx, HONE_UNSUPPORTED, "node '%s' (Constant): attribute '%s' is not supported", p->name ? p->name : "", kind);
+    return hn_fail(s->r->cx, HONE_UNSUPPORTED, "node '%s' (Constant): attribute '%s' is not supported", called(p), kind);
   }
   return define(s, p->output[0], hn_graph_add_constant(s->g, p->output[0], t));
 }
 
 static hone_status check_node(scope *s, const Onnx__NodeProto *p) {
   if (p->n_input <= 1u << 16 && p->n_output <= 1u << 16) return HONE_OK;
-  return hn_fail(s->r->cx, HONE_BAD_GRAPH, "node '%s' (%s) has %zu inputs and %zu outputs", p->name ? p->name : "", p->op_type,
+  return hn_fail(s->r->cx, HONE_BAD_GRAPH, "node '%s' (%s) has %zu inputs and %zu outputs", called(p), p->op_type,
                  p->n_input, p->n_output);
 }
 
@@ -244,7 +252,7 @@ static hone_status read_inputs(scope *s, const Onnx__NodeProto *p, size_t more, 
     if (!p->input[i] || !*p->input[i]) continue;
     in[i] = lookup(s, p->input[i]);
     if (in[i] == HN_NONE && !r->missing.n)
-      return hn_fail(r->cx, HONE_BAD_GRAPH, "node '%s' (%s): nothing produces its input '%s'", p->name ? p->name : "", p->op_type, p->input[i]);
+      return hn_fail(r->cx, HONE_BAD_GRAPH, "node '%s' (%s): nothing produces its input '%s'", called(p), p->op_type, p->input[i]);
     if (in[i] == (hn_id)ABSENT) in[i] = HN_NONE;
     if (in[i] != HN_NONE) *n = (uint32_t)i + 1;
   }
@@ -262,7 +270,7 @@ static hone_status name_outputs(scope *s, const Onnx__NodeProto *p, const hn_id 
 }
 
 static const char *node_name(scope *s, const Onnx__NodeProto *p) {
-  const char *name = p->name ? p->name : "";
+  const char *name = called(p);
   hn_str full = {0};
   if (!s->prefix || !*name) return name;
   hn_str_printf(&full, "%s/%s", s->prefix, name);
@@ -351,12 +359,12 @@ static hone_status read_control(scope *s, const Onnx__NodeProto *p, hn_op op) {
   hone_status st = HONE_OK;
   if (op == HN_Scan && opset_of(s, "") < 9)
     return hn_fail(s->r->cx, HONE_UNSUPPORTED, "node '%s' (Scan): the form of opset 8, with a batch dimension, is not supported",
-                   p->name ? p->name : "");
+                   called(p));
   for (int k = 0; k < MAX_NESTED && want[k] && !st; k++) {
     const Onnx__AttributeProto *a = NULL;
     for (size_t i = 0; i < p->n_attribute; i++)
       if (p->attribute[i]->g && hn_streq(p->attribute[i]->name ? p->attribute[i]->name : "", want[k])) a = p->attribute[i];
-    if (!a) st = hn_fail(s->r->cx, HONE_BAD_GRAPH, "node '%s' (%s) has no graph '%s'", p->name ? p->name : "", p->op_type, want[k]);
+    if (!a) st = hn_fail(s->r->cx, HONE_BAD_GRAPH, "node '%s' (%s) has no graph '%s'", called(p), p->op_type, want[k]);
     else st = read_nested(s, a, &c);
   }
   if (!st && !s->r->missing.n) st = add_control(s, p, op, &c);
@@ -383,7 +391,7 @@ static hone_status bind_call(scope *s, scope *body, const Onnx__NodeProto *p, co
   uint32_t n;
   HN_TRY(read_inputs(s, p, 0, &in, &n));
   if (n > f->n_input || p->n_output > f->n_output)
-    return hn_fail(s->r->cx, HONE_BAD_GRAPH, "node '%s': function %s takes %zu inputs and gives %zu outputs", p->name ? p->name : "",
+    return hn_fail(s->r->cx, HONE_BAD_GRAPH, "node '%s': function %s takes %zu inputs and gives %zu outputs", called(p),
                    p->op_type, f->n_input, f->n_output);
   for (size_t i = 0; i < f->n_input; i++)
     HN_TRY(define(body, f->input[i], i < n && in[i] != HN_NONE ? in[i] : (hn_id)ABSENT));
@@ -392,7 +400,7 @@ static hone_status bind_call(scope *s, scope *body, const Onnx__NodeProto *p, co
     if (!p->output[i] || !*p->output[i]) continue;
     hn_id v = lookup(body, f->output[i]);
     if (v == HN_NONE || v == (hn_id)ABSENT)
-      return hn_fail(s->r->cx, HONE_BAD_GRAPH, "node '%s': nothing produces output '%s' of function %s", p->name ? p->name : "", f->output[i], p->op_type);
+      return hn_fail(s->r->cx, HONE_BAD_GRAPH, "node '%s': nothing produces output '%s' of function %s", called(p), f->output[i], p->op_type);
     hn_value *value = hn_value_at(s->g, v);
     if (value->producer != HN_NONE) hn_value_rename(s->g, v, p->output[i]);
     HN_TRY(define(s, p->output[i], v));
@@ -403,7 +411,7 @@ static hone_status bind_call(scope *s, scope *body, const Onnx__NodeProto *p, co
 static hone_status read_call(scope *s, const Onnx__NodeProto *p, const Onnx__FunctionProto *f) {
   if (s->calls >= MAX_CALLS)
     return hn_fail(s->r->cx, HONE_BAD_GRAPH, "node '%s': functions call one another more than %d deep, or in a circle",
-                   p->name ? p->name : "", MAX_CALLS);
+                   called(p), MAX_CALLS);
   const char *name = node_name(s, p);
   scope body = {.r = s->r, .g = s->g, .n_opsets = f->n_opset_import, .opsets = f->opset_import, .function = f, .call = p,
                 .prefix = *name ? name : s->prefix, .calls = s->calls + 1};
@@ -415,7 +423,7 @@ static hone_status read_call(scope *s, const Onnx__NodeProto *p, const Onnx__Fun
 
 static hone_status read_node(scope *s, const Onnx__NodeProto *p) {
   reader *r = s->r;
-  const char *name = p->name ? p->name : "", *domain = p->domain && strcmp(p->domain, "ai.onnx") != 0 ? p->domain : "";
+  const char *name = called(p), *domain = p->domain && strcmp(p->domain, "ai.onnx") != 0 ? p->domain : "";
   if (!p->op_type) return hn_fail(r->cx, HONE_BAD_FORMAT, "node '%s' has no operator", name);
   HN_TRY(check_node(s, p));
   const Onnx__FunctionProto *function = function_of(r, p);

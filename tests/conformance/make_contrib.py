@@ -68,6 +68,12 @@ def binary(name, op, function, t):
                     ("ys", np.array(.05, "f4")), ("yz", np.array(3, t))], "ab", y)
 
 
+def without_zeros():
+    a, b = whole("u1", 3, 40), whole("u1", 3, 40)
+    save("add_without_zeros", "QLinearAdd", [("a", a), ("as", np.array(.02, "f4")), None, ("b", b), ("bs", np.array(.03, "f4")), None, ("ys", np.array(.05, "f4"))],
+         "ab", close(real(a, f(.02)) + real(b, f(.03)), f(.05), np.array(0, "u1")))
+
+
 def unary(name, op, function, t, shape, scale, **attributes):
     x, z = whole(t, *shape), np.array(11, t)
     y = close(function(real(x, f(.04), 11)), f(scale), np.array(-20 if t == "i1" else 30, t))
@@ -195,3 +201,4 @@ if __name__ == "__main__":
     few_bits("eight_bits", 8, 40, True, False)
     drawn(wide)
     drawn(plain_product)
+    drawn(without_zeros)

@@ -11,10 +11,9 @@ static hone_status refuse(const hn_contrib *c, hone_status st, const char *why) 
 /* Input i; absent where there are fewer. */
 static hn_id input(const hn_contrib *c, uint32_t i) { return i < c->n ? c->in[i] : HN_NONE; }
 
-static hone_status need(const hn_contrib *c, uint32_t inputs) {
-  for (uint32_t i = 0; i < inputs; i++)
-    if (input(c, i) == HN_NONE) return hn_fail(c->make.g->cx, HONE_BAD_GRAPH, "node '%s' (%s): input %u is missing", c->name, c->op, i);
-  return HONE_OK;
+static hone_status need(const hn_contrib *c, uint32_t i) {
+  if (input(c, i) != HN_NONE) return HONE_OK;
+  return hn_fail(c->make.g->cx, HONE_BAD_GRAPH, "node '%s' (%s): input %u is missing", c->name, c->op, i);
 }
 
 /* The reals that integers stand for, one scale for each of `axis` or one for all. */
@@ -74,9 +73,12 @@ hone_status hn_contrib_integers(hn_contrib *c) {
   form f = form_of(c);
   uint32_t count = f.first + 3 * f.operands;
   if (!f.operands) return refuse(c, HONE_BAD_GRAPH, "no operands");
-  HN_TRY(need(c, f.result + 1));
-  for (uint32_t i = 0; i < f.operands; i++)
-    if (input(c, f.first + 3 * i) == HN_NONE || input(c, f.first + 3 * i + 1) == HN_NONE) return refuse(c, HONE_BAD_GRAPH, "an operand or its scale is missing");
+  HN_TRY(need(c, 0));
+  HN_TRY(need(c, f.result));
+  for (uint32_t i = 0; i < f.operands; i++) {
+    HN_TRY(need(c, f.first + 3 * i));
+    HN_TRY(need(c, f.first + 3 * i + 1));
+  }
   hn_id to[1 << 8];
   c->scale = input(c, f.result), c->zero = input(c, f.result + 1), c->type = hn_make_type(&c->make, c->in[f.first]);
   uint32_t lead = f.first == 1;
@@ -116,7 +118,8 @@ static hn_id unit_of(hn_maker *m, hn_id a, hn_id b) {
 hone_status hn_contrib_gemm(hn_contrib *c) {
   enum { A, A_SCALE, A_ZERO, B, B_SCALE, B_ZERO, C, Y_SCALE, Y_ZERO };
   hn_maker *m = &c->make;
-  HN_TRY(need(c, B_SCALE + 1));
+  static const uint32_t needed[] = {A, A_SCALE, B, B_SCALE};
+  for (size_t i = 0; i < sizeof needed / sizeof *needed; i++) HN_TRY(need(c, needed[i]));
   const hn_node *n = hn_node_at(m->g, c->node);
   if (hn_attr_f(n, "alpha", 1) != 1) return refuse(c, HONE_UNSUPPORTED, "alpha is not 1");
   int64_t axis = hn_attr_i(n, "transB", 0) ? 0 : 1;
@@ -138,7 +141,7 @@ hone_status hn_contrib_gemm_result(hn_contrib *c, hn_id *result) {
 hone_status hn_contrib_scaled_product(hn_contrib *c) {
   hn_maker *m = &c->make;
   bool now = strcmp(c->op, "DynamicQuantizeMatMul") == 0;
-  HN_TRY(need(c, now ? 3 : 4));
+  for (uint32_t i = 0; i < (now ? 3u : 4u); i++) HN_TRY(need(c, i));
   hn_id a = c->in[0], a_scale = c->in[2], a_zero = input(c, 4), b_scale = input(c, now ? 2 : 3), b_zero = input(c, now ? 3 : 5);
   c->bias = input(c, now ? 4 : 6);
   if (now) {
@@ -172,11 +175,11 @@ static int64_t number_at(const hn_tensor *t, int64_t row_bytes, int64_t row, int
 }
 
 static hone_status describe(const hn_contrib *c, packed *p) {
-  enum { MOST = 1 << 30 };
+  enum { MOST = 1 << 24 }; /* so that no product of them overflows */
   hn_graph *g = c->make.g;
   const hn_node *n = hn_node_at(g, c->node);
   *p = (packed){.k = hn_attr_i(n, "K", 0), .n = hn_attr_i(n, "N", 0), .bits = hn_attr_i(n, "bits", 4), .block = hn_attr_i(n, "block_size", 0)};
-  HN_TRY(need(c, 3));
+  for (uint32_t i = 0; i < 3; i++) HN_TRY(need(c, i));
   if (p->bits != 4 && p->bits != 8) return refuse(c, HONE_UNSUPPORTED, "weights of other than 4 or 8 bits");
   if (p->k < 1 || p->n < 1 || p->block < 2 || p->block % 2 || p->k > MOST || p->n > MOST || p->block > MOST) return refuse(c, HONE_BAD_GRAPH, "K, N or block_size is out of range");
   if (input(c, 4) != HN_NONE) return refuse(c, HONE_UNSUPPORTED, "a group index (g_idx)");

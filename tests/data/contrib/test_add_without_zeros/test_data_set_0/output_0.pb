@@ -1,0 +1,1 @@
+(Boutput_0Jxß¸y€i_QA›Ï\aeoë<™†´{}›­—f„Y.ğQB¢Ãcu‚yƒŠmZSÚ±†ÉÊ~ kb{¨âtC)àTãt‚˜Å¿Qˆ"H§nèB¾»SWRI= ×1t^‰¶e’HMg´;–IŒDq–»‡˜ntHcZm

@@ -49,8 +49,9 @@ static inline float sum_of_lanes(floats v) { return v.v[0] + v.v[1] + v.v[2] + v
 static inline void store_halves(uint8_t *high, uint8_t *low, ints v) {
   for (int i = 0; i < 4; i++) high[i] = (uint8_t)(v.v[i] >> 8), low[i] = (uint8_t)v.v[i];
 }
-static inline ints less_products(ints sum, ints a, ints b) { EACH(ints, sum.v[i] - a.v[i] * b.v[i]); }
-static inline ints joined(ints high, ints low, ints less) { EACH(ints, high.v[i] * 256 + low.v[i] - less.v[i]); }
+/* Columns that there are not hold any numbers: they wrap around */
+static inline ints less_products(ints sum, ints a, ints b) { EACH(ints, (int32_t)((uint32_t)sum.v[i] - (uint32_t)a.v[i] * (uint32_t)b.v[i])); }
+static inline ints joined(ints high, ints low, ints less) { EACH(ints, (int32_t)((uint32_t)high.v[i] * 256 + (uint32_t)low.v[i] - (uint32_t)less.v[i])); }
 static inline floats from_u8(const uint8_t *p) { EACH(floats, (float)p[i]); }
 static inline floats from_i8(const int8_t *p) { EACH(floats, (float)p[i]); }
 static inline floats look_up(const float *table, floats at) {

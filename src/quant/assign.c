@@ -33,6 +33,14 @@ bool hn_is_deconvolution(const hn_graph *g, const hn_node *n) {
   return w && w->dtype == HONE_DTYPE_F32 && hn_dtype_of(g, n->in[0]) == HONE_DTYPE_F32 && !hn_const(g, n->in[0]) && (hn_in(n, 2) == HN_NONE || b);
 }
 
+uint32_t hn_bias_input(const hn_graph *g, const hn_node *n, int64_t channels) {
+  bool added = n->op == HN_MatMul && n->n_post && n->post[0].op == HN_Add && n->post[0].operand != HN_NONE;
+  uint32_t i = hn_in(n, 2) != HN_NONE ? 2 : added ? n->post[0].operand : 0;
+  const hn_tensor *b = i ? hn_const(g, n->in[i]) : NULL;
+  if (!b || b->dtype != HONE_DTYPE_F32 || b->count != channels) return 0;
+  return added && (!b->rank || b->dims[b->rank - 1] != channels) ? 0 : i;
+}
+
 bool hn_keeps_scale(hn_op op) {
   switch (op) {
     case HN_MaxPool:

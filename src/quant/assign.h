@@ -17,6 +17,8 @@ static inline bool hn_is_low(const hn_low_set *s, hn_id node) { return node != H
 
 bool hn_is_product(const hn_graph *g, const hn_node *n); /* of floats, with constant weights */
 bool hn_is_deconvolution(const hn_graph *g, const hn_node *n); /* the same of one that is transposed, without groups */
+/* Which input of a product is its bias, a number for each of `channels`: its own, or the row that a MatMul's first step adds; 0: none. */
+uint32_t hn_bias_input(const hn_graph *g, const hn_node *n, int64_t channels);
 bool hn_keeps_scale(hn_op op);                           /* its result has the scale of its input */
 uint32_t hn_data_inputs(const hn_node *n);               /* leading inputs that are no shapes, axes or sizes */
 bool hn_is_real(const hn_graph *g, hn_id v);

@@ -191,7 +191,8 @@ static double *weight_scales(const hn_tensor *w, int32_t axis, const hn_tensor *
 static bool is_refined(const plan *p, hn_id id) {
   const hn_refinement *f = p->refine;
   const hn_node *n = hn_node_at(p->g, id);
-  if (!p->s.low[id] || !f || !f->samples || !(f->how.reconstruct || (f->how.correct_bias && hn_in(n, 2) != HN_NONE))) return false;
+  if (!p->s.low[id] || !f || !f->samples) return false;
+  if (!f->how.reconstruct && !(f->how.correct_bias && hn_bias_input(p->g, n, hn_const(p->g, n->in[1])->dims[channel_axis(n)]))) return false;
   hn_quant q = quant_of(p, n->in[0]);
   return f->samples[id].n || hn_rounding_known(&f->samples[id], &(hn_steps){(double)q.scale, q.zero}, &f->how);
 }
@@ -234,11 +235,13 @@ static hone_status quantize_weights(plan *p, hn_id id, const hn_quant *input) {
   hn_graph *g = p->g;
   double input_scale = (double)input->scale;
   const hn_node *n = hn_node_at(g, id);
-  const hn_tensor *w = hn_const(g, n->in[1]), *b = hn_const(g, hn_in(n, 2));
+  const hn_tensor *w = hn_const(g, n->in[1]);
   int32_t axis = channel_axis(n);
   int64_t channels = w->dims[axis];
-  if (b && b->count != channels) b = NULL; /* a bias of another shape stays in floats */
-  double *s = weight_scales(w, axis, b, input_scale), *bias = b ? hn_calloc((size_t)channels, sizeof *bias) : NULL;
+  uint32_t bias_at = hn_bias_input(g, n, channels); /* a bias of another shape stays in floats, as does one that a step adds */
+  bool own = bias_at && bias_at < n->n_main, corrected = bias_at && is_refined(p, id) && p->refine->how.correct_bias;
+  const hn_tensor *b = bias_at ? hn_const(g, n->in[bias_at]) : NULL;
+  double *s = weight_scales(w, axis, own ? b : NULL, input_scale), *bias = b ? hn_calloc((size_t)channels, sizeof *bias) : NULL;
   hn_tensor *q = NULL, *whole = NULL;
   hone_status st = s && (!b || bias) ? HONE_OK : hn_nomem(g->cx);
   hn_id real = HN_NONE;
@@ -247,7 +250,12 @@ static hone_status quantize_weights(plan *p, hn_id id, const hn_quant *input) {
   if (!st) st = round_weights(p, id, axis, s, input, bias, &q);
   if (!st) st = dequantized(g, hn_graph_add_constant(g, NULL, q), vector(g, HONE_DTYPE_F32, s, channels), axis, &real);
   if (!st) hn_set_input(g, id, 1, real);
-  if (!st && b) {
+  if (!st && corrected && !own) {
+    hn_id row = vector(g, HONE_DTYPE_F32, bias, channels);
+    if (row == HN_NONE) st = hn_nomem(g->cx);
+    else hn_set_input(g, id, bias_at, row);
+  }
+  if (!st && own) {
     st = hn_tensor_create(g->cx, HONE_DTYPE_I32, 1, &channels, &whole);
     for (int64_t c = 0; !st && c < channels; c++) {
       s[c] = (double)(float)(s[c] * input_scale);
@@ -255,7 +263,7 @@ static hone_status quantize_weights(plan *p, hn_id id, const hn_quant *input) {
       hn_store_i64(HONE_DTYPE_I32, whole->data, (size_t)c, (int64_t)fmax(-2147483648.0, fmin(v, 2147483647.0)));
     }
     if (!st) st = dequantized(g, hn_graph_add_constant(g, NULL, whole), vector(g, HONE_DTYPE_F32, s, channels), 0, &real);
-    if (!st) hn_set_input(g, id, 2, real);
+    if (!st) hn_set_input(g, id, bias_at, real);
   }
   hn_free(s);
   hn_free(bias);

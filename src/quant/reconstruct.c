@@ -6,6 +6,7 @@
 
 #include "base/parallel.h"
 #include "op/scalar.h"
+#include "quant/assign.h"
 
 enum { SWEEPS = 4, LANES = HN_COLUMN_LANES };
 #define DAMPING 0.01     /* of the mean square of the samples, added to each: what was not sampled counts a little too */
@@ -18,6 +19,7 @@ typedef struct job {
   const hn_columns *c;
   hn_rounding how;
   bool shifts; /* there is a bias to be corrected */
+  uint32_t steps_from; /* the first step behind the bias */
   int64_t k, step, outer; /* of an output's weights: their number, from one to the next, from the first of one output to the next's */
   int64_t first; /* output of the group at hand */
   int8_t *q;
@@ -50,9 +52,10 @@ static void add_scaled(float *to, const float *x, float by, size_t n) {
   for (size_t i = 0; i < n; i++) to[i] += x[i] * by;
 }
 
-/* The layer's own activation function: the steps behind it up to the first with an operand. */
-static double activated(const hn_node *n, double y) {
-  for (uint32_t i = 0; i < n->n_post && n->post[i].operand == HN_NONE; i++)
+/* The layer's own activation function: the steps behind it and its bias up to the first with an operand. */
+static double activated(const job *j, double y) {
+  const hn_node *n = j->n;
+  for (uint32_t i = j->steps_from; i < n->n_post && n->post[i].operand == HN_NONE; i++)
     y = hn_scalar_unary(n->post[i].op, y, (double)n->post[i].alpha, (double)n->post[i].beta);
   return y;
 }
@@ -61,9 +64,9 @@ static double activated(const hn_node *n, double y) {
 static void weigh(const job *j, const float *y, double bias, row *r) {
   const hn_columns *c = j->c;
   double h = sqrt((double)dot(r->left, r->left, c->pitch) / (double)c->n);
-  bool plain = !j->n->n_post || j->n->post[0].operand != HN_NONE || !(h > 0);
+  bool plain = j->n->n_post <= j->steps_from || j->n->post[j->steps_from].operand != HN_NONE || !(h > 0);
   for (size_t i = 0; i < c->n; i++) {
-    double at = (double)y[i] + bias, slope = plain ? 1 : (activated(j->n, at + h) - activated(j->n, at - h)) / (2 * h);
+    double at = (double)y[i] + bias, slope = plain ? 1 : (activated(j, at + h) - activated(j, at - h)) / (2 * h);
     float weight = (float)(slope * slope);
     r->weight[i] = weight > LEAST_WEIGHT ? weight : LEAST_WEIGHT; /* also NaN */
   }
@@ -136,7 +139,7 @@ static void round_output(job *j, int64_t o, float *y, row *r) {
     add_scaled(r->left, c->rounded + (size_t)k * c->pitch, (float)(n * j->scale[o]), c->pitch);
   }
   add_scaled(r->left, y, -1, c->pitch);
-  weigh(j, y, j->bias ? hn_tensor_f(j->bias, j->bias->count > 1 ? (size_t)o : 0) : 0, r);
+  weigh(j, y, j->bias ? hn_tensor_f(j->bias, (size_t)o) : 0, r);
   double shift = j->shifts ? centre(j, r) : 0;
   bool more = j->how.reconstruct;
   if (more) square_columns(j, r);
@@ -198,7 +201,9 @@ static hone_status fit(hn_graph *g, const hn_node *n, int32_t axis, const double
   hn_tensor *t = NULL;
   HN_TRY(hn_tensor_create(g->cx, HONE_DTYPE_I8, w->rank, w->dims, &t));
   double *shift = hn_calloc((size_t)w->dims[axis], sizeof *shift);
-  job j = {.w = w, .bias = hn_const(g, hn_in(n, 2)), .how = *how, .shifts = has_bias && how->correct_bias, .q = t->data, .shift = shift};
+  uint32_t bias_at = hn_bias_input(g, n, w->dims[axis]);
+  job j = {.w = w, .bias = bias_at ? hn_const(g, n->in[bias_at]) : NULL, .how = *how, .shifts = has_bias && how->correct_bias,
+           .steps_from = bias_at >= n->n_main, .q = t->data, .shift = shift};
   hone_status st = shift ? round_anew(g, n, axis, scale, steps, s, threads, &j) : hn_nomem(g->cx);
   if (st || !how->reconstruct) hn_tensor_unref(t); /* to the nearest is found again at once */
   if (st) {

@@ -5,7 +5,7 @@
 
 #include "base/parallel.h"
 #include "quant/assign.h"
-#include "run/calibration.h"
+#include "run/calibrate.h"
 #include "run/options.h"
 #include "run/session.h"
 

@@ -8,7 +8,7 @@
 
 #include "base/file.h"
 #include "base/str.h"
-#include "run/calibration.h"
+#include "run/calibrate.h"
 
 /* Those that a note may give a layer. */
 static const struct {

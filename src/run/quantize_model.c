@@ -6,7 +6,7 @@
 #include "quant/dynamic.h"
 #include "quant/short_floats.h"
 #include "quant/weights.h"
-#include "run/calibration.h"
+#include "run/calibrate.h"
 #include "run/options.h"
 
 void hone_quantize_options_init(hone_quantize_options *options) {

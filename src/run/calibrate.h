@@ -1,6 +1,6 @@
-/* calibration.h - what calibration knows of a model: what was seen of each tensor, samples of what layers read, precisions of layers. */
-#ifndef HN_CALIBRATION_H
-#define HN_CALIBRATION_H
+/* calibrate.h - what calibration knows of a model: what was seen of each tensor, samples of what layers read, precisions of layers. */
+#ifndef HN_CALIBRATE_H
+#define HN_CALIBRATE_H
 #include "base/alloc.h"
 #include "quant/balance.h"
 #include "quant/observer.h"

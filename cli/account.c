@@ -16,8 +16,8 @@ const arg_option account_option_rows[] = {
      "else of the outputs (root mean square).", 0, 0},
     {"no-mixed", 0, ARG_FLAG, offsetof(account_options, uniform), "",
      "Quantize every layer. Without this and --max-drop, the layers that cost most for the time they save, and those that are no faster, stay "
-     "in floats if the outputs on any of the examples have a cosine below 0.994 to those of floats (a classifier's on all together below "
-     "0.998; a sequence's on all together below 0.994), or their best class is another for more than 1%.", 0, 0},
+     "in floats if the outputs on any of the examples have a cosine below 0.994 to those of floats (a classifier's and a sequence's on all "
+     "together below 0.998), or their best class is another for more than 1% (of a sequence's steps 0.5%).", 0, 0},
     {0}};
 
 int account_limit(const account_options *o, double *percent) {

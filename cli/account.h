@@ -50,8 +50,9 @@ typedef enum account_aim {
 /* What AIM_AUTO asks of the outputs: the least cosine, and how many items keep their best class: of a sequence's steps, which are many, as
    counted; of single items as is to be expected: of 64 one that turns, or none, is chance, and a search would find mixtures with luck. */
 #define GOOD_COSINE 0.994 /* on any one example; not of sequences */
-#define GOOD_SCORES 0.998 /* on all together, of a classifier's, whose best class hangs on small differences */
+#define GOOD_SCORES 0.998 /* on all together, of classes, where the best hangs on small differences, also of a sequence's steps */
 #define GOOD_AGREEMENT 0.99
+#define GOOD_STEPS 0.995 /* of a sequence that have the same best class: one of a line is a fortieth of it */
 #define GOOD_READING 0.98 /* sequences that read the same */
 #define GOOD_TURNED 0.004 /* of an area of probabilities */
 #define LEAST_SHARE 0.1 /* of the common example's output: the noise of one that has less is held against this */

@@ -47,12 +47,12 @@ static void print_reasons_of(const account *a, uint32_t kind) {
 
 static void print_reasons(const account *a) {
   for (uint32_t k = 1; k < a->n_kinds; k++) print_reasons_of(a, k);
-  if (a->aim == AIM_AUTO)
-    printf("aim: a cosine of at least %.4g on %s of %zu examples%s (--max-drop=P%% sets a limit instead, --no-mixed none)\n",
-           GOOD_COSINE, a->steps ? "all" : "each", a->examples,
-           a->steps        ? ", the same best class in 99% of the steps, the same reading of 98% of the sequences"
-           : a->classifier ? ", 0.998 on all, the same best class to be expected in 99%" : "");
-  else if (a->aim == AIM_DROP)
+  if (a->aim == AIM_AUTO) {
+    printf("aim: a cosine of at least %.4g on %s of %zu examples", a->steps ? GOOD_SCORES : GOOD_COSINE, a->steps ? "all" : "each", a->examples);
+    if (a->steps) printf(", the same best class in %g%% of the steps, the same reading of %g%% of the sequences", 100 * GOOD_STEPS, 100 * GOOD_READING);
+    else if (a->classifier) printf(", %g on all, the same best class to be expected in %g%%", GOOD_SCORES, 100 * GOOD_AGREEMENT);
+    printf(" (--max-drop=P%% sets a limit instead, --no-mixed none)\n");
+  } else if (a->aim == AIM_DROP)
     printf("aim: to lose no more than %g%% %s, on %zu examples\n", a->limit, a->all.labelled ? "of accuracy" : a->classifier ? "of the best classes" : "(root mean square)",
            a->examples);
   if (!(a->ms_quantized > 0)) return;

@@ -15,9 +15,9 @@ static bool too_many(size_t turned, size_t of) {
 bool judge_good(const judge *j, const quality *q) {
   const account *a = j->a;
   if (a->aim == AIM_DROP) return quality_drop(a, q) <= a->limit;
-  if (q->cosine < (a->classifier && !a->steps ? GOOD_SCORES : GOOD_COSINE) || (double)q->read < GOOD_READING * (double)q->sequences || q->turned > GOOD_TURNED)
+  if (q->cosine < (a->classifier ? GOOD_SCORES : GOOD_COSINE) || (double)q->read < GOOD_READING * (double)q->sequences || q->turned > GOOD_TURNED)
     return false;
-  if (a->steps) return (double)q->top1 >= GOOD_AGREEMENT * (double)q->items;
+  if (a->steps) return (double)q->top1 >= GOOD_STEPS * (double)q->items;
   return q->least >= GOOD_COSINE && q->changing <= 1 - GOOD_AGREEMENT && !too_many(q->items - q->top1, q->items);
 }
 
@@ -249,7 +249,7 @@ static bool surely_missed(const judge *j, const record *r, const quality *q) {
   if (a->aim == AIM_AUTO && misread > (1 - GOOD_READING) * (double)j->sequences + 1e-6) return true;
   for (uint32_t i = 0; a->aim == AIM_AUTO && i < j->outputs; i++)
     if (turned_by(j, r, i) > GOOD_TURNED) return true;
-  if (a->aim == AIM_AUTO && a->steps) return wrong > (1 - GOOD_AGREEMENT) * of + 1e-6;
+  if (a->aim == AIM_AUTO && a->steps) return wrong > (1 - GOOD_STEPS) * of + 1e-6;
   if (a->aim == AIM_AUTO)
     return r->least < GOOD_COSINE || (a->classifier && (too_many(q->items - q->top1, j->scored) || changing(j, sqrt(q->shift / of)) > 1 - GOOD_AGREEMENT));
   if (a->aim != AIM_DROP || j->truths.n) return false;

@@ -81,7 +81,7 @@ function apart(a, b) {
   for (const file of files) {
     const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'bench-')), at = n => path.join(dir, n);
     try {
-      const int8 = ['--precision=int8', `--calibrate=${opt.calibrate}`, `--threads=${opt.threads}`, '--no-verify', ...shapes];
+      const int8 = ['--precision=int8', '--no-mixed', `--calibrate=${opt.calibrate}`, `--threads=${opt.threads}`, '--no-verify', ...shapes];
       hone('optimize', file, '-o', at('f32.hone'), '--no-verify', `--threads=${opt.threads}`, ...shapes);
       hone('optimize', file, '-o', at('whole.hone'), '--no-verify', `--threads=${opt.threads}`, '--tactic-sources=hone,onednn', ...shapes);
       hone('optimize', file, '-o', at('ours.hone'), ...int8);

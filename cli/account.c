@@ -339,6 +339,7 @@ int account_calibrate(cli *c, hone_model *m, const quant_setup *s, bool report, 
   account_aim aim = s->account->max_drop ? AIM_DROP : open ? AIM_AUTO : AIM_NONE;
   if (report || aim != AIM_NONE) code = account_make(c, m, *k, s, aim, a);
   if (!code && aim != AIM_NONE) code = settle(c, a, *k);
+  if (report) r->counts = a->counts;
   r->unsaved = r->unsaved || (s->quant->cache && aim != AIM_NONE);
   return code;
 }

@@ -64,6 +64,7 @@ typedef struct account {
   uint32_t kept;     /* rows in F32 */
   quality uniform[MOST_KINDS]; /* all layers in one kind */
   quality all;       /* as they are */
+  hone_quantize_result counts; /* of the models tried the one with most layers that have no correction */
   bool detailed;     /* layers were quantized one by one */
   bool classifier;   /* the first output has scores */
   bool steps;        /* ... of steps, several an item: those are its items */

@@ -6,12 +6,13 @@
 
 int mixture_quantize(judge *j, const hone_precision *of, hone_model **m) {
   hone_quantize_options o;
-  hone_quantize_result r;
+  hone_quantize_result r = {0};
   quant_wishes(j->q, j->s, j->rounding, &o);
   o.layers = of;
   o.layer_count = of ? j->a->layers : 0;
   hone_status st = hone_model_clone(j->m, m);
   if (!st) st = hone_model_quantize(*m, j->k, &o, &r);
+  if (r.uncorrected > j->a->counts.uncorrected) j->a->counts = r;
   return st ? cli_fail_hone(j->c->cx, st) : CLI_OK;
 }
 

@@ -167,6 +167,7 @@ prints "int8: biases as they are" '\(0 fitted\)' "$hone" optimize "$model" -o "$
 check "int8: are others" sh -c '! cmp -s "$1" "$2"' - "$work/b1.onnx" "$work/b3.onnx"
 sed 's|^"image" .*|"image" 0 0.9|' "$work/fitted" >"$work/edited"
 prints "int8: a correction is for one range" 'no correction of the bias for the ranges of 1 of 12 layers' "$hone" optimize "$model" -o "$work/b2.onnx" $eight --calibration-cache="$work/edited"
+prints "report: and says so" 'no correction of the bias for the ranges of 1 of 12 layers' "$hone" quantize-report "$model" --calibration-cache="$work/edited" --evaluate="$images/00*.png"
 grep -v '^correction' "$work/fitted" >"$work/edited"
 check "int8: a cache without corrections gets them" "$hone" optimize "$model" -o "$work/b2.onnx" $eight --calibration-cache="$work/edited" --calibrate="$images/00*.png"
 check "int8: the same as before" cmp "$work/fitted" "$work/edited"

@@ -94,14 +94,12 @@ static hn_dtype comes_as(const hn_graph *g, const hn_node *n, uint32_t i) {
   return by && by->op == HN_DequantizeLinear && hn_in(by, 0) != HN_NONE ? hn_value_at(g, by->in[0])->dtype : v->dtype;
 }
 
-static bool is_byte(hn_dtype t) { return t == HONE_DTYPE_I8 || t == HONE_DTYPE_U8; }
-
 hone_arithmetic hn_node_arithmetic(const hn_graph *g, const hn_node *n) {
   bool symbolic = false;
   uint32_t second = n->op == HN_QLinearConv || n->op == HN_QLinearMatMul ? 3 : 1;
   if (!hn_node_macs(g, n, &symbolic)) return HONE_ARITHMETIC_F32;
   hn_dtype a = comes_as(g, n, 0), b = comes_as(g, n, second);
-  return is_byte(a) && is_byte(b) ? HONE_ARITHMETIC_INT8 : a == HONE_DTYPE_BF16 && b == a ? HONE_ARITHMETIC_BF16 : HONE_ARITHMETIC_F32;
+  return hn_is_8bit(a) && hn_is_8bit(b) ? HONE_ARITHMETIC_INT8 : a == HONE_DTYPE_BF16 && b == a ? HONE_ARITHMETIC_BF16 : HONE_ARITHMETIC_F32;
 }
 
 const char *hone_arithmetic_name(hone_arithmetic a) {

@@ -152,14 +152,18 @@ static hone_status read_numbers(hone_calibration *c, char *text, double low, dou
   return HONE_OK;
 }
 
+/* What follows a word: a name in quotes, which `text` is then, and numbers. */
+static hone_status read_named(hone_calibration *c, char **text, double low, double high, double **v, int64_t *n) {
+  *text += strspn(*text, " \t");
+  return read_numbers(c, unquote(*text), low, high, v, n);
+}
+
 /* `factors "NAME" NUMBER ...` */
 static hone_status read_factors(hone_calibration *c, const char *path, int number, char *text) {
-  text += strspn(text, " \t");
-  char *rest = unquote(text);
   int64_t n;
   double *v;
   hn_seen *s = NULL;
-  HN_TRY(read_numbers(c, rest, 1e-6, 1e6, &v, &n));
+  HN_TRY(read_named(c, &text, 1e-6, 1e6, &v, &n));
   hone_status st = n ? find_tensor(c, path, number, text, &s)
                      : hn_fail(c->cx, HONE_BAD_FORMAT, "%s: line %d: 'factors' needs a tensor's name in quotes and numbers, each from 1e-6 to 1e6", path, number);
   float *f = st ? NULL : hn_malloc((size_t)n * sizeof *f);
@@ -175,12 +179,10 @@ static hone_status read_factors(hone_calibration *c, const char *path, int numbe
 
 /* `correction "NAME" SCALE ZERO NUMBER ...` */
 static hone_status read_correction(hone_calibration *c, const char *path, int number, char *text) {
-  text += strspn(text, " \t");
-  char *rest = unquote(text);
   int64_t n;
   double *v;
   hn_seen *s = NULL;
-  HN_TRY(read_numbers(c, rest, -FLT_MAX, FLT_MAX, &v, &n));
+  HN_TRY(read_named(c, &text, -FLT_MAX, FLT_MAX, &v, &n));
   bool fine = n > 2 && v[0] > 0 && v[1] >= 0 && v[1] <= 255 && v[1] == rint(v[1]);
   hone_status st = fine ? find_tensor(c, path, number, text, &s)
                         : hn_fail(c->cx, HONE_BAD_FORMAT, "%s: line %d: 'correction' needs a tensor's name in quotes, a scale above 0, a zero from 0 to 255, "

@@ -246,10 +246,7 @@ static hone_status find_input(const hone_model *m, const char *name, size_t *at)
   return no_input(m, name);
 }
 
-/* What was tried on a clone becomes the model, or on failure leaves it as it was. */
-static hone_status take_graph(hone_model *m, hn_graph *g, hone_status st) {
-  if (!st && g->oom) st = hn_nomem(m->cx);
-  if (!st) st = hn_infer_again(g);
+hone_status hn_model_take(hone_model *m, hn_graph *g, hone_status st) {
   if (st) {
     hn_graph_destroy(g);
     return st;
@@ -258,6 +255,13 @@ static hone_status take_graph(hone_model *m, hn_graph *g, hone_status st) {
   m->g = g;
   hn_model_changed(m);
   return HONE_OK;
+}
+
+/* What was tried on a clone becomes the model, or on failure leaves it as it was. */
+static hone_status take_graph(hone_model *m, hn_graph *g, hone_status st) {
+  if (!st && g->oom) st = hn_nomem(m->cx);
+  if (!st) st = hn_infer_again(g);
+  return hn_model_take(m, g, st);
 }
 
 hone_status hone_model_set_input_shape(hone_model *m, const char *input, uint32_t rank, const int64_t *dims) {

@@ -17,6 +17,8 @@ struct hone_model {
 hone_status hn_model_wrap(hone_context *cx, hn_graph *g, hone_model **out);
 /* Must be called after each change of the graph. */
 void hn_model_changed(hone_model *m);
+/* A changed clone of its graph becomes the model's if the change went well, or is destroyed; gives `st` back. */
+hone_status hn_model_take(hone_model *m, hn_graph *g, hone_status st);
 /* A copy in which constant integers that stand for reals are reals: TensorFlow has no layers over small weights. */
 hone_status hn_open_weights(const hn_graph *g, hn_graph **out);
 void hn_tensor_info_of(const hn_graph *g, hn_id value, const char *name, hone_tensor_info *info);

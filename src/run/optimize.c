@@ -18,16 +18,13 @@ hone_status hone_model_optimize(hone_model *m, const hone_optimize_options *opti
   hn_report report = {0};
   hone_status st = hn_passes_run(g, &o, hn_eval_constant, &report);
   if (!st && g->oom) st = hn_nomem(m->cx);
+  st = hn_model_take(m, g, st);
   if (st) {
     hn_report_free(&report);
-    hn_graph_destroy(g);
     return st;
   }
-  hn_graph_destroy(m->g);
   hn_report_free(&m->report);
-  m->g = g;
   m->report = report;
-  hn_model_changed(m);
   return HONE_OK;
 }
 

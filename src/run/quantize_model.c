@@ -36,18 +36,6 @@ static hone_status same_model(const hn_graph *g, const hone_calibration *c) {
   return HONE_OK;
 }
 
-/* Takes over what a changed clone of the graph is, if the change went well. */
-static hone_status take_graph(hone_model *m, hn_graph *g, hone_status st) {
-  if (st) {
-    hn_graph_destroy(g);
-    return st;
-  }
-  hn_graph_destroy(m->g);
-  m->g = g;
-  hn_model_changed(m);
-  return HONE_OK;
-}
-
 static hone_status quantize(hn_graph *g, const hone_calibration *c, const bool *keep, const hone_quantize_options *o, hone_quantize_result *r) {
   const hn_refinement refine = {{.reconstruct = o->reconstruct, .correct_bias = o->correct_bias}, c->samples,
                                 o->threads > 0 ? o->threads : hn_cpu_count(), o->progress, o->user};
@@ -128,7 +116,7 @@ hone_status hone_model_quantize(hone_model *m, const hone_calibration *c, const 
   hone_status st = g ? lower_all(g, c, of, &o, &r) : hn_nomem(m->cx);
   hn_free(of);
   if (!st) st = hn_graph_verify(g);
-  HN_TRY(take_graph(m, g, st));
+  HN_TRY(hn_model_take(m, g, st));
   if (result) *result = r;
   return HONE_OK;
 }
@@ -145,7 +133,7 @@ hone_status hone_model_balance(hone_model *m, hone_calibration *c, uint32_t by, 
   for (size_t i = 0; channels && by && i < c->n; i++) c->values[i].factors = channels[i].factors;
   if (!st) st = hn_balance(g, channels, &n);
   hn_free(channels);
-  HN_TRY(take_graph(m, g, st));
+  HN_TRY(hn_model_take(m, g, st));
   for (size_t i = 0; i < c->n; i++) {
     hn_observer_free(&c->values[i].o);
     c->values[i].o = (hn_observer){0};

@@ -2,7 +2,6 @@
 
 #include <string.h>
 
-
 /* ---- DynamicQuantizeLSTM: X, W, R, B, lengths, H, C, P, then scale and zero point of W and of R */
 
 enum { W = 1, R = 2, OWN_INPUTS = 8, W_SCALE = 8, R_SCALE = 10, DYNAMIC_INPUTS = 12 };

@@ -220,7 +220,7 @@ static const char *along_axis(tg *t, const hn_node *n, hn_id v) {
 
 void tg_spell_quantize(tg *t, const hn_node *n, const char *op) {
   hn_dtype to = tg_dtype(t, n->out[0]);
-  bool byte = to == HONE_DTYPE_U8 || to == HONE_DTYPE_I8;
+  bool byte = hn_is_8bit(to);
   (void)op;
   if (!byte || tg_dtype(t, n->in[0]) != HONE_DTYPE_F32) {
     tg_refuse(t, "only floats to 8 bits have a spelling in TensorFlow");

@@ -7,7 +7,7 @@
 bool pool_onednn_supports(const hn_task *t) {
   const hn_arg *in = &t->in[0];
   const hn_quant *p = in->quant, *q = t->out[0].quant;
-  bool integers = (in->dtype == HONE_DTYPE_U8 || in->dtype == HONE_DTYPE_I8) && t->out[0].dtype == in->dtype && !t->node->n_post &&
+  bool integers = hn_is_8bit(in->dtype) && t->out[0].dtype == in->dtype && !t->node->n_post &&
                   (p == q || (p && q && p->scale == q->scale && p->zero == q->zero));
   if (!t->device || (!hn_dnnl_computes(in->dtype) && !integers) || in->rank < 3 || in->rank > 5) return false;
   for (int32_t i = 0; i < in->rank; i++)

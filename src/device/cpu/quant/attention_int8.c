@@ -42,7 +42,7 @@ bool attention_int8_supports(const hn_task *t) {
   return t->device && hn_heads_of(t, &h) && h.bytes && h.softcap == 0 && h.nk <= MOST_KEYS && h.size <= MOST_KEYS && way_out(t, &w);
 }
 
-static size_t whole_lines(size_t bytes) { return (bytes + 63) / 64 * 64; }
+static size_t whole_lines(size_t bytes) { return (size_t)hn_round_up((int64_t)bytes, 64); }
 
 static hone_status set_numbers(hn_task *t, attention_int8 *s) {
   int cols = s->tile->cols;

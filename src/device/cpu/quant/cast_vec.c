@@ -5,7 +5,7 @@
 
 static bool is_float(hn_dtype t) { return t == HONE_DTYPE_F32 || t == HONE_DTYPE_F16 || t == HONE_DTYPE_BF16; }
 
-static bool is_whole(const hn_arg *a) { return !a->quant && (a->dtype == HONE_DTYPE_I32 || a->dtype == HONE_DTYPE_U8 || a->dtype == HONE_DTYPE_I8); }
+static bool is_whole(const hn_arg *a) { return !a->quant && (a->dtype == HONE_DTYPE_I32 || hn_is_8bit(a->dtype)); }
 
 bool cast_vec_supports(const hn_task *t) {
   const hn_arg *x = &t->in[0], *y = &t->out[0];

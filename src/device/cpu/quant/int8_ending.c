@@ -248,10 +248,8 @@ static bool take_residual(hn_task *t, const hn_step *s, hn_layout l, hn_int8_way
   if (s->op != HN_Add || s->operand == HN_NONE) return false;
   hn_arg *a = &t->in[s->operand];
   const hn_arg *o = &t->out[0];
-  bool bytes = hn_is_8bit(a->dtype) && a->quant && !a->quant->scales;
-  if (!a->present || a->dynamic || (!bytes && a->dtype != HONE_DTYPE_F32) || a->rank != o->rank ||
-      memcmp(a->dims, o->dims, sizeof *a->dims * (size_t)a->rank))
-    return false;
+  bool bytes = hn_arg_is_bytes(a);
+  if (!a->present || a->dynamic || (!bytes && a->dtype != HONE_DTYPE_F32) || !hn_same_dims(a, o)) return false;
   w->residual = s->operand;
   w->residual_type = !bytes ? HN_INT8_RESIDUAL_F32 : a->dtype == HONE_DTYPE_I8 ? HN_INT8_RESIDUAL_I8 : HN_INT8_RESIDUAL_U8;
   w->residual_scale = bytes ? (double)a->quant->scale : 1;

@@ -20,7 +20,7 @@ bool quantize_vec_supports(const hn_task *t) {
   const hn_arg *whole = t->node->op == HN_QuantizeLinear ? &t->out[0] : &t->in[0];
   const hn_arg *real = t->node->op == HN_QuantizeLinear ? &t->in[0] : &t->out[0];
   hn_quant q;
-  return t->device && (whole->dtype == HONE_DTYPE_U8 || whole->dtype == HONE_DTYPE_I8) && real->dtype == HONE_DTYPE_F32 &&
+  return t->device && hn_is_8bit(whole->dtype) && real->dtype == HONE_DTYPE_F32 &&
          hn_attr_i(t->node, "precision", HONE_DTYPE_F32) <= HONE_DTYPE_F32 && parameters(t, &q);
 }
 

@@ -42,7 +42,7 @@ static void describe_form(const hn_task *t, hn_chain *c, int32_t k, const hn_arg
 }
 
 /* Whole numbers as such, which only a Cast reads. */
-static bool whole_numbers(const hn_arg *a) { return !a->quant && (a->dtype == HONE_DTYPE_I32 || a->dtype == HONE_DTYPE_U8 || a->dtype == HONE_DTYPE_I8); }
+static bool whole_numbers(const hn_arg *a) { return !a->quant && (a->dtype == HONE_DTYPE_I32 || hn_is_8bit(a->dtype)); }
 
 /* Adds an input to the walk, in the layout that costs least: the output's for one of its shape, else as it lies. */
 static bool add_operand(hn_task *t, hn_nd *nd, hn_arg *a) {
